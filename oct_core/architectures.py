@@ -1,0 +1,152 @@
+"""The three networks: how each is built, and the named layers where explanations are taken.
+
+Every network takes gray scans (N, 1, S, S) in [0, 1], normalises them itself, and gives logits (N, classes).
+No ReLU works in place and every ReLU is a module of its own: an in-place ReLU overwrites the activations that
+Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function, which hooks do not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from oct_core.registry import Registry
+
+
+class VGG16(nn.Module):
+    """The 13 convolutions of VGG16 with a global-average-pool head: 15 M parameters, not 138 M."""
+
+    def __init__(self, classes: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = models.vgg16(weights=None).features
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(512, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.dropout(torch.flatten(self.pool(self.features(x)), 1)))  # type: ignore[no-any-return]
+
+
+class DenseNet121(nn.Module):
+    """torchvision's DenseNet121 with its last ReLU as a module (``final_relu``)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        whole = models.densenet121(weights=None)
+        self.features = whole.features
+        self.final_relu = nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(1024, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(torch.flatten(self.pool(self.final_relu(self.features(x))), 1))  # type: ignore[no-any-return]
+
+
+def _resnet50(classes: int) -> nn.Module:
+    network = models.resnet50(weights=None)
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    return network
+
+
+class GrayClassifier(nn.Module):
+    """A backbone behind the normalisation it was trained with.
+
+    Parameters
+    ----------
+    backbone : takes (N, 3, S, S), gives logits (N, classes).
+    mean, std : per channel, in units of the [0, 1] gray value.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, gray: Tensor) -> Tensor:
+        """Logits (N, classes) of gray scans (N, 1, S, S) in [0, 1]."""
+        return self.backbone((gray - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network of the registry.
+
+    name : the key. title : for people. reference : the paper. build : classes -> backbone.
+    layers : layer name -> module path in the backbone, shallow to deep; explanations are taken at its output.
+    head : the module path prefix of the classifier, which initial weights never fill.
+    """
+
+    name: str
+    title: str
+    reference: str
+    build: Callable[[int], nn.Module]
+    layers: dict[str, str]
+    head: str
+
+    @property
+    def last_layer(self) -> str:
+        """The deepest named layer, the one that the head pools."""
+        return list(self.layers)[-1]
+
+
+ARCHITECTURES: Registry[Architecture] = Registry("architecture")
+ARCHITECTURES.add(
+    "vgg16",
+    Architecture(
+        "vgg16",
+        "VGG16",
+        "Simonyan and Zisserman 2014, arXiv:1409.1556",
+        VGG16,
+        # The last ReLU before each pool.
+        {f"block{i}": f"features.{index}" for i, index in enumerate((3, 8, 15, 22, 29), start=1)},
+        "classifier",
+    ),
+)
+ARCHITECTURES.add(
+    "resnet50",
+    Architecture(
+        "resnet50",
+        "ResNet50",
+        "He et al. 2015, arXiv:1512.03385",
+        _resnet50,
+        {"stem": "relu", **{f"layer{i}": f"layer{i}" for i in range(1, 5)}},
+        "fc",
+    ),
+)
+ARCHITECTURES.add(
+    "densenet121",
+    Architecture(
+        "densenet121",
+        "DenseNet121",
+        "Huang et al. 2016, arXiv:1608.06993",
+        DenseNet121,
+        {
+            "stem": "features.relu0",
+            **{f"denseblock{i}": f"features.denseblock{i}" for i in range(1, 4)},
+            "denseblock4": "final_relu",
+        },
+        "classifier",
+    ),
+)
+
+
+def build_model(architecture: str, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> GrayClassifier:
+    """A network with fresh weights, in float32 and training mode; raises UnknownNameError."""
+    backbone = ARCHITECTURES.get(architecture).build(classes)
+    for module in backbone.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return GrayClassifier(backbone, mean, std)
+
+
+def layer_modules(model: GrayClassifier, architecture: str) -> dict[str, nn.Module]:
+    """The named layers of a built model, shallow to deep."""
+    return {name: model.backbone.get_submodule(path) for name, path in ARCHITECTURES.get(architecture).layers.items()}
