@@ -1,0 +1,44 @@
+"""What every page looks like: its settings, a few lines of CSS and the one quiet research-only line."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
+APP_TITLE = "OCT B-scan CNN comparison"
+
+# Colours come from the theme's own variables or are half transparent, so that light and dark both work.
+_CSS = """
+<style>
+.block-container, [data-testid="stMainBlockContainer"] { padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px; }
+.oct-research { font-size: .78rem; opacity: .72; letter-spacing: .01em; margin: -.4rem 0 .2rem 0; }
+.oct-card { border: 1px solid rgba(128,128,128,.28); border-radius: .7rem; padding: .9rem 1rem; }
+.oct-muted { opacity: .72; font-size: .85rem; }
+.oct-pill { display: inline-block; border-radius: 99px; padding: .1rem .6rem; font-size: .78rem; border: 1px solid rgba(128,128,128,.4); }
+.oct-maps { display: grid; gap: .45rem; align-items: start; }
+.oct-maps figure { margin: 0; min-width: 0; }
+.oct-maps img { width: 100%; height: auto; display: block; border-radius: .3rem; background: #000; }
+.oct-maps figcaption { font-size: .74rem; line-height: 1.25; padding: .2rem .1rem .3rem; overflow-wrap: anywhere; }
+.oct-maps figcaption b { font-weight: 600; }
+.oct-maps figcaption span { opacity: .7; }
+@media (max-width: 900px) { .oct-maps { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; } }
+</style>
+"""
+
+
+def page_setup(title: str, icon: str) -> None:
+    """Set up a page: wide, named, styled, with its title and the research-only line once. Call it first.
+
+    title : the page's heading and browser title. icon : an emoji or a ":material/name:" icon.
+    """
+    st.set_page_config(page_title=f"{title} · {APP_TITLE}", page_icon=icon, layout="wide")
+    st.html(_CSS)
+    st.title(title, anchor=False)
+    st.html(f'<p class="oct-research" role="note">{RESEARCH_LINE}</p>')
+
+
+def invitation(heading: str, sentence: str) -> None:
+    """What a page shows when there is nothing to show yet: what is missing and how to get it."""
+    with st.container(border=True):
+        st.markdown(f"#### {heading}")
+        st.markdown(sentence)

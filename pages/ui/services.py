@@ -1,0 +1,166 @@
+"""The one place that caches.
+
+Shared between users: models, files of the run folders, phantom samples. Nothing derived from an upload is ever here:
+that lives in ``session.py``, per browser session and bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import streamlit as st
+
+from oct_core.errors import OctError
+from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
+
+if TYPE_CHECKING:
+    from oct_core.checkpoints import LoadedRun
+
+log = logging.getLogger("oct_app")
+UNKNOWN_FAILURE = "Something went wrong on the server. Reload the page; if it happens again, restart the app."
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def keep_uploads_in_memory() -> None:
+    """Stop the web server from spooling an upload above 1 MB to a temporary file.
+
+    Starlette's multipart parser rolls a part over to disk above ``spool_max_size``. Uploads are bounded by
+    ``server.maxUploadSize`` anyway, so they are held in memory, where they belong to one session.
+    """
+    with suppress(ImportError):
+        from starlette.formparsers import MultiPartParser
+
+        MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, 2 * MAX_UPLOAD_BYTES)
+
+
+keep_uploads_in_memory()
+
+
+def _cached_resource(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """st.cache_resource with its signature kept, for mypy --strict."""
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_resource(show_spinner=False, **options))
+
+
+def _cached_data(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """st.cache_data with its signature kept, for mypy --strict."""
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options))
+
+
+def sentence(error: BaseException) -> str:
+    """One readable sentence for a person; an unexpected error is logged by its class name only.
+
+    The text of an unknown error could hold a file name or a path of the server, so neither page nor log gets it.
+    """
+    if isinstance(error, OctError):
+        return str(error)
+    log.error("unexpected %s", type(error).__name__)
+    return UNKNOWN_FAILURE
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Show what fails inside as one sentence on the page instead of a traceback; the page goes on after it."""
+    try:
+        yield
+    except Exception as error:  # Streamlit's own control flow is BaseException and passes through.
+        st.error(sentence(error), icon=":material/error:")
+
+
+def runs() -> list[RunCard]:
+    """All runs under the checkpoints root, in the library's order, whatever their status."""
+    from oct_core.checkpoints import list_runs
+
+    return list_runs()
+
+
+def ready_runs() -> list[RunCard]:
+    """The runs that have weights and can be used: status "done"."""
+    return [card for card in runs() if card.status == "done" and card.weights_sha256]
+
+
+def card_of(name: str) -> RunCard | None:
+    """The card of one run, or None if there is no such run."""
+    return next((card for card in runs() if card.name == name), None)
+
+
+@_cached_resource(max_entries=8)
+def _load(folder: str, weights_sha256: str) -> LoadedRun:
+    """One model a (folder, weights hash): new weights under an old name are loaded anew."""
+    from oct_core.checkpoints import load_run
+
+    return load_run(Path(folder))
+
+
+def get_run(name: str) -> LoadedRun:
+    """The loaded run of that name, shared by all sessions (its own lock makes it safe); raises OctError."""
+    card = card_of(name)
+    if card is None:
+        from oct_core.checkpoints import load_run
+
+        return load_run(name)  # Raises, naming the runs there are.
+    return _load(str(card.folder.resolve()), card.weights_sha256)
+
+
+def title_of(card: RunCard) -> str:
+    """The name people know: the architecture's title, and the run's name where that says more."""
+    titles = {"vgg16": "VGG16", "resnet50": "ResNet50", "densenet121": "DenseNet121"}
+    title = titles.get(card.architecture, card.architecture)
+    return title if card.name == card.architecture else f"{title} ({card.name})"
+
+
+def _stamp(path: Path) -> int:
+    """When a file was last written, 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@_cached_data(max_entries=64)
+def _history(folder: str, stamp: int) -> dict[str, FloatArray]:
+    from oct_core.checkpoints import read_history
+
+    return read_history(Path(folder))
+
+
+@_cached_data(max_entries=64)
+def _steps(folder: str, stamp: int) -> dict[str, FloatArray]:
+    from oct_core.checkpoints import read_steps
+
+    return dict(read_steps(Path(folder)))
+
+
+@_cached_resource(max_entries=32)
+def _predictions(folder: str, stamp: int) -> PredictionTable:
+    from oct_core.checkpoints import read_predictions
+
+    return read_predictions(Path(folder))
+
+
+def history(card: RunCard) -> dict[str, FloatArray]:
+    """history.csv as columns, read again whenever the file changes; raises OctError."""
+    return _history(str(card.folder), _stamp(card.folder / "history.csv"))
+
+
+def steps(card: RunCard) -> dict[str, FloatArray]:
+    """steps.csv as columns, read again whenever the file changes; raises OctError."""
+    return _steps(str(card.folder), _stamp(card.folder / "steps.csv"))
+
+
+def prediction_table(card: RunCard) -> PredictionTable:
+    """predictions.csv, read again whenever the file changes; raises OctError. Shared: treat it as read-only."""
+    return _predictions(str(card.folder), _stamp(card.folder / "predictions.csv"))
+
+
+@_cached_resource(max_entries=64)
+def phantom(label: str, seed: int, height: int = 496, width: int = 512) -> Phantom:
+    """One synthetic sample, the same for every session. Shared: treat it as read-only."""
+    from oct_core.phantom import make_phantom
+
+    return make_phantom(label, seed, height, width)
