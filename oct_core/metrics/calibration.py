@@ -1,0 +1,129 @@
+"""Whether probabilities mean what they say: softmax with a temperature, ECE, Brier score, log-loss."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oct_core.errors import MetricError
+from oct_core.metrics.base import metric, ratio, weighted_mean
+from oct_core.metrics.checks import check_labels, check_probabilities, check_scores
+from oct_core.types import FloatArray, IntArray
+
+ECE_BINS = 15
+TEMPERATURE_BOUNDS = (0.2, 10.0)
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> FloatArray:
+    """Probabilities softmax(logits / temperature).
+
+    logits : finite, (..., K). temperature : > 0; above 1 softens, below 1 sharpens; the order of classes stays.
+    Returns float64 (..., K), each row summing to 1. Raises MetricError for NaN, infinity or a temperature <= 0.
+    """
+    array = np.asarray(logits, dtype=np.float64)
+    if array.ndim == 0 or not np.isfinite(array).all():
+        raise MetricError(
+            f"expected finite logits of shape (..., K), got shape {array.shape} with NaN, infinity or no axis; mend the model"
+        )
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise MetricError(f"expected a finite temperature above 0, got {temperature}; 1.0 leaves the logits as they are")
+    scaled = array / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    result: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _negative_log_likelihood(logits: FloatArray, labels: IntArray, temperature: float) -> float:
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(scaled).sum(axis=1))
+    return float(np.mean(log_sum - scaled[np.arange(len(labels)), labels]))
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature that minimises the log-loss of softmax(logits / T) (Guo et al. 2017, section 4.2).
+
+    logits : (N, K). labels : class indices (N,). Fit it on validation scans, never on test scans.
+    Returns T in [0.2, 10]. The bounds matter: if every scan is right the loss falls for ever as T goes to 0, and
+    logits that know nothing drive T to infinity; both end at the bound. Raises MetricError for bad arrays.
+    """
+    from scipy.optimize import minimize_scalar  # costs 0.2 s: only where it is needed
+
+    scores = check_scores(logits)
+    truth = check_labels(labels, scores.shape[1])
+    check_scores(scores, len(truth))
+    low, high = (math.log(bound) for bound in TEMPERATURE_BOUNDS)
+    found = minimize_scalar(
+        lambda x: _negative_log_likelihood(scores, truth, math.exp(x)),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    # The bounded search never tries its ends, which are the answer for separable or empty logits.
+    return min((math.exp(found.x), *TEMPERATURE_BOUNDS), key=lambda value: _negative_log_likelihood(scores, truth, value))
+
+
+@metric("Brier score", "scalar", highest=2.0, higher_is_better=False)
+def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950).
+
+    Agrees with sklearn.metrics.brier_score_loss(scale_by_half=False).
+    """
+    truth = np.eye(probabilities.shape[1])[labels]
+    return weighted_mean(((probabilities - truth) ** 2).sum(axis=1), weights)
+
+
+@metric("Log-loss", "scalar", highest=math.inf, higher_is_better=False)
+def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with sklearn.metrics.log_loss."""
+    epsilon = np.finfo(np.float64).eps
+    chosen = np.clip(probabilities[np.arange(len(labels)), labels], epsilon, 1 - epsilon)
+    return weighted_mean(-np.log(chosen), weights)
+
+
+def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
+    """The bin of each confidence: equal widths, bin i is (i / bins, (i + 1) / bins], so 1.0 is in the last and 0.0 in the first."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1).astype(np.int64)
+
+
+@metric("Expected calibration error", "scalar", higher_is_better=False)
+def expected_calibration_error(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean distance of confidence from accuracy over 15 equal bins of the top probability, 0 to 1 (Guo et al. 2017, eq. 3)."""
+    confidence = probabilities.max(axis=1)
+    gap = (probabilities.argmax(axis=1) == labels) - confidence
+    member = np.eye(ECE_BINS)[confidence_bins(confidence)]
+    distance = np.abs(weights @ (member * gap[:, None])).sum(axis=-1)
+    return ratio(np.asarray(distance), np.asarray(weights.sum(axis=-1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """The points of a reliability diagram; empty bins are NaN.
+
+    edges : (B + 1,). count : int64 (B,). confidence, accuracy : float64 (B,), means of the bin's scans.
+    """
+
+    edges: FloatArray
+    count: IntArray
+    confidence: FloatArray
+    accuracy: FloatArray
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Reliability:
+    """Mean confidence and accuracy in equal bins of the top probability; raises MetricError for bad arrays or bins < 1."""
+    if bins < 1:
+        raise MetricError(f"expected at least one bin, got {bins}; 10 is usual")
+    scores = check_probabilities(probabilities)
+    truth = check_labels(labels, scores.shape[1])
+    check_probabilities(scores, len(truth))
+    confidence = scores.max(axis=1)
+    member = np.eye(bins)[confidence_bins(confidence, bins)]
+    count = member.sum(axis=0)
+    right = (scores.argmax(axis=1) == truth).astype(np.float64)
+    return Reliability(
+        np.linspace(0.0, 1.0, bins + 1), count.astype(np.int64), ratio(confidence @ member, count), ratio(right @ member, count)
+    )
