@@ -1,0 +1,19 @@
+"""Where a network looked: one registry of methods, one function to ask, one result type."""
+
+from oct_core.explanations import gradcam
+from oct_core.explanations.api import DEFAULT_METHODS, explain, explain_with_predictions
+from oct_core.explanations.engine import Pass, passes
+from oct_core.explanations.methods import METHODS, ExplainableRun, Method, Request
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "METHODS",
+    "ExplainableRun",
+    "Method",
+    "Pass",
+    "Request",
+    "explain",
+    "explain_with_predictions",
+    "gradcam",
+    "passes",
+]

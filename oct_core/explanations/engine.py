@@ -1,0 +1,142 @@
+"""One forward pass, and the one or two backward passes over its graph from which the maps are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from oct_core.errors import ExplanationError
+from oct_core.explanations.capture import Captured, capture
+from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What the passes gave, on the device; N scans, all float32 but for a model kept in another type.
+
+    x : (N, 1, S, S), gray in [0, 1]. logits : (N, classes). targets : int64 (N,), the class explained.
+    activations, gradients : layer -> (N, channels, h, w), the layer's output and d logit / d output.
+    guided : (N, S, S), the guided derivative of the class logit by the gray value; None if not asked for.
+    blank : bool (N,), scans of one gray value, which hold no evidence.
+    """
+
+    x: Tensor
+    logits: Tensor
+    targets: Tensor
+    blank: Tensor
+    activations: dict[str, Tensor] = field(default_factory=dict)
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    guided: Tensor | None = None
+
+
+def check_model(model: nn.Module) -> None:
+    """Raises ExplanationError if any part of the model is in training mode (dropout and batch statistics would change maps)."""
+    training = [name or "the whole model" for name, module in model.named_modules() if module.training]
+    if training:
+        raise ExplanationError(f"expected a model in evaluation mode, got {training[0]} in training mode; call model.eval()")
+
+
+def check_inputs(x: Tensor) -> None:
+    """Raises ExplanationError unless x is (N, 1, S, S), floating and finite."""
+    if x.dim() != 4 or x.shape[1] != 1 or not x.is_floating_point():
+        raise ExplanationError(f"expected floating gray scans (N, 1, S, S) in [0, 1], got {x.dtype} {list(x.shape)}; use run.inputs(scans)")
+    if not bool(torch.isfinite(x).all()):
+        raise ExplanationError("expected finite gray values in [0, 1], got NaN or infinity; read the scan again or mask those pixels")
+
+
+def check_targets(targets: Sequence[int | None], count: int, classes: int) -> None:
+    """Raises ExplanationError for a wrong number of targets or a class that is out of range."""
+    if len(targets) != count:
+        raise ExplanationError(f"expected one target class a scan, {count} in all, got {len(targets)}; give one for all or a list")
+    for target in targets:
+        if target is not None and not 0 <= target < classes:
+            raise ExplanationError(f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction")
+
+
+@contextmanager
+def _recording(device: torch.device, precision: str, grad: bool = True) -> Iterator[None]:
+    """Gradients on, whatever the caller's context; matrix products in bfloat16 if asked for."""
+    if precision not in PRECISIONS:
+        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.inference_mode(False), torch.set_grad_enabled(grad), autocast:
+        yield
+
+
+def _forward(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switch: GuidedSwitch) -> tuple[Tensor, Captured]:
+    """Logits and captured layers; a second, shielded pass if something wrote over a captured output."""
+    for shield in (False, True):
+        with capture(layers, shield) as captured, SwitchableReLUs(switch):
+            logits = model(x)
+        if not captured.overwritten:
+            break
+    missing = [name for name in layers if name not in captured.outputs]
+    if missing:
+        raise ExplanationError(f"expected layers that the forward pass reaches, got {', '.join(missing)}; choose another layer")
+    return logits, captured
+
+
+def _resolve(logits: Tensor, targets: Sequence[int | None]) -> Tensor:
+    if not bool(torch.isfinite(logits).all()):
+        raise ExplanationError("expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again")
+    own = logits.detach().argmax(1)
+    asked = torch.tensor([-1 if target is None else target for target in targets], device=own.device)
+    return torch.where(asked >= 0, asked, own)
+
+
+def _blank(x: Tensor) -> Tensor:
+    flat = x.flatten(1)
+    return flat.amin(1) == flat.amax(1)
+
+
+def passes(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    x: Tensor,
+    targets: Sequence[int | None],
+    *,
+    guided: bool = True,
+    precision: str = "float32",
+) -> Pass:
+    """One forward pass from x; one backward pass to all ``layers``, and with ``guided`` a guided one to x.
+
+    Parameters are treated as constants: nothing is written to any .grad. The caller holds the run's lock.
+
+    Parameters
+    ----------
+    x : (N, 1, S, S), gray in [0, 1]. targets : N classes, None for the scan's own prediction.
+    precision : "float32", or "bfloat16" for autocast; maps are then within a cosine of 0.95 of float32.
+
+    Raises
+    ------
+    ExplanationError : a model in training mode, a wrong x, NaN, a class out of range, a layer without a map.
+    """
+    check_model(model)
+    check_inputs(x)
+    switch, wants_graph = GuidedSwitch(), bool(layers) or guided
+    with _recording(x.device, precision, wants_graph):
+        gray = x.detach().clone().requires_grad_(wants_graph)
+        logits, captured = _forward(model, layers, gray, switch)
+        check_targets(targets, len(x), logits.shape[1])
+        classes = _resolve(logits, targets)
+        # Scans of a batch do not meet in evaluation mode, so the sum has each scan's own gradient.
+        score = logits.gather(1, classes[:, None]).sum()
+        outputs = list(captured.outputs.values())
+        gradients = torch.autograd.grad(score, outputs, retain_graph=guided) if outputs else ()
+        switch.guided = True
+        by_gray = torch.autograd.grad(score, gray)[0][:, 0].float() if guided else None
+    return Pass(
+        x=x.detach(),
+        logits=logits.detach().float(),
+        targets=classes,
+        blank=_blank(x),
+        activations={name: output.detach() for name, output in captured.outputs.items()},
+        gradients=dict(zip(captured.outputs, gradients, strict=True)),
+        guided=by_gray,
+    )
