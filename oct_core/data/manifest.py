@@ -1,0 +1,80 @@
+"""The manifest: one row a scan. CSV on disk, a tuple of records in memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from oct_core.errors import DataError
+from oct_core.types import CLASSES
+
+SPLITS = ("train", "val", "test")
+_PATIENT = re.compile(r"^[A-Za-z]+-(\d+)-\d+")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One scan. path : as found. split : "train", "val", "test", or "" before the split. width, height in pixels."""
+
+    path: str
+    label: str
+    patient: str
+    sha256: str
+    width: int
+    height: int
+    split: str = ""
+
+
+def patient_of(file_name: str) -> str | None:
+    """The bare patient number of an OCT2017 name, whatever the class in front: CNV-1016042-3.jpeg -> 1016042."""
+    match = _PATIENT.match(file_name)
+    return match.group(1) if match else None
+
+
+def write_manifest(path: Path, records: Iterable[Record]) -> None:
+    """Write the records as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Record)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+
+
+def read_manifest(path: Path) -> tuple[Record, ...]:
+    """Read what write_manifest wrote; raises DataError naming the row that does not fit."""
+    records = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                record = Record(
+                    row["path"], row["label"], row["patient"], row["sha256"], int(row["width"]), int(row["height"]), row["split"]
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{path} line {number} is not a manifest row ({error}); run prepare again") from error
+            if record.label not in CLASSES or record.split not in SPLITS:
+                raise DataError(f"{path} line {number}: label {record.label!r}, split {record.split!r} are not of this project")
+            records.append(record)
+    return tuple(records)
+
+
+def manifest_sha256(records: Iterable[Record]) -> str:
+    """A hash of what was trained on: sha256, label, patient and split of every scan, in order; no paths."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(f"{record.sha256},{record.label},{record.patient},{record.split}\n".encode())
+    return digest.hexdigest()
+
+
+def count(records: Iterable[Record]) -> dict[str, dict[str, dict[str, int]]]:
+    """split -> class -> {"images", "patients"}."""
+    table: dict[str, dict[str, dict[str, int]]] = {}
+    rows = list(records)
+    for split in SPLITS:
+        table[split] = {}
+        for label in CLASSES:
+            chosen = [record for record in rows if record.split == split and record.label == label]
+            table[split][label] = {"images": len(chosen), "patients": len({record.patient for record in chosen})}
+    return table

@@ -1,0 +1,182 @@
+"""prepare: read, check, split and pack a folder of scans, once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
+from oct_core.data.sources import Candidate, find_candidates
+from oct_core.data.split import SplitOptions, split_records
+from oct_core.errors import DataError, ScanError
+from oct_core.preprocess import Preprocessing
+from oct_core.scans import read_scan
+from oct_core.types import CLASSES, GrayImage
+
+MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What prepare did, for a person. unreadable : (path, reason). left_out : per class, patients of the test part.
+
+    duplicates : groups of paths with equal bytes that differ in label or split. no_patient : files without a number.
+    """
+
+    counts: dict[str, dict[str, dict[str, int]]]
+    unreadable: list[tuple[str, str]]
+    left_out: dict[str, int]
+    duplicates: list[list[str]]
+    no_patient: int
+    size: int
+    manifest_sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """A prepared data set. pixels : uint8 (N, S, S), memory-mapped, row i belongs to records[i]."""
+
+    folder: Path
+    records: tuple[Record, ...]
+    pixels: NDArray[np.uint8]
+    size: int
+    labels: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", np.array([CLASSES.index(record.label) for record in self.records], dtype=np.int64))
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The row numbers of one split."""
+        return np.array([row for row, record in enumerate(self.records) if record.split == split], dtype=np.int64)
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    options: SplitOptions | None = None,
+    size: int = 224,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PrepareReport:
+    """Write manifest.csv, pack.npy and prepare.json into ``out``.
+
+    Unreadable files are listed and left out. Raises DataError if ``out`` holds anything, or a class ends up empty.
+    ``progress`` is called with (scans done, scans in all).
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out or remove it")
+    candidates = find_candidates(source)
+    read = _read_all(candidates, Preprocessing(size=size), workers or os.cpu_count() or 1, progress)
+    good = [(candidate, result) for candidate, result in zip(candidates, read, strict=True) if not isinstance(result, str)]
+    bad = [(str(candidate.path), result) for candidate, result in zip(candidates, read, strict=True) if isinstance(result, str)]
+    records = [_record(candidate, result) for candidate, result in good]
+    chosen = split_records(records, [candidate.given for candidate, _ in good], options or SplitOptions())
+    _refuse_empty(chosen.records)
+    pixels = {str(candidate.path): result.pixels for candidate, result in good}
+    report = PrepareReport(
+        count(chosen.records),
+        bad,
+        chosen.left_out,
+        find_duplicates(chosen.records),
+        sum(not candidate.patient for candidate, _ in good),
+        size,
+        manifest_sha256(chosen.records),
+    )
+    _write(out, chosen.records, pixels, report)
+    return report
+
+
+@dataclass(frozen=True)
+class _Read:
+    pixels: GrayImage
+    sha256: str
+    width: int
+    height: int
+
+
+def _read_one(task: tuple[Path, Preprocessing]) -> _Read | str:
+    path, preprocessing = task
+    try:
+        data = path.read_bytes()
+        scan = read_scan(data, name=path.name)
+        height, width = scan.pixels.shape
+        return _Read(preprocessing.prepare(scan.pixels), hashlib.sha256(data).hexdigest(), width, height)
+    except (ScanError, OSError) as error:
+        return str(error)
+
+
+def _read_all(
+    candidates: Sequence[Candidate], preprocessing: Preprocessing, workers: int, progress: Callable[[int, int], None]
+) -> list[_Read | str]:
+    tasks = [(candidate.path, preprocessing) for candidate in candidates]
+    results = []
+    with ProcessPoolExecutor(workers) as pool:
+        for done, result in enumerate(pool.map(_read_one, tasks, chunksize=16), start=1):
+            results.append(result)
+            progress(done, len(tasks))
+    return results
+
+
+def _record(candidate: Candidate, read: _Read) -> Record:
+    patient = candidate.patient or f"file-{read.sha256[:16]}"
+    return Record(str(candidate.path), candidate.label, patient, read.sha256, read.width, read.height)
+
+
+def _refuse_empty(records: Sequence[Record]) -> None:
+    for split, classes in count(records).items():
+        for label, numbers in classes.items():
+            if not numbers["images"]:
+                raise DataError(f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed")
+
+
+def find_duplicates(records: Sequence[Record]) -> list[list[str]]:
+    """Groups of paths with equal bytes that stand in different splits or under different labels."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.sha256].append(record)
+    return [
+        sorted(record.path for record in group)
+        for group in groups.values()
+        if len({(record.split, record.label) for record in group}) > 1
+    ]
+
+
+def _write(out: Path, records: Sequence[Record], pixels: dict[str, GrayImage], report: PrepareReport) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    array = np.lib.format.open_memmap(out / PACK, mode="w+", dtype=np.uint8, shape=(len(records), report.size, report.size))
+    for row, record in enumerate(records):
+        array[row] = pixels[record.path]
+    array.flush()
+    write_manifest(out / MANIFEST, records)
+    (out / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether ``folder`` is what prepare writes."""
+    return (folder / PACK).is_file() and (folder / MANIFEST).is_file()
+
+
+def open_pack(folder: Path) -> Pack:
+    """Open a prepared folder read-only; raises DataError if it is not one or its parts do not fit together."""
+    if not is_prepared(folder):
+        raise DataError(f"{folder} is not prepared; run: python -m oct_core prepare FOLDER --out {folder}")
+    records = read_manifest(folder / MANIFEST)
+    try:
+        pixels = np.load(folder / PACK, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{folder / PACK} cannot be read ({error}); run prepare again") from error
+    if pixels.ndim != 3 or pixels.dtype != np.uint8 or len(pixels) != len(records):
+        raise DataError(f"{folder}: the pack is {pixels.dtype} {pixels.shape}, the manifest has {len(records)} rows; run prepare again")
+    return Pack(folder, records, pixels, int(pixels.shape[1]))
+
+
+__all__ = ["Pack", "PrepareReport", "find_duplicates", "is_prepared", "open_pack", "prepare"]

@@ -1,0 +1,97 @@
+"""The one preprocessing that training and the app share; it travels inside the run card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from oct_core.errors import CheckpointError, ScanError
+from oct_core.types import GrayImage, Mask
+
+SIZES = (64, 128, 192, 224)
+"""Side lengths in pixels a network may take (64 is for tests)."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GRAY_MEAN = (0.2, 0.2, 0.2)
+GRAY_STD = (0.2, 0.2, 0.2)
+
+_WHITE = 235
+_SOLID = 7
+_LEAST_SHARE = 0.0005
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a scan becomes a network's input: the whole scan, gray, stretched to a square.
+
+    size : side in pixels. mean, std : per channel, in units of the [0, 1] gray value, applied inside the network.
+    neutralise_wedges : paint the white corners that rotation leaves with the scan's own background.
+    """
+
+    size: int = 224
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    neutralise_wedges: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ScanError(f"the training size must be one of {SIZES}, not {self.size}")
+
+    def prepare(self, pixels: GrayImage) -> GrayImage:
+        """uint8 (H, W) -> uint8 (size, size): wedges neutralised, then an antialiased stretch of the whole scan."""
+        check_gray(pixels)
+        clean = neutralise(pixels) if self.neutralise_wedges else pixels
+        return np.asarray(Image.fromarray(clean).resize((self.size, self.size), Image.Resampling.BILINEAR))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form stored in the run card."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Preprocessing:
+        """The inverse of to_dict; raises CheckpointError on missing or unknown keys."""
+        try:
+            return cls(int(raw["size"]), tuple(raw["mean"]), tuple(raw["std"]), bool(raw["neutralise_wedges"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the run card's preprocessing cannot be read ({error}); train the run again") from error
+
+
+def check_gray(pixels: GrayImage) -> None:
+    """Raise ScanError unless ``pixels`` is a non-empty uint8 array of two dimensions."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or 0 in pixels.shape:
+        raise ScanError(f"expected a gray uint8 picture (height, width), got {pixels.dtype} {pixels.shape}; decode it with read_scan")
+
+
+def wedge_mask(pixels: GrayImage) -> Mask:
+    """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page leaves them.
+
+    Solid means that a 7 x 7 window fits in; retina that touches the border is broken up by speckle and stays.
+    """
+    white = pixels >= _WHITE
+    edge = white.copy()
+    edge[1:-1, 1:-1] = False
+    if not edge.any():
+        return np.zeros(pixels.shape, dtype=bool)
+    core = ndimage.minimum_filter(white, size=_SOLID, mode="constant", cval=True)
+    labels, _ = ndimage.label(core)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    sizes = np.bincount(labels.ravel())
+    keep = [index for index in np.unique(border) if index and sizes[index] >= _LEAST_SHARE * pixels.size]
+    solid = np.isin(labels, keep)
+    # The window shrank the region by 3; JPEG leaves a gray fringe of about as much again.
+    return np.asarray(ndimage.binary_dilation(solid, iterations=_SOLID)) if keep else solid
+
+
+def neutralise(pixels: GrayImage) -> GrayImage:
+    """The scan with its wedges painted in its own background level (the 10th percentile of the rest)."""
+    mask = wedge_mask(pixels)
+    if not mask.any() or mask.all():
+        return pixels
+    clean = pixels.copy()
+    clean[mask] = np.uint8(np.percentile(pixels[~mask], 10))
+    return clean

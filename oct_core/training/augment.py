@@ -1,0 +1,88 @@
+"""Augmentation of whole batches on the device: what other scanners, patients and exports do to a B-scan.
+
+Everything draws from one torch.Generator, so an epoch is the same whenever it is run again with its seed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+class Augmenter:
+    """Random but seeded changes to a batch.
+
+    Parameters
+    ----------
+    strength : 0 (off) to 1. generator : on the device of the batches.
+    """
+
+    def __init__(self, strength: float, generator: Generator) -> None:
+        self.strength = strength
+        self.generator = generator
+
+    def __call__(self, gray: Tensor) -> Tensor:
+        """(N, 1, S, S) in [0, 1] -> the same shape and range."""
+        if self.strength == 0:
+            return gray
+        background = torch.quantile(gray.flatten(1), 0.1, dim=1).view(-1, 1, 1, 1)
+        gray = self._resampled(self._moved(gray, background))
+        gray = self._toned(gray, background)
+        return self._wedged(self._speckled(gray), background).clamp_(0, 1)
+
+    def _uniform(self, count: int, low: float, high: float) -> Tensor:
+        return torch.empty(count, device=self.generator.device).uniform_(low, high, generator=self.generator)
+
+    def _chance(self, count: int, probability: float) -> Tensor:
+        return self._uniform(count, 0, 1) < probability
+
+    def _moved(self, gray: Tensor, background: Tensor) -> Tensor:
+        """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is background."""
+        count, strength = len(gray), self.strength
+        angle = self._uniform(count, -12, 12) * strength * math.pi / 180
+        scale = 1 + self._uniform(count, -0.15, 0.15) * strength
+        aspect = 1 + self._uniform(count, -0.2, 0.2) * strength
+        flip = 1 - 2 * self._chance(count, 0.5).float()
+        cosine, sine = torch.cos(angle), torch.sin(angle)
+        shift_x, shift_y = (self._uniform(count, -0.15, 0.15) * strength for _ in range(2))
+        rows = [flip * cosine * scale * aspect, -sine * scale * aspect, shift_x, flip * sine * scale, cosine * scale, shift_y]
+        matrix = torch.stack(rows, dim=1).view(count, 2, 3)
+        grid = F.affine_grid(matrix, list(gray.shape), align_corners=False)
+        return F.grid_sample(gray - background, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + background
+
+    def _resampled(self, gray: Tensor) -> Tensor:
+        """Half of the batch loses detail: down to 40 to 100 % of the size and back, one factor a call."""
+        size = gray.shape[-1]
+        factor = 1 - 0.6 * self.strength * float(self._uniform(1, 0, 1))
+        small = F.interpolate(gray, size=max(8, round(size * factor)), mode="bilinear", antialias=True, align_corners=False)
+        blurred = F.interpolate(small, size=size, mode="bilinear", align_corners=False)
+        return torch.where(self._chance(len(gray), 0.5).view(-1, 1, 1, 1), blurred, gray)
+
+    def _toned(self, gray: Tensor, background: Tensor) -> Tensor:
+        """Gamma, contrast and black level."""
+        count, strength = len(gray), self.strength
+        shape = (count, 1, 1, 1)
+        gamma = torch.exp(self._uniform(count, -0.5, 0.5) * strength).view(shape)
+        contrast = torch.exp(self._uniform(count, -0.4, 0.4) * strength).view(shape)
+        black = (self._uniform(count, -0.1, 0.1) * strength).view(shape)
+        toned = gray.clamp(1e-4, 1) ** gamma
+        return (toned - background) * contrast + background + black
+
+    def _speckled(self, gray: Tensor) -> Tensor:
+        """Multiplicative noise of a strength drawn per scan."""
+        amount = (self._uniform(len(gray), 0, 0.25) * self.strength).view(-1, 1, 1, 1)
+        noise = torch.randn(gray.shape, device=gray.device, generator=self.generator)
+        return gray * (1 + amount * noise)
+
+    def _wedged(self, gray: Tensor, background: Tensor) -> Tensor:
+        """A third of the scans lose a corner to background, as neutralised rotation wedges do."""
+        count, size = len(gray), gray.shape[-1]
+        line = torch.linspace(-1, 1, size, device=gray.device)
+        angle = self._uniform(count, 0, 2 * math.pi).view(-1, 1, 1, 1)
+        depth = self._uniform(count, 0.85, 1.3).view(-1, 1, 1, 1)
+        outside = torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1) > depth
+        chosen = self._chance(count, self.strength / 3).view(-1, 1, 1, 1)
+        return torch.where(outside & chosen, background, gray)

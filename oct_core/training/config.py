@@ -1,0 +1,100 @@
+"""What a training is told: one frozen, checked configuration, and a recipe per architecture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from oct_core.architectures import ARCHITECTURES
+from oct_core.errors import TrainingError, UnknownNameError
+from oct_core.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides the result of a training, apart from the data.
+
+    architecture : a registry name.
+    initialisation : "imagenet" (torchvision downloads it), "random", or the path of a .safetensors of backbone keys.
+    epochs : passes over the training part. batch_size : scans a step.
+    learning_rate : peak for the backbone. head_learning_rate : peak for the classifier.
+    weight_decay : AdamW's, decoupled; not applied to biases and normalisation.
+    warmup : share of the steps that rise linearly to the peak; a cosine to zero follows.
+    label_smoothing : 0 to 1. class_balance : weight the loss by the inverse root of class frequency.
+    weight_averaging : decay per step of the exponential moving average that is saved; 0 saves the raw weights.
+    augmentation : strength of every augmentation, 0 off to 1 full.
+    phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
+    seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
+    """
+
+    architecture: str
+    initialisation: str = "imagenet"
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    label_smoothing: float = 0.05
+    class_balance: bool = True
+    weight_averaging: float = 0.98
+    augmentation: float = 1.0
+    phantoms_per_class: int = 0
+    seed: int = 0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        ARCHITECTURES.get(self.architecture)
+        _positive(self, "epochs", "batch_size", "learning_rate", "head_learning_rate")
+        for name in ("weight_decay", "phantoms_per_class", "seed"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("warmup", "label_smoothing", "weight_averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 0 and under 1, not {getattr(self, name)}")
+        if not 0 <= self.augmentation <= 1:
+            raise TrainingError(f"augmentation must be 0 (off) to 1 (full), not {self.augmentation}")
+        if self.limit is not None and self.limit < 8:
+            raise TrainingError(f"limit must be at least 8 scans, not {self.limit}")
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation that fit the initial weights."""
+        return (GRAY_MEAN, GRAY_STD) if self.initialisation == "random" else (IMAGENET_MEAN, IMAGENET_STD)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form stored in the run card. A weights file is named without its folder."""
+        raw = asdict(self)
+        raw["initialisation"] = self.initialisation.replace("\\", "/").rsplit("/", 1)[-1]
+        return raw
+
+
+def _positive(config: TrainingConfig, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0 or not math.isfinite(value):
+            raise TrainingError(f"{name} must be over 0, not {value}")
+
+
+RECIPES: dict[str, TrainingConfig] = {
+    # No normalisation layers: a low rate for the pretrained backbone and a fast head.
+    "vgg16": TrainingConfig("vgg16", epochs=12, batch_size=16, learning_rate=5e-5, head_learning_rate=2e-3),
+    "resnet50": TrainingConfig("resnet50", epochs=30, batch_size=32, learning_rate=3e-4),
+    "densenet121": TrainingConfig("densenet121", epochs=30, batch_size=32, learning_rate=3e-4),
+}
+
+
+def recipe(architecture: str, **changes: Any) -> TrainingConfig:
+    """The recipe of an architecture with the given fields changed; None changes nothing.
+
+    From random weights there is nothing to protect: the backbone then learns at 1e-3 unless a rate is given.
+    """
+    if architecture not in RECIPES:
+        ARCHITECTURES.get(architecture)
+        raise UnknownNameError(f"architecture {architecture!r} has no recipe; add one to RECIPES")
+    given = {name: value for name, value in changes.items() if value is not None}
+    if given.get("initialisation") == "random":
+        given.setdefault("learning_rate", 1e-3)
+        given.setdefault("batch_size", 16)
+    return replace(RECIPES[architecture], **given)
