@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from oct_core.errors import DataError, ScanError, UnknownNameError
@@ -36,7 +35,8 @@ _LAYERS: tuple[tuple[str, float, float, float], ...] = (
     ("EZ", 0.935, 0.90, 0.66),
     ("outer segments", 1.00, 1.00, 0.34),
 )
-_VITREOUS, _FLUID, _RPE, _CHOROID = 0.035, 0.045, 0.80, 0.44
+_VITREOUS, _FLUID, _RPE, _CHOROID = 0.035, 0.045, 0.80, 0.30
+_FOCUS = 0.80
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class _Eye:
 
     def bump(self, centre: float, half_width: float, power: float = 2.0) -> Float32Array:
         """A bell over the columns, 1 at its centre, exp(-1) at ``half_width``; flatter on top with a higher power."""
-        return np.exp(-(np.abs((self.columns - centre) / half_width) ** power)).astype(np.float32)
+        bell: Float32Array = np.exp(-(np.abs((self.columns - centre) / half_width) ** power)).astype(np.float32)
+        return bell
 
     @property
     def rpe(self) -> Float32Array:
@@ -95,12 +96,20 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float
     return np.asarray(noise / (noise.std() + 1e-6), dtype=np.float32)
 
 
+def _stretch(values: Float32Array, length: int) -> Float32Array:
+    """Enlarge the first axis to ``length`` by linear interpolation (several times faster than ndimage.zoom)."""
+    place = np.linspace(0, len(values) - 1, length, dtype=np.float32)
+    lower = np.minimum(place.astype(np.intp), len(values) - 2)
+    step = (place - lower).astype(np.float32)[:, None]
+    stretched: Float32Array = values[lower] + step * (values[lower + 1] - values[lower])
+    return stretched
+
+
 def _texture(rng: np.random.Generator, height: int, width: int, cell: float) -> Float32Array:
-    """A blotchy field (H, W) of about unit deviation, blotches about ``cell`` pixels wide: noise drawn small, then enlarged."""
-    rows, columns = max(int(height / cell) + 2, 4), max(int(width / cell) + 2, 4)
-    small = rng.standard_normal((rows, columns), dtype=np.float32)
-    large = ndimage.zoom(small, (height / rows, width / columns), order=1, mode="nearest", grid_mode=True)
-    return np.asarray(large[:height, :width], dtype=np.float32)
+    """A blotchy field (H, W), blotches about ``cell`` pixels wide: noise drawn small, then enlarged."""
+    small = rng.standard_normal((int(height / cell) + 3, int(width / cell) + 3), dtype=np.float32)
+    wide = _stretch(np.ascontiguousarray(small.T), width)
+    return _stretch(np.ascontiguousarray(wide.T), height)
 
 
 def _healthy_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
@@ -129,6 +138,11 @@ def _near_fovea(rng: np.random.Generator, eye: _Eye, spread: float) -> float:
     return float(np.clip(rng.normal(eye.fovea, spread * eye.lateral), 0.12 * eye.width, 0.88 * eye.width))
 
 
+def _press_inwards(eye: _Eye, share: float) -> None:
+    """Let the retina give way to what lifts the RPE: it thins by ``share`` of the rise, by half of itself at most."""
+    eye.thickness = eye.thickness - np.minimum(share * eye.rise, 0.5 * eye.thickness)
+
+
 def _add_drusen(rng: np.random.Generator, eye: _Eye) -> None:
     """Two to nine mounds between RPE and Bruch's membrane; no fluid."""
     eye.under_rpe = rng.uniform(0.30, 0.48)
@@ -136,7 +150,24 @@ def _add_drusen(rng: np.random.Generator, eye: _Eye) -> None:
         half_width = rng.uniform(8, 22) * eye.lateral
         mound = eye.bump(_near_fovea(rng, eye, 90), half_width, rng.uniform(2.0, 3.0))
         eye.rise = np.maximum(eye.rise, eye.unit * half_width / eye.lateral * rng.uniform(0.7, 1.25) * mound)
-    eye.thickness = eye.thickness - 0.35 * np.minimum(eye.rise, 0.5 * eye.thickness)
+    _press_inwards(eye, 0.8)
+
+
+def _add_cyst(rng: np.random.Generator, eye: _Eye, column: float, swelling: Float32Array) -> None:
+    """A dark upright ellipse between NFL and ELM at ``column``, larger where the retina swells; left out if it would merge."""
+    room = float(eye.thickness[int(column)])
+    half_height = rng.uniform(0.06, 0.26) * room * (0.4 + 0.6 * float(swelling[int(column)]))
+    margin = half_height / room + 0.09
+    depth = rng.uniform(margin, max(0.80 - half_height / room, margin + 0.02))
+    half_width = half_height * rng.uniform(0.35, 0.8) * eye.lateral / eye.unit
+    cyst = _Blob(column, depth, max(half_width, 1.2), max(half_height, 1.2), _FLUID)
+    # Walls stay between cysts: two ellipses are apart if their centres are, in units of their joint half axes.
+    if all(
+        ((cyst.column - other.column) / (cyst.half_width + other.half_width)) ** 2
+        + ((depth - other.depth) * room / (cyst.half_height + other.half_height)) ** 2 > 0.85
+        for other in eye.blobs
+    ):  # fmt: skip
+        eye.blobs.append(cyst)
 
 
 def _add_oedema(rng: np.random.Generator, eye: _Eye) -> None:
@@ -147,19 +178,13 @@ def _add_oedema(rng: np.random.Generator, eye: _Eye) -> None:
     eye.pit = eye.pit * (1 - 0.6 * swelling)
     if rng.random() < 0.35:
         eye.gap = eye.unit * rng.uniform(14, 40) * eye.bump(centre, rng.uniform(40, 80) * eye.lateral, 2.6)
-    for _ in range(int(rng.integers(6, 20))):
-        column = float(np.clip(rng.normal(centre, 0.55 * reach), 4, eye.width - 5))
-        room = float(eye.thickness[int(column)])
-        half_height = rng.uniform(0.06, 0.24) * room * (0.5 + 0.5 * float(swelling[int(column)]))
-        margin = half_height / room + 0.09
-        depth = rng.uniform(margin, max(0.80 - half_height / room, margin + 0.02))
-        half_width = half_height * rng.uniform(0.4, 0.9) * eye.lateral / eye.unit
-        eye.blobs.append(_Blob(column, depth, max(half_width, 1.2), max(half_height, 1.2), _FLUID))
+    for _ in range(int(rng.integers(8, 28))):
+        _add_cyst(rng, eye, float(np.clip(rng.normal(centre, 0.55 * reach), 4, eye.width - 5)), swelling)
     for _ in range(int(rng.integers(3, 14))):
         column = float(np.clip(rng.normal(centre, reach), 4, eye.width - 5))
         size = rng.uniform(1.3, 3.2)
-        focus = _Blob(column, rng.uniform(0.25, 0.75), max(size * eye.lateral, 0.8), max(size * eye.unit, 0.8), 0.85)
-        eye.blobs.append(focus)
+        focus = _Blob(column, rng.uniform(0.25, 0.75), max(size * eye.lateral, 0.8), max(size * eye.unit, 0.8), _FOCUS)
+        eye.blobs.insert(0, focus)  # foci first: a cyst hides the focus it lies over
 
 
 def _add_neovascularisation(rng: np.random.Generator, eye: _Eye) -> None:
@@ -177,6 +202,10 @@ def _add_neovascularisation(rng: np.random.Generator, eye: _Eye) -> None:
     fluid = eye.unit * rng.uniform(10, 40) * eye.bump(centre + rng.normal(0, 0.7) * reach, reach * rng.uniform(0.8, 1.3), 2.6)
     eye.gap = eye.material + (fluid if kind != 0 or rng.random() < 0.7 else 0 * fluid)
     eye.pit = eye.pit * (1 - 0.4 * eye.bump(centre, reach))
+    # The inner retina drapes smoothly over a rough lesion.
+    raised = eye.rise + eye.gap
+    draped = ndimage.gaussian_filter1d(raised, 12 * eye.lateral, mode="nearest") * rng.uniform(0.7, 1.0)
+    eye.thickness = np.maximum(eye.thickness + draped - raised, 0.5 * eye.thickness)
     if rng.random() < 0.3:
         for _ in range(int(rng.integers(2, 7))):
             column = float(np.clip(rng.normal(centre, reach), 4, eye.width - 5))
@@ -219,8 +248,8 @@ def _paint_below(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image:
     np.copyto(image, eye.under_rpe + 0.05 * grain, where=beneath)
     below = np.maximum(rows - eye.bruch, 0) / eye.unit
     vessels = _texture(rng, *shape, 20 * max(eye.unit, 0.4))
-    depth = rng.uniform(55, 130)
-    tissue = _CHOROID * np.exp(-below / depth) * np.clip(1 + 0.30 * vessels + 0.10 * grain, 0.3, 1.7) + _VITREOUS
+    depth = rng.uniform(40, 120)
+    tissue = _CHOROID * np.exp(-below / depth) * np.clip(1 + 0.34 * vessels + 0.12 * grain, 0.25, 1.8) + _VITREOUS
     np.copyto(image, tissue, where=choroid)
     lifted = (eye.rise > max(1.5 * eye.unit, 0.5)) & (rows >= eye.rpe) & ~choroid
     return lifted | (gap & (eye.gap > max(1.5 * eye.unit, 0.5)))
@@ -264,7 +293,8 @@ def _photograph(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: 
     image = image * np.exp(rng.uniform(0.14, 0.34) * speckle)
     image = image + rng.uniform(0.010, 0.045) * rng.standard_normal(shape, dtype=np.float32)
     gray = 255 * rng.uniform(0.75, 1.15) * np.clip(image, 0, 1.3) ** rng.uniform(0.85, 1.2) + rng.uniform(0, 10)
-    return np.clip(np.rint(gray), 0, 255).astype(np.uint8)
+    pixels: GrayImage = np.clip(np.rint(gray), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _check_request(label: str, seed: int, height: int, width: int) -> None:
@@ -296,7 +326,7 @@ def make_phantom(label: str, seed: int, height: int = 496, width: int = 512) -> 
     _LESIONS[label](rng, eye)
     # A tall lesion must not push the retina out of the picture.
     eye.bruch = eye.bruch + np.float32(max(0.0, 0.06 * height - float(eye.ilm.min())))
-    rows: NDArray[np.float32] = np.arange(height, dtype=np.float32)[:, None]
+    rows: Float32Array = np.arange(height, dtype=np.float32)[:, None]
     image = _paint_layers(eye, rows)
     lesion = _paint_below(rng, eye, rows, image)
     for blob in eye.blobs:
