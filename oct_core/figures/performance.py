@@ -32,14 +32,20 @@ def confusion_matrix(
     """
     counts = np.asarray(confusion)
     if counts.shape != (len(classes), len(classes)):
-        raise MetricError(f"expected a confusion matrix of shape ({len(classes)}, {len(classes)}), got {counts.shape}; pass its classes too")
+        raise MetricError(
+            f"expected a confusion matrix of shape ({len(classes)}, {len(classes)}), got {counts.shape}; pass its classes"
+        )
     rows = counts.sum(axis=1, keepdims=True)
     share = np.divide(100.0 * counts, rows, out=np.full(counts.shape, np.nan), where=rows > 0)
-    text = [["" if np.isnan(cell) else f"{cell:.1f}%" for cell in row] for row in share] if per_cent else counts.astype(int).astype(str)
+    text = (
+        [["" if np.isnan(cell) else f"{cell:.1f}%" for cell in row] for row in share]
+        if per_cent
+        else counts.astype(int).astype(str)
+    )
     names = list(classes)
     heat = go.Heatmap(
         z=share, x=names, y=names, text=text, texttemplate="%{text}", textfont={"size": 16}, colorscale=_BLUES, zmin=0, zmax=100,
-        xgap=2, ygap=2, customdata=counts, colorbar={"title": {"text": "% of the<br>true class"}},
+        xgap=2, ygap=2, customdata=counts, showscale=False,
         hovertemplate="True %{y}, called %{x}: %{customdata} scans (%{z:.1f}%)<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(heat)
@@ -47,7 +53,9 @@ def confusion_matrix(
     figure.update_yaxes(type="category", autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
     right, total = int(np.trace(counts)), int(counts.sum())
     each = "; ".join(f"{name} {int(counts[k, k])} of {int(rows[k, 0])}" for k, name in enumerate(names))
-    return finish(figure, title, "Predicted class", "True class", f"{title}: {right} of {total} scans right. By true class: {each}.")
+    return finish(
+        figure, title, "Predicted class", "True class", f"{title}: {right} of {total} scans right. By true class: {each}."
+    )
 
 
 def _points(run: str, table: Mapping[str, Interval], colour: str, show_legend: bool) -> go.Scatter:
@@ -56,25 +64,31 @@ def _points(run: str, table: Mapping[str, Interval], colour: str, show_legend: b
     errors = {"type": "data", "array": np.nan_to_num(high - value), "arrayminus": np.nan_to_num(value - low), "thickness": 1.5}
     hover = [f"{run}, {name}: {cell}" for name, cell in table.items()]
     return go.Scatter(
-        x=list(table), y=value, error_y=errors, name=run, legendgroup=run, offsetgroup=run, mode="markers", showlegend=show_legend,
-        marker={"color": colour, "size": 11}, text=hover, hovertemplate="%{text}<extra></extra>",
+        x=list(table), y=value, error_y=errors, name=run, legendgroup=run, offsetgroup=run, mode="markers",
+        showlegend=show_legend, marker={"color": colour, "size": 11}, text=hover, hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
 
 
-def sensitivity_specificity(evaluations: Mapping[str, Evaluation], title: str = "Sensitivity and specificity by class") -> go.Figure:
+def sensitivity_specificity(
+    evaluations: Mapping[str, Evaluation], title: str = "Sensitivity and specificity by class"
+) -> go.Figure:
     """Sensitivity (left) and specificity (right) of each class and run, with 95% intervals by patient."""
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=("Sensitivity", "Specificity"))
+    figure = make_subplots(
+        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=("Sensitivity", "Specificity")
+    )
     colours, said = run_colours(evaluations), []
     for run, evaluation in evaluations.items():
         figure.add_trace(_points(run, evaluation.sensitivity, colours[run], True), row=1, col=1)
         figure.add_trace(_points(run, evaluation.specificity, colours[run], False), row=1, col=2)
-        pairs = [f"{name} {evaluation.sensitivity[name].value:.2f} and {evaluation.specificity[name].value:.2f}" for name in evaluation.classes]
+        both = [(name, evaluation.sensitivity[name].value, evaluation.specificity[name].value) for name in evaluation.classes]
+        pairs = [f"{name} {first:.2f} and {second:.2f}" for name, first, second in both]
         said.append(f"{run}: {', '.join(pairs)}")
     if not evaluations:
         say_empty(figure, "No evaluated run")
     figure.update_layout(scattermode="group", scattergap=0.5)
     finish(figure, title, "Class", "", f"{title}, sensitivity and specificity in turn. {'; '.join(said) or 'No evaluated run'}.")
     figure.update_yaxes(title_text="Share of scans (95% interval)", row=1, col=1)
+    figure.update_layout(margin={"t": 80})  # room for the two headings under the title
     return figure
 
 
@@ -86,9 +100,15 @@ def _roc_trace(name: str, curve: RocCurve, colour: str, dash: str = "solid", wid
     )  # fmt: skip
 
 
+def _diagonal(name: str) -> go.Scatter:
+    line = {"color": NEUTRAL, "dash": "dot", "width": 1}
+    return go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name=name, line=line, hoverinfo="skip")
+
+
 def _roc_figure(title: str, curves_: Mapping[str, RocCurve], traces: Sequence[go.Scatter]) -> go.Figure:
     figure = go.Figure(list(traces))
-    figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line={"color": NEUTRAL, "dash": "dot", "width": 1}, hoverinfo="skip"))
+    figure.add_trace(_diagonal("chance"))
+    figure.update_layout(height=520)
     if not curves_:
         say_empty(figure, "No class has scans on both sides")
     figure.update_xaxes(range=[-0.01, 1.01], constrain="domain")
@@ -133,10 +153,11 @@ def reliability_diagram(found: Mapping[str, Reliability], title: str = "Reliabil
         figure.add_trace(
             go.Scatter(
                 x=points.confidence, y=points.accuracy, customdata=points.count, name=run, mode="lines+markers",
-                line={"color": colours[run]}, hovertemplate="confidence %{x:.2f}, accuracy %{y:.2f}, %{customdata} scans<extra>" + run + "</extra>",
+                line={"color": colours[run]},
+                hovertemplate="confidence %{x:.2f}, accuracy %{y:.2f}, %{customdata} scans<extra>" + run + "</extra>",
             )
         )  # fmt: skip
-    figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="ideal", line={"color": NEUTRAL, "dash": "dot", "width": 1}, hoverinfo="skip"))
+    figure.add_trace(_diagonal("ideal"))
     figure.update_xaxes(range=[0, 1.01])
     figure.update_yaxes(range=[0, 1.01])
     said = "; ".join(f"{run}: {int(points.count.sum())} scans" for run, points in found.items())

@@ -33,7 +33,9 @@ def probability_bars(predictions: Sequence[Prediction], title: str = "Class prob
         say_empty(figure, "No prediction")
     figure.update_yaxes(range=[0, 1.1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(barmode="group", bargap=0.25)
-    said = "; ".join(f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}" for p in predictions)
+    said = "; ".join(
+        f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}" for p in predictions
+    )
     return finish(figure, title, "Class", "Probability", f"{title}. {said or 'No prediction'}.")
 
 
@@ -42,7 +44,9 @@ def _number(cell: Any, unit: str) -> int:
 
 
 def class_distribution(
-    counts: Mapping[str, Mapping[str, Any]], unit: Literal["images", "patients"] = "images", title: str = "Scans by class and split"
+    counts: Mapping[str, Mapping[str, Any]],
+    unit: Literal["images", "patients"] = "images",
+    title: str = "Scans by class and split",
 ) -> go.Figure:
     """How many scans (or patients) each split has of each class.
 
@@ -54,7 +58,8 @@ def class_distribution(
         values = [_number(row.get(name, {unit: 0}), unit) for row in counts.values()]
         figure.add_trace(
             go.Bar(
-                x=splits, y=values, name=name, marker={"color": class_colour(name)}, text=values, textposition="outside", cliponaxis=False,
+                x=splits, y=values, name=name, marker={"color": class_colour(name)},
+                text=values, textposition="outside", cliponaxis=False,
                 hovertemplate="%{x}, " + name + ": %{y} " + unit + "<extra></extra>",
             )
         )  # fmt: skip

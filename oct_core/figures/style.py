@@ -88,3 +88,5 @@ def alt_text(figure: go.Figure) -> str:
 def say_empty(figure: go.Figure, message: str) -> None:
     """Write a sentence in the middle of a figure that has nothing to draw."""
     figure.add_annotation(text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    figure.update_xaxes(showticklabels=False)
+    figure.update_yaxes(showticklabels=False)

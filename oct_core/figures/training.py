@@ -24,7 +24,9 @@ _NOTHING = "Nothing recorded yet"
 
 def _column(columns: Columns, name: str, run: str) -> NDArray[Any]:
     if name not in columns:
-        raise MetricError(f"expected a column {name!r} in the record of run {run!r}, got {', '.join(columns) or 'none'}; read it again")
+        raise MetricError(
+            f"expected a column {name!r} in the record of run {run!r}, got {', '.join(columns) or 'none'}; read it again"
+        )
     return np.asarray(columns[name])
 
 
@@ -32,7 +34,13 @@ def _line(run: str, part: str, x: NDArray[Any], y: NDArray[Any], colour: str, da
     mode = "lines+markers" if len(x) < 60 else "lines"
     name = f"{run}, {part}" if part else run
     return go.Scatter(
-        x=x, y=y, name=name, legendgroup=run, mode=mode, line={"color": colour, "dash": dash, "width": 2}, marker={"size": 5, "symbol": symbol}
+        x=x,
+        y=y,
+        name=name,
+        legendgroup=run,
+        mode=mode,
+        line={"color": colour, "dash": dash, "width": 2},
+        marker={"size": 5, "symbol": symbol},
     )
 
 
@@ -95,7 +103,9 @@ def step_curves(steps: Mapping[str, Columns], metric: Literal["loss", "accuracy"
     Raises MetricError for another metric, smoothing < 1 or a missing column.
     """
     if metric not in ("loss", "accuracy") or smoothing < 1:
-        raise MetricError(f"expected loss or accuracy and a smoothing of at least 1, got {metric!r} and {smoothing}; 1 is no smoothing")
+        raise MetricError(
+            f"expected loss or accuracy and a smoothing of at least 1, got {metric!r} and {smoothing}; 1 is no smoothing"
+        )
     title = f"Training {metric} by step" + (f" (mean of {smoothing})" if smoothing > 1 else "")
     figure, ends, colours = go.Figure(), {}, run_colours(steps)
     for run, columns in steps.items():
@@ -108,7 +118,7 @@ def step_curves(steps: Mapping[str, Columns], metric: Literal["loss", "accuracy"
 
 
 def learning_rate_curves(records: Mapping[str, Columns]) -> go.Figure:
-    """The learning rate of any set of runs, by step if the record has steps, else by epoch (steps.csv or history.csv as arrays)."""
+    """The learning rate of any set of runs: by step if every record is a steps.csv, by epoch if they are history.csv."""
     by_step = bool(records) and all("step" in columns for columns in records.values())
     title, place = "Learning rate", "step" if by_step else "epoch"
     figure, ends, colours = go.Figure(), {}, run_colours(records)

@@ -85,7 +85,7 @@ def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -
 
 
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
-    """The bin of each confidence: equal widths, bin i is (i / bins, (i + 1) / bins], so 1.0 is in the last and 0.0 in the first."""
+    """The bin of each confidence: bin i is (i / bins, (i + 1) / bins], so 1.0 falls in the last and 0.0 in the first."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1).astype(np.int64)
 

@@ -24,7 +24,7 @@ def check_labels(labels: ArrayLike, n_classes: int) -> IntArray:
         raise MetricError(f"expected whole-number class indices, got {array.dtype}; convert names with CLASSES.index(name)")
     if array.min() < 0 or array.max() >= n_classes:
         raise MetricError(
-            f"expected labels from 0 to {n_classes - 1}, got {array.min()} to {array.max()}; the columns of the scores are the classes"
+            f"expected labels from 0 to {n_classes - 1}, got {array.min()} to {array.max()}; scores have one column a class"
         )
     return array.astype(np.int64)
 
@@ -44,9 +44,7 @@ def check_scores(scores: ArrayLike, n_scans: int | None = None) -> FloatArray:
         )
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
-        raise MetricError(
-            f"expected finite scores, got NaN or infinity in row {bad[0]} ({bad.size} rows); leave those scans out or mend the model"
-        )
+        raise MetricError(f"expected finite scores, got NaN or infinity in row {bad[0]} ({bad.size} rows); leave those scans out")
     return array.astype(np.float64)
 
 
@@ -55,7 +53,7 @@ def check_probabilities(probabilities: ArrayLike, n_scans: int | None = None) ->
     array = check_scores(probabilities, n_scans)
     if array.min() < -SUM_TOLERANCE or array.max() > 1 + SUM_TOLERANCE:
         raise MetricError(
-            f"expected probabilities from 0 to 1, got {array.min():.4g} to {array.max():.4g}; turn logits into probabilities with softmax"
+            f"expected probabilities from 0 to 1, got {array.min():.4g} to {array.max():.4g}; apply softmax to logits"
         )
     sums = array.sum(axis=1)
     worst = int(np.argmax(np.abs(sums - 1)))
@@ -97,7 +95,7 @@ def check_binary(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.boo
         raise MetricError(f"expected a bool truth of shape (N,), got {truth.dtype} {truth.shape}; pass labels == class_index")
     if values.shape != truth.shape:
         raise MetricError(
-            f"expected one score for each of the {len(truth)} truths, got shape {values.shape}; pass one column of the probabilities"
+            f"expected one score for each of the {len(truth)} truths, got shape {values.shape}; pass one column of them"
         )
     if not np.isfinite(values).all():
         raise MetricError("expected finite scores, got NaN or infinity; leave those scans out or mend the model")

@@ -133,7 +133,7 @@ def bootstrap_metrics(
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, list[Interval]]:
-    """Several metrics with intervals from the same resamples, by the metric's name: one Interval for a scalar, else one a class or pair.
+    """Several metrics with intervals from the same resamples, by name: one Interval for a scalar, else one a class or pair.
 
     labels, patients : (N,). probabilities : (N, K). The module says how patients are drawn and what degenerate cases
     give. Raises MetricError for bad arrays, resamples < 1 or a level outside (0, 1).
