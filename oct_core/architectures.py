@@ -150,3 +150,13 @@ def build_model(architecture: str, classes: int, mean: tuple[float, ...], std: t
 def layer_modules(model: GrayClassifier, architecture: str) -> dict[str, nn.Module]:
     """The named layers of a built model, shallow to deep."""
     return {name: model.backbone.get_submodule(path) for name, path in ARCHITECTURES.get(architecture).layers.items()}
+
+
+def first_modules(model: GrayClassifier, architecture: str, layers: int) -> list[nn.Module]:
+    """The leaf modules from the input to the end of the named layer number ``layers`` (1 is the first; 0 gives none)."""
+    if layers == 0:
+        return []
+    path = list(ARCHITECTURES.get(architecture).layers.values())[layers - 1]
+    leaves = [(name, module) for name, module in model.backbone.named_modules() if not any(module.children())]
+    last = max(index for index, (name, _) in enumerate(leaves) if name == path or name.startswith(path + "."))
+    return [module for _, module in leaves[: last + 1]]

@@ -21,7 +21,8 @@ GRAY_MEAN = (0.2, 0.2, 0.2)
 GRAY_STD = (0.2, 0.2, 0.2)
 
 _WHITE = 235
-_SOLID = 7
+_SOLID = 5
+_TIP = 8
 _LEAST_SHARE = 0.0005
 
 
@@ -70,7 +71,8 @@ def check_gray(pixels: GrayImage) -> None:
 def wedge_mask(pixels: GrayImage) -> Mask:
     """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page leaves them.
 
-    Solid means that a 7 x 7 window fits in; retina that touches the border is broken up by speckle and stays.
+    Solid means that a 5 x 5 window fits in; retina that touches the border is broken up by speckle and stays.
+    The thin tip of a wedge is followed along the border.
     """
     white = pixels >= _WHITE
     edge = white.copy()
@@ -83,8 +85,12 @@ def wedge_mask(pixels: GrayImage) -> Mask:
     sizes = np.bincount(labels.ravel())
     keep = [index for index in np.unique(border) if index and sizes[index] >= _LEAST_SHARE * pixels.size]
     solid = np.isin(labels, keep)
-    # The window shrank the region by 3; JPEG leaves a gray fringe of about as much again.
-    return np.asarray(ndimage.binary_dilation(solid, iterations=_SOLID)) if keep else solid
+    if not keep:
+        return solid
+    white[_TIP:-_TIP, _TIP:-_TIP] = False
+    grown = ndimage.binary_propagation(solid, mask=solid | white)
+    # The window shrank the region by 2; JPEG leaves a gray fringe of about as much again.
+    return np.asarray(ndimage.binary_dilation(grown, iterations=_SOLID))
 
 
 def neutralise(pixels: GrayImage) -> GrayImage:

@@ -24,6 +24,7 @@ class TrainingConfig:
     label_smoothing : 0 to 1. class_balance : weight the loss by the inverse root of class frequency.
     weight_averaging : decay per step of the exponential moving average that is saved; 0 saves the raw weights.
     augmentation : strength of every augmentation, 0 off to 1 full.
+    frozen_layers : so many of the named layers, from the input on, keep their initial weights.
     phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
     seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
     """
@@ -40,6 +41,7 @@ class TrainingConfig:
     class_balance: bool = True
     weight_averaging: float = 0.98
     augmentation: float = 1.0
+    frozen_layers: int = 0
     phantoms_per_class: int = 0
     seed: int = 0
     limit: int | None = None
@@ -55,6 +57,9 @@ class TrainingConfig:
                 raise TrainingError(f"{name} must be at least 0 and under 1, not {getattr(self, name)}")
         if not 0 <= self.augmentation <= 1:
             raise TrainingError(f"augmentation must be 0 (off) to 1 (full), not {self.augmentation}")
+        deepest = len(ARCHITECTURES.get(self.architecture).layers)
+        if not 0 <= self.frozen_layers < deepest:
+            raise TrainingError(f"frozen_layers must be 0 to {deepest - 1} for {self.architecture}, not {self.frozen_layers}")
         if self.limit is not None and self.limit < 8:
             raise TrainingError(f"limit must be at least 8 scans, not {self.limit}")
 

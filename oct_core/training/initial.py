@@ -1,0 +1,64 @@
+"""Initial weights: torchvision's ImageNet, random, or a safetensors file of backbone keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision import models
+
+from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model
+from oct_core.errors import TrainingError
+from oct_core.training.config import TrainingConfig
+
+
+def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
+    """A model as the configuration starts it, seeded; raises TrainingError if the weights cannot be had or do not fit."""
+    torch.manual_seed(config.seed)
+    model = build_model(config.architecture, classes, *config.normalisation)
+    if config.initialisation == "random":
+        return model
+    weights = _imagenet(config.architecture) if config.initialisation == "imagenet" else _from_file(Path(config.initialisation))
+    _fill_backbone(model, weights, config)
+    return model
+
+
+def _imagenet(architecture: str) -> dict[str, Tensor]:
+    try:
+        weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise TrainingError(
+            f"torchvision could not download the ImageNet weights of {architecture} ({error}); "
+            "go online once, or give --init random or --init FILE.safetensors"
+        ) from error
+    return dict(weights)
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        raise TrainingError(f"--init takes imagenet, random or a .safetensors file, not {str(path)!r}; pickled weights are never loaded")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"the initial weights {path} cannot be read: {error}") from error
+
+
+def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig) -> None:
+    head = ARCHITECTURES.get(config.architecture).head
+    own = model.backbone.state_dict()
+    usable = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+        if name in own and not name.startswith(head) and own[name].shape == tensor.shape
+    }
+    wanted = {name for name in own if not name.startswith(head) and not name.endswith("num_batches_tracked")}
+    missing = sorted(wanted - set(usable))
+    if missing:
+        raise TrainingError(
+            f"{config.initialisation} lacks {len(missing)} of {len(wanted)} backbone tensors of {config.architecture}, "
+            f"{missing[0]!r} for one; give weights with torchvision's key names"
+        )
+    model.backbone.load_state_dict(usable, strict=False)

@@ -1,0 +1,83 @@
+"""The state a training goes on from: safetensors with JSON in its header, so no pickle is ever loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from oct_core.checkpoints import write_atomically
+from oct_core.errors import TrainingError
+
+FOLDER, STATE, BEST = "resume", "state.safetensors", "best.safetensors"
+
+
+@dataclass
+class Progress:
+    """How far a training is. epoch : epochs done. step : steps done. seconds : of wall time, earlier parts included."""
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int | None = None
+    best_loss: float = float("inf")
+    seconds: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def save_state(
+    folder: Path, progress: Progress, model: dict[str, Tensor], average: dict[str, Tensor], optimizer: Optimizer
+) -> None:
+    """Write the state of a finished epoch atomically. Random generators need no state: each epoch seeds its own."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+    for index, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    write_atomically(folder / FOLDER / STATE, save(plain, metadata={"progress": json.dumps(progress.__dict__)}))
+
+
+@dataclass(frozen=True)
+class State:
+    """What save_state wrote."""
+
+    progress: Progress
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[int, dict[str, Tensor]]
+
+
+def load_state(folder: Path) -> State | None:
+    """The last good state, or None if no epoch was finished; raises TrainingError if it cannot be read."""
+    path = folder / FOLDER / STATE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove the run {folder.name} and train it anew") from error
+    optimizer: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            optimizer.setdefault(int(index), {})[key] = tensor
+    return State(progress, _under(tensors, "model."), _under(tensors, "average."), optimizer)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def restore_optimizer(optimizer: Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
+    """Put the saved moments back; the rates are recomputed from the step."""
+    state = optimizer.state_dict()
+    state["state"] = {index: {name: torch.as_tensor(tensor) for name, tensor in entry.items()} for index, entry in saved.items()}
+    optimizer.load_state_dict(state)

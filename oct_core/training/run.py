@@ -1,0 +1,268 @@
+"""A training from configuration to a finished run folder, resumable at any moment."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from oct_core.architectures import GrayClassifier, build_model
+from oct_core.checkpoints import (
+    HISTORY,
+    SCHEMA,
+    STEPS,
+    WEIGHTS,
+    append_rows,
+    load_weights,
+    weights_bytes,
+    write_atomically,
+    write_card,
+    write_predictions,
+)
+from oct_core.data.manifest import count, manifest_sha256
+from oct_core.data.pack import Pack
+from oct_core.errors import RunExistsError, TrainingError
+from oct_core.inference import logits_of_pack
+from oct_core.metrics.calibration import fit_temperature, softmax
+from oct_core.phantom import make_phantom
+from oct_core.preprocess import Preprocessing
+from oct_core.training.config import TrainingConfig
+from oct_core.training.initial import initial_model
+from oct_core.training.loop import EpochResult, Trainer, TrainingData
+from oct_core.training.resume import BEST, FOLDER, Progress, load_state, restore_optimizer, save_state
+from oct_core.types import CLASSES, Float32Array, PredictionTable
+
+PHANTOM_SEED = 1_000_000
+"""Training phantoms count up from here; the app's samples and the tests use small seeds, fresh phantoms 2,000,000 on."""
+
+INTENDED_USE = "Research and teaching: comparing networks and explanations on retinal OCT B-scans."
+LIMITS = "Not a medical device. Four classes only; one source of scans; no statement about other scanners, clinics or diseases."
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a training tells the caller. step : (epoch, step, steps an epoch). epoch : (row of history.csv, is best)."""
+
+    step: Callable[[int, int, int], None] = lambda epoch, done, total: None
+    epoch: Callable[[dict[str, float], bool], None] = lambda row, best: None
+
+
+def train_run(
+    config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, resume: bool = False, events: Events | None = None
+) -> Path:
+    """Train, and leave a finished run in ``folder``.
+
+    Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if what is resumed was
+    started otherwise, or the device runs out of memory. After any stop the last finished epoch is kept.
+    """
+    events = events or Events()
+    card = _open_folder(config, pack, folder, device, resume)
+    try:
+        _train_epochs(config, pack, folder, device, card, events)
+        finish(config, pack, folder, device, card)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the device ran out of memory at batch size {config.batch_size}; go on with a new run and --batch-size {max(1, config.batch_size // 2)}"
+        ) from error
+    except OSError as error:
+        raise TrainingError(f"{folder} could not be written ({error}); the last good state is kept: free some space and use --resume") from error
+    return folder
+
+
+def _open_folder(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, resume: bool) -> dict[str, Any]:
+    settings = {"training": config.to_dict(), "data": manifest_sha256(pack.records), "size": pack.size}
+    if folder.exists() and not resume:
+        raise RunExistsError(f"run {folder.name} exists; choose another --run, or go on with --resume")
+    state = load_state(folder) if resume else None
+    if state is not None and state.progress.settings != settings:
+        raise TrainingError(f"run {folder.name} was started with other settings or data; give the same ones, or another --run")
+    if (folder / WEIGHTS).is_file() and state is None:
+        raise RunExistsError(f"run {folder.name} is finished; nothing to go on with")
+    card = new_card(config, pack, folder.name, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_card(folder, card)
+    return card
+
+
+def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device) -> dict[str, Any]:
+    """The card of a run that starts now."""
+    mean, std = config.normalisation
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "status": "training",
+        "architecture": config.architecture,
+        "classes": list(CLASSES),
+        "preprocessing": Preprocessing(pack.size, mean, std).to_dict(),
+        "weights_sha256": "",
+        "initialisation": config.to_dict()["initialisation"],
+        "data": {"manifest_sha256": manifest_sha256(pack.records), "counts": count(pack.records)},
+        "training": config.to_dict(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "device": device_name(device),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": 0.0,
+        "best_epoch": None,
+        "temperature": 1.0,
+        "operating_points": {},
+        "metrics": {},
+        "intended_use": INTENDED_USE,
+        "limits": LIMITS,
+        "licence": "Apache-2.0",
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the run was trained with."""
+    names = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "safetensors")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def git_commit() -> str:
+    """The commit of the library's own checkout, or "" outside of one."""
+    try:
+        here = Path(__file__).resolve().parent
+        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a person knows it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
+    """The training part, cut to the limit, with the recipe's phantoms behind it."""
+    rows = pack.rows("train")
+    if config.limit is not None and config.limit < len(rows):
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.limit, replace=False))
+    preprocessing = Preprocessing(pack.size)
+    phantoms = [
+        (preprocessing.prepare(make_phantom(label, PHANTOM_SEED + index).pixels), CLASSES.index(label))
+        for index in range(config.phantoms_per_class)
+        for label in CLASSES
+    ]
+    pixels = np.concatenate([pack.pixels[rows], *(picture[None] for picture, _ in phantoms)])
+    labels = np.concatenate([pack.labels[rows], np.array([label for _, label in phantoms], dtype=np.int64)])
+    return TrainingData(pixels, labels)
+
+
+def _train_epochs(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any], events: Events) -> None:
+    trainer = Trainer(config, initial_model(config, len(CLASSES)), training_data(config, pack), device)
+    settings = {"training": config.to_dict(), "data": manifest_sha256(pack.records), "size": pack.size}
+    progress = _restore(trainer, folder) or Progress(settings=settings)
+    _cut_rows(folder / HISTORY, "epoch", progress.epoch)
+    _cut_rows(folder / STEPS, "step", progress.step)
+    start = time.perf_counter() - progress.seconds
+    saved = build_model(config.architecture, len(CLASSES), *config.normalisation).to(device)
+    for epoch in range(progress.epoch, config.epochs):
+        result = trainer.epoch(epoch, lambda done, total, number=epoch: events.step(number + 1, done, total))  # type: ignore[misc]
+        saved.backbone.load_state_dict({name: _rounded(tensor) for name, tensor in trainer.average.items()})
+        row = _history_row(epoch, result, pack, logits_of_pack(saved, pack.pixels[pack.rows("val")], device))
+        progress.epoch, progress.step, progress.seconds = epoch + 1, trainer.step, time.perf_counter() - start
+        is_best = row["val_loss"] < progress.best_loss
+        if is_best:
+            progress.best_epoch, progress.best_loss = epoch + 1, row["val_loss"]
+            write_atomically(folder / FOLDER / BEST, weights_bytes(saved))
+        append_rows(folder / STEPS, result.step_rows)
+        append_rows(folder / HISTORY, [row])
+        save_state(folder, progress, trainer.model.backbone.state_dict(), trainer.average, trainer.optimizer)
+        events.epoch(row, is_best)
+    card["best_epoch"], card["wall_seconds"] = progress.best_epoch, round(progress.seconds, 1)
+
+
+def _rounded(tensor: torch.Tensor) -> torch.Tensor:
+    """As it will be on disk."""
+    return tensor.half().float() if tensor.is_floating_point() else tensor
+
+
+def _restore(trainer: Trainer, folder: Path) -> Progress | None:
+    state = load_state(folder)
+    if state is None:
+        return None
+    trainer.model.backbone.load_state_dict(state.model)
+    for name, tensor in state.average.items():
+        trainer.average[name].copy_(tensor)
+    restore_optimizer(trainer.optimizer, state.optimizer)
+    trainer.step = state.progress.step
+    return state.progress
+
+
+def _cut_rows(path: Path, column: str, last: int) -> None:
+    """Drop the rows after ``last``: they belong to an epoch that was not finished and is trained again."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    header = lines[0] if lines else []
+    keep = [row for row in lines[1:] if len(row) == len(header) and float(row[header.index(column)]) <= last]
+    if keep:
+        write_atomically(path, ("\n".join(",".join(row) for row in [header, *keep]) + "\n").encode())
+    else:
+        path.unlink()
+
+
+def _history_row(epoch: int, result: EpochResult, pack: Pack, logits: Float32Array) -> dict[str, float]:
+    labels = pack.labels[pack.rows("val")]
+    probabilities = softmax(logits, 1.0)
+    return {
+        "epoch": epoch + 1,
+        "train_loss": result.loss,
+        "train_accuracy": result.accuracy,
+        "val_loss": float(-np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).mean()),
+        "val_accuracy": float((logits.argmax(1) == labels).mean()),
+        "val_auc": float(roc_auc_score(labels, probabilities, multi_class="ovr", labels=range(len(CLASSES)))),
+        "learning_rate": result.learning_rate,
+        "seconds": result.seconds,
+        "images_per_second": result.images_per_second,
+    }
+
+
+def finish(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any]) -> None:
+    """Publish the best weights, reload them from disk, predict validation and test, fit the temperature, close the card."""
+    best = folder / FOLDER / BEST
+    if not best.is_file():
+        raise TrainingError(f"run {folder.name} has no usable epoch; train it anew")
+    write_atomically(folder / WEIGHTS, best.read_bytes())
+    card["weights_sha256"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    model = build_model(config.architecture, len(CLASSES), *config.normalisation)
+    load_weights(model, folder / WEIGHTS, card["weights_sha256"])
+    table = predict_pack(model.to(device), pack, device)
+    write_predictions(folder, table)
+    val = table.of_split("val")
+    card["temperature"] = round(float(fit_temperature(val.logits, val.label)), 4)
+    card["status"] = "done"
+    write_card(folder, card)
+    shutil.rmtree(folder / FOLDER)
+
+
+def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> PredictionTable:
+    """Logits of the validation and test parts of a pack."""
+    rows = np.concatenate([pack.rows("val"), pack.rows("test")])
+    records = [pack.records[row] for row in rows]
+    return PredictionTable(
+        np.array([record.split for record in records], dtype=np.str_),
+        np.array([Path(record.path).name for record in records], dtype=np.str_),
+        np.array([record.sha256 for record in records], dtype=np.str_),
+        np.array([record.patient for record in records], dtype=np.str_),
+        pack.labels[rows],
+        logits_of_pack(model, pack.pixels[rows], device),
+    )
+
+
+__all__ = ["Events", "finish", "new_card", "predict_pack", "train_run", "training_data"]
