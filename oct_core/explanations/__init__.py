@@ -1,9 +1,13 @@
 """Where a network looked: one registry of methods, one function to ask, one result type."""
 
-from oct_core.explanations import gradcam
+from oct_core.explanations import attribution, cams, gradcam
 from oct_core.explanations.api import DEFAULT_METHODS, explain, explain_with_predictions
 from oct_core.explanations.engine import Pass, passes
 from oct_core.explanations.methods import METHODS, ExplainableRun, Method, Request
+
+# In the order in which selectors show them.
+for _method in (*gradcam.FAMILY, *cams.FAMILY, *attribution.FAMILY):
+    METHODS.add(_method.name, _method)
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -14,6 +18,5 @@ __all__ = [
     "Request",
     "explain",
     "explain_with_predictions",
-    "gradcam",
     "passes",
 ]

@@ -82,7 +82,9 @@ def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
 
 def _shown(maps: Tensor, scans: Sequence[Scan]) -> list[Float32Array]:
     """(N, h, w) -> one float32 (H, W) a scan, in the scan's own pixels."""
-    sized = [upsample(one[None].float(), (scan.pixels.shape[0], scan.pixels.shape[1])) for one, scan in zip(maps, scans, strict=True)]
+    sized = [
+        upsample(one[None].float(), (scan.pixels.shape[0], scan.pixels.shape[1])) for one, scan in zip(maps, scans, strict=True)
+    ]
     return [np.ascontiguousarray(one[0].cpu().numpy()) for one in sized]
 
 
@@ -98,7 +100,7 @@ def _explain_batch(
     captured = layers if any(method.gradients for method in methods) else {}
     with run.lock:
         shared = passes(run.model, captured, x, targets, guided=any(method.guided for method in methods), precision=precision)
-        request = Request(run.model, layers, shared, precision)
+        request = Request(run.model, layers, shared)
         made = [(method, layer, maps) for method in methods for layer, maps in method.compute(request).items()]
     classes = [run.card.classes[index] for index in shared.targets.tolist()]
     results: list[Explained] = [(_prediction(run, logits), []) for logits in shared.logits]

@@ -45,15 +45,21 @@ def check_model(model: nn.Module) -> None:
 def check_inputs(x: Tensor) -> None:
     """Raises ExplanationError unless x is (N, 1, S, S), floating and finite."""
     if x.dim() != 4 or x.shape[1] != 1 or not x.is_floating_point():
-        raise ExplanationError(f"expected floating gray scans (N, 1, S, S) in [0, 1], got {x.dtype} {list(x.shape)}; use run.inputs(scans)")
+        raise ExplanationError(
+            f"expected floating gray scans (N, 1, S, S) in [0, 1], got {x.dtype} {list(x.shape)}; use run.inputs(scans)"
+        )
     if not bool(torch.isfinite(x).all()):
-        raise ExplanationError("expected finite gray values in [0, 1], got NaN or infinity; read the scan again or mask those pixels")
+        raise ExplanationError(
+            "expected finite gray values in [0, 1], got NaN or infinity; read the scan again or mask those pixels"
+        )
 
 
 def check_targets(targets: Sequence[int | None], count: int, classes: int) -> None:
     """Raises ExplanationError for a wrong number of targets or a class that is out of range."""
     if len(targets) != count:
-        raise ExplanationError(f"expected one target class a scan, {count} in all, got {len(targets)}; give one for all or a list")
+        raise ExplanationError(
+            f"expected one target class a scan, {count} in all, got {len(targets)}; give one for all or a list"
+        )
     for target in targets:
         if target is not None and not 0 <= target < classes:
             raise ExplanationError(f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction")
@@ -84,7 +90,9 @@ def _forward(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switc
 
 def _resolve(logits: Tensor, targets: Sequence[int | None]) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
-        raise ExplanationError("expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again")
+        raise ExplanationError(
+            "expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again"
+        )
     own = logits.detach().argmax(1)
     asked = torch.tensor([-1 if target is None else target for target in targets], device=own.device)
     return torch.where(asked >= 0, asked, own)
@@ -121,7 +129,7 @@ def passes(
     check_inputs(x)
     switch, wants_graph = GuidedSwitch(), bool(layers) or guided
     with _recording(x.device, precision, wants_graph):
-        gray = x.detach().clone().requires_grad_(wants_graph)
+        gray = x.detach().clone().to(next(model.parameters()).dtype).requires_grad_(wants_graph)
         logits, captured = _forward(model, layers, gray, switch)
         check_targets(targets, len(x), logits.shape[1])
         classes = _resolve(logits, targets)
@@ -132,7 +140,7 @@ def passes(
         switch.guided = True
         by_gray = torch.autograd.grad(score, gray)[0][:, 0].float() if guided else None
     return Pass(
-        x=x.detach(),
+        x=gray.detach(),
         logits=logits.detach().float(),
         targets=classes,
         blank=_blank(x),

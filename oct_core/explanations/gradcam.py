@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.methods import Method, Request, register
+from oct_core.explanations.methods import Method, Request
 
 
 def gradcam_map(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -42,10 +42,8 @@ def _guided_gradcam(request: Request) -> dict[str, Tensor]:
     return {name: guided * upsample(cam, (height, width)) for name, cam in _gradcam(request).items()}
 
 
-register(
+FAMILY = (
     Method("gradcam", "Grad-CAM", "layer", False, "Selvaraju et al. 2017, arXiv:1610.02391", _gradcam, gradients=True),
-)
-register(
     Method(
         "guided_backprop",
         "Guided backpropagation",
@@ -55,8 +53,6 @@ register(
         _guided_backprop,
         guided=True,
     ),
-)
-register(
     Method(
         "guided_gradcam",
         "Guided Grad-CAM",

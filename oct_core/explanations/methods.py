@@ -44,7 +44,6 @@ class Request:
     model: nn.Module
     layers: Mapping[str, nn.Module]
     shared: Pass
-    precision: str = "float32"
 
 
 Compute = Callable[[Request], Mapping[str, Tensor]]
@@ -74,8 +73,3 @@ class Method:
 
 
 METHODS: Registry[Method] = Registry("explanation method")
-
-
-def register(method: Method) -> Method:
-    """Add a method to METHODS; raises ValueError if the name is taken."""
-    return METHODS.add(method.name, method)

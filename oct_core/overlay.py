@@ -1,0 +1,109 @@
+"""A map laid over a scan, in colour: numpy in, numpy out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oct_core.errors import ExplanationError
+from oct_core.registry import Registry
+from oct_core.types import Float32Array, GrayImage
+
+ColorImage = NDArray[np.uint8]
+DIVERGING = "coolwarm"
+
+# 33 evenly spaced colours of matplotlib's maps; straight lines between them stay within 5 of 255 of the originals.
+_ANCHORS = {
+    "viridis": (
+        "440154470d6048186a482374472d7b4537814240863e49893b528b375b8d33638d2f6b8e2c728e297a8e26828e23898e21918c1f988b"
+        "1fa08822a78528ae8032b67a3fbc734ec36b5ec96270cf5784d44b98d83eaddc30c2df23d8e219ece51bfde725"
+    ),
+    "inferno": (
+        "0000040403120b0724150b37210c4a2f0a5b3d09654a0c6b57106e64156e71196e7d1e6d8a226a972766a32c61b0315bbc3754c73e4c"
+        "d24644db503be45a31eb6628f1731df68013f98e09fb9d07fcac11fbbc21f9cb35f5db4cf2ea69f3f68afcffa4"
+    ),
+    "turbo": (
+        "30123b392a734040a24456c7466be34680f64294ff37a8fa28bceb1ccdd818ddc21fe9af32f2984ef97d6dfe628bff4ba4fc3cb9f635"
+        "cdec34dfdf37eecf3af8be39fdac34fe962bfb7e21f46617eb500edf3f08d02f05be2102a91601920b017a0403"
+    ),
+    "gray": (
+        "000000080808101010181818202020282828303030383838404040484848505050585858606060686868707070787878808080888888"
+        "909090989898a0a0a0a8a8a8b0b0b0b8b8b8c0c0c0c8c8c8d0d0d0d8d8d8e0e0e0e8e8e8f0f0f0f8f8f8ffffff"
+    ),
+    "coolwarm": (
+        "3b4cc0445acc4e68d85875e16282ea6c8ff1779af782a6fb8db0fe98b9ffa3c2feaec9fcb9d0f9c3d5f4ccd9edd5dbe5dddcdce5d8d1"
+        "ecd3c5f1ccb8f5c4acf7ba9ff7b093f6a586f4987af08b6eeb7d62e46e56dd5f4bd44e41ca3b37be242eb40426"
+    ),
+}
+
+
+def _table(hexadecimal: str) -> ColorImage:
+    anchors = np.frombuffer(bytes.fromhex(hexadecimal), dtype=np.uint8).reshape(-1, 3).astype(np.float64)
+    places = np.linspace(0, len(anchors) - 1, 256)
+    channels = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+COLORMAPS: Registry[ColorImage] = Registry("colour map")
+for _name, _hexadecimal in _ANCHORS.items():
+    COLORMAPS.add(_name, _table(_hexadecimal))
+
+
+def colorize(values: Float32Array, colormap: str = "viridis", maximum: float | None = None, signed: bool = False) -> ColorImage:
+    """Values (...) -> uint8 colours (..., 3).
+
+    Not signed: 0 has the first colour, ``maximum`` (default: the largest value) and above the last. Signed: 0 has the
+    middle colour of a diverging map, -maximum the first, maximum (default: the largest magnitude) the last.
+    """
+    table = COLORMAPS.get(colormap)
+    scaled = _scaled(values, maximum, signed)
+    position = (scaled + 1) / 2 if signed else scaled
+    return np.asarray(table[(position * 255).round().astype(np.intp)], dtype=np.uint8)
+
+
+def overlay(
+    pixels: GrayImage,
+    values: Float32Array,
+    opacity: float = 0.5,
+    colormap: str | None = None,
+    maximum: float | None = None,
+    signed: bool = False,
+) -> ColorImage:
+    """A map over its scan: uint8 (H, W) and float (H, W) -> uint8 (H, W, 3).
+
+    Parameters
+    ----------
+    opacity : 0 (the scan alone) to 1 (the map alone). A signed map fades out with its magnitude, so that the scan shows
+        where the map says nothing. A map that is zero everywhere leaves the scan as it is.
+    colormap : a name in COLORMAPS; by default viridis, for signed maps coolwarm.
+    maximum : the value that gets the last colour; by default the map's own largest magnitude. One for all gives one scale.
+
+    Raises
+    ------
+    UnknownNameError : no such colour map. ExplanationError : shapes that differ, NaN, an opacity or maximum out of range.
+    """
+    if pixels.ndim != 2 or values.shape != pixels.shape:
+        raise ExplanationError(
+            f"expected a scan and a map of one shape (H, W), got {pixels.shape} and {values.shape}; stretch the map first"
+        )
+    if not 0 <= opacity <= 1:
+        raise ExplanationError(f"expected an opacity from 0 to 1, got {opacity}")
+    gray = np.repeat(pixels[:, :, None], 3, axis=2)
+    scaled = _scaled(values, maximum, signed)
+    if not scaled.any():
+        return gray
+    colours = colorize(values, colormap or (DIVERGING if signed else "viridis"), maximum, signed)
+    weight = opacity * (np.abs(scaled)[:, :, None] if signed else 1.0)
+    return np.asarray((gray * (1 - weight) + colours * weight).round(), dtype=np.uint8)
+
+
+def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:
+    """Values by their maximum, clipped to [0, 1], or [-1, 1] if signed; all zero if the maximum is zero."""
+    if not bool(np.isfinite(values).all()):
+        raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
+    if maximum is not None and maximum < 0:
+        raise ExplanationError(f"expected a maximum of at least 0, got {maximum}")
+    top = float(np.abs(values).max(initial=0.0)) if maximum is None else maximum
+    if top == 0:
+        return np.zeros_like(values, dtype=np.float32)
+    return np.clip(np.asarray(values, dtype=np.float64) / top, -1.0 if signed else 0.0, 1.0).astype(np.float32)
