@@ -68,7 +68,7 @@ def shown_errors() -> Iterator[None]:
     """Show what fails inside as one sentence on the page instead of a traceback; the page goes on after it."""
     try:
         yield
-    except Exception as error:  # Streamlit's own control flow is BaseException and passes through.
+    except Exception as error:  # noqa: BLE001 - a page never shows a traceback; st.stop and st.rerun are BaseException
         st.error(sentence(error), icon=":material/error:")
 
 
@@ -112,6 +112,13 @@ def title_of(card: RunCard) -> str:
     titles = {"vgg16": "VGG16", "resnet50": "ResNet50", "densenet121": "DenseNet121"}
     title = titles.get(card.architecture, card.architecture)
     return title if card.name == card.architecture else f"{title} ({card.name})"
+
+
+def app_version() -> str:
+    """The version that exports name."""
+    import oct_core
+
+    return str(getattr(oct_core, "__version__", "0"))
 
 
 def _stamp(path: Path) -> int:

@@ -1,0 +1,73 @@
+"""The viewer's service calls: predictions first, then maps, each computed once a (scan as read, run, target)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from oct_core.types import Explanation, Prediction, RunCard, Scan
+from pages.ui.services import get_run, title_of
+from pages.ui.session import Viewer, fingerprint
+
+TRIO: tuple[str, ...] = ("gradcam", "guided_backprop", "guided_gradcam")
+Progress = Callable[[float, str], None]
+
+
+def silent(_share: float, _text: str) -> None:
+    """A progress that nobody watches."""
+
+
+def predictions_of(
+    state: Viewer, scans: Sequence[Scan], cards: Sequence[RunCard], progress: Progress = silent
+) -> list[list[Prediction]]:
+    """One list of predictions a scan, in the order of the cards; computed where this session has none; raises OctError."""
+    from oct_core.inference import predict
+
+    keys = [fingerprint(scan) for scan in scans]
+    for place, card in enumerate(cards):
+        missing = {key: scan for key, scan in zip(keys, scans, strict=True) if state.predictions.get(_key(card, key)) is None}
+        batches = list(missing.items())
+        for start in range(0, len(batches), 8):
+            batch = batches[start : start + 8]
+            progress((place + start / len(batches)) / len(cards), f"{title_of(card)}: reading")
+            found = predict([scan for _, scan in batch], get_run(card.name))
+            for (key, _), prediction in zip(batch, found, strict=True):
+                state.predictions.put(_key(card, key), prediction)
+    progress(1.0, "Predictions ready")
+    found_all = [[state.predictions.get(_key(card, key)) for card in cards] for key in keys]
+    return [[prediction for prediction in row if prediction is not None] for row in found_all]
+
+
+def _key(card: RunCard, *parts: str) -> str:
+    return "|".join((card.name, card.weights_sha256, *parts))
+
+
+def target_of(prediction: Prediction, choice: str | None) -> str:
+    """The class to explain: the one chosen for all, or the model's own prediction."""
+    return choice or prediction.predicted
+
+
+def trio_maps(state: Viewer, scan: Scan, card: RunCard, target: str) -> list[Explanation]:
+    """Grad-CAM and guided Grad-CAM at every layer and guided backpropagation, from one pass; raises OctError."""
+    return _explained(state, scan, card, target, TRIO, None)
+
+
+def one_map(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str) -> Explanation:
+    """One map of any registered method; the trio's come from their common pass; raises OctError."""
+    if method in TRIO:
+        found = trio_maps(state, scan, card, target)
+    else:
+        found = _explained(state, scan, card, target, (method,), (layer,))
+    return next((each for each in found if each.method == method and each.layer in (layer, "input")), found[0])
+
+
+def _explained(
+    state: Viewer, scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
+) -> list[Explanation]:
+    from oct_core.explanations import explain_with_predictions
+
+    key = _key(card, fingerprint(scan), target, ",".join(methods), ",".join(layers or ()))
+    kept = state.maps.get(key)
+    if kept is None:
+        ((_, kept),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers)
+        state.maps.put(key, kept)
+    return kept

@@ -1,0 +1,83 @@
+"""The maps of each model as a grid: Grad-CAM at five depths, guided Grad-CAM below it, the scan and guided backpropagation at the left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from oct_core.types import Explanation, RunCard, Scan
+from pages.ui.services import title_of
+from pages.ui.viewer_controls import Choices
+from pages.ui.viewer_pictures import data_uri, drawn, figure, grid, maximum_of, number, shrunk
+
+GUIDED_WARNING = (
+    "Guided maps look sharp but follow edges more than the decision: they are known to fail the test of random weights "
+    "(Adebayo et al. 2018). Read them together with Grad-CAM."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelMaps:
+    """The maps of one model for one scan. target : the class explained. extra : one map a further method."""
+
+    card: RunCard
+    target: str
+    trio: list[Explanation]
+    extra: list[Explanation]
+
+    def of(self, method: str) -> list[Explanation]:
+        """The trio's maps of one method, shallow to deep."""
+        return [each for each in self.trio if each.method == method]
+
+    @property
+    def layers(self) -> list[str]:
+        """Layer names, shallow to deep."""
+        return [each.layer for each in self.of("gradcam")]
+
+
+def scale_of(explanation: Explanation, group: Sequence[Explanation], choices: Choices) -> float:
+    """The value that gets the last colour: the map's own maximum, or one for all maps of its method in this model."""
+    return max(map(maximum_of, group)) if choices.one_scale and group else maximum_of(explanation)
+
+
+def map_figure(scan: Scan, maps: ModelMaps, explanation: Explanation, choices: Choices, title: str) -> str:
+    """One map with its caption: layer, maximum, or that there is no evidence."""
+    group = [each for each in (*maps.trio, *maps.extra) if each.method == explanation.method]
+    picture = drawn(scan.pixels, explanation, choices.opacity, choices.colormap, scale_of(explanation, group, choices))
+    said = f"max {number(maximum_of(explanation))}" if explanation.evidence else f"no evidence for {explanation.target}"
+    alt = f"{title} at {explanation.layer}, {title_of(maps.card)}, target {explanation.target}, {said}"
+    return figure(data_uri(picture), alt, f"<b>{title}</b> · {explanation.layer}<br><span>{said}</span>")
+
+
+def _blank() -> str:
+    return "<figure></figure>"
+
+
+def grid_of(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> str:
+    """The HTML of one model's maps. reference : the scan as shown at the left, uint8 (h, w) or (h, w, 3)."""
+    layers = maps.layers
+    cells = [figure(data_uri(shrunk(reference, 320)), "The scan as the models get it", "<b>Scan</b><br><span>as read</span>")]
+    columns = len(layers) + 1
+
+    def row(method: str) -> list[str]:
+        return [map_figure(scan, maps, each, choices, titles.get(method, method)) for each in maps.of(method)]
+
+    first = row("gradcam") if "gradcam" in choices.methods else []
+    guided = row("guided_backprop") if "guided_backprop" in choices.methods else []
+    second = row("guided_gradcam") if "guided_gradcam" in choices.methods else []
+    cells += first
+    if guided or second:
+        cells += [_blank()] * (-len(cells) % columns if first else 0) + (guided or [_blank()]) + second
+    cells += [_blank()] * (-len(cells) % columns if maps.extra and first else 0)
+    cells += [map_figure(scan, maps, each, choices, titles.get(each.method, each.method)) for each in maps.extra]
+    return grid(cells, columns)
+
+
+def show_model(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> None:
+    """One model's heading and grid."""
+    st.markdown(f"##### {title_of(maps.card)} · maps for {maps.target}")
+    st.html(grid_of(scan, maps, choices, titles, reference))
