@@ -1,0 +1,76 @@
+"""Graded corruptions of packed scans: how much a network's accuracy owes to one scanner's look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from oct_core.errors import MetricError
+from oct_core.registry import Registry
+
+SEVERITIES = (1, 2, 3)
+Floats = NDArray[np.float64]
+Corruption = Callable[[Floats, int, np.random.Generator], Floats]
+
+CORRUPTIONS: Registry[Corruption] = Registry("corruption")
+
+
+def _register(name: str) -> Callable[[Corruption], Corruption]:
+    return lambda corruption: CORRUPTIONS.add(name, corruption)
+
+
+@_register("blur")
+def _blur(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    sigma = (0.5, 1.0, 1.5)[severity - 1] * gray.shape[-1] / 128
+    return np.asarray(ndimage.gaussian_filter(gray, (0, sigma, sigma)))
+
+
+@_register("speckle")
+def _speckle(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    return gray * (1 + (0.15, 0.3, 0.5)[severity - 1] * generator.standard_normal(gray.shape))
+
+
+@_register("contrast")
+def _contrast(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    middle = gray.mean(axis=(1, 2), keepdims=True)
+    return (gray - middle) * (0.75, 0.55, 0.4)[severity - 1] + middle
+
+
+@_register("gamma")
+def _gamma(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    return np.asarray(gray ** (0.8, 0.65, 0.5)[severity - 1])
+
+
+@_register("black level")
+def _black_level(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    return gray + (0.05, 0.1, 0.2)[severity - 1]
+
+
+@_register("tilt")
+def _tilt(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    angle = (5, 10, 15)[severity - 1]
+    background = np.percentile(gray, 10, axis=(1, 2), keepdims=True)
+    return np.asarray(ndimage.rotate(gray - background, angle, axes=(1, 2), reshape=False, order=1)) + background
+
+
+@_register("aspect")
+def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    """The middle of the height stretched over the whole, as devices with another axial scale show a retina."""
+    cut = (0.08, 0.14, 0.2)[severity - 1]
+    size = gray.shape[1]
+    rows = np.linspace(cut * (size - 1), (1 - cut) * (size - 1), size)
+    low = np.floor(rows).astype(int)
+    share = (rows - low)[None, :, None]
+    high = np.minimum(low + 1, size - 1)
+    return gray[:, low] * (1 - share) + gray[:, high] * share
+
+
+def corrupt(pixels: NDArray[np.uint8], name: str, severity: int, seed: int = 0) -> NDArray[np.uint8]:
+    """uint8 (N, S, S) -> the same shape, corrupted; severity 1 (mild) to 3. Raises UnknownNameError, MetricError."""
+    if severity not in SEVERITIES:
+        raise MetricError(f"the severity of a corruption is one of {SEVERITIES}, not {severity}")
+    changed = CORRUPTIONS.get(name)(pixels / 255.0, severity, np.random.default_rng(seed))
+    return np.asarray(np.round(np.clip(changed, 0, 1) * 255), dtype=np.uint8)
