@@ -1,0 +1,27 @@
+"""Training curves: loss, accuracy and learning rate of any set of runs, growing while a run is being trained."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import curves_views
+from pages.ui.empty_states import report_damaged, say_no_runs
+from pages.ui.layout import page_setup
+from pages.ui.run_data import find_runs
+from pages.ui.services import shown_errors
+
+# How often a page with a run in training looks for new lines, in seconds.
+LOOK_AGAIN = 3.0
+
+page_setup("Training curves", ":material/show_chart:")
+with shown_errors():
+    runs = find_runs()
+    report_damaged(runs)
+    if not runs.cards:
+        say_no_runs(runs)
+    elif chosen := curves_views.choose(runs.cards):
+        # A timer only while something can grow: a finished page must cost the server nothing.
+        live = st.fragment(curves_views.curves, run_every=LOOK_AGAIN if runs.training else None)
+        live(chosen, watching=bool(runs.training))
+    else:
+        st.info("Choose at least one run above.", icon=":material/check_box:")

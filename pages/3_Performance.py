@@ -1,0 +1,18 @@
+"""Performance: what the models get right and wrong on held-out scans, one model or all, with intervals by patient."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import evaluation_views
+from pages.ui.empty_states import scored_runs
+from pages.ui.layout import page_setup
+from pages.ui.services import shown_errors
+
+page_setup("Performance", ":material/query_stats:")
+with shown_errors():
+    if cards := scored_runs():
+        if chosen := evaluation_views.choose(cards):
+            evaluation_views.performance(*chosen)
+        else:
+            st.info("Choose at least one model above.", icon=":material/check_box:")

@@ -1,0 +1,22 @@
+"""Gallery: for each predicted class, examples with their layer-wise Grad-CAMs, as a teacher would show them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import gallery_views
+from pages.ui.empty_states import report_damaged, say_no_runs
+from pages.ui.layout import page_setup
+from pages.ui.run_data import find_runs
+from pages.ui.services import shown_errors
+
+page_setup("Gallery", ":material/photo_library:")
+with shown_errors():
+    runs = find_runs()
+    report_damaged(runs)
+    if not runs.cards:
+        say_no_runs(runs)
+    elif not (ready := [card for card in runs.cards if card.status == "done" and card.weights_sha256]):
+        st.info("No run has weights yet: the gallery opens when the first training ends.", icon=":material/hourglass_top:")
+    else:
+        gallery_views.gallery(*gallery_views.choose(ready))

@@ -1,0 +1,24 @@
+"""Data and models: what the models learned from, where it came from, run cards, licence, citation, training on own scans."""
+
+from __future__ import annotations
+
+from pages.ui import data_views
+from pages.ui.empty_states import report_damaged, say_no_runs
+from pages.ui.layout import page_setup
+from pages.ui.run_data import find_runs
+from pages.ui.services import shown_errors
+
+page_setup("Data and models", ":material/database:")
+with shown_errors():
+    runs = find_runs()
+    report_damaged(runs)
+    if runs.cards:
+        data_views.distribution(runs.cards)
+    else:
+        say_no_runs(runs)
+data_views.origins()
+with shown_errors():
+    if runs.cards:
+        data_views.run_cards(runs.cards)
+data_views.own_scans()
+data_views.licence_and_citation()

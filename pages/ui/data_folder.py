@@ -1,0 +1,68 @@
+"""The operator's own scans, if this server was told where they are. Never a path typed into a page."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from oct_core.errors import OctError
+from oct_core.types import Scan
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+
+
+def data_folder() -> Path | None:
+    """The folder of ``streamlit run streamlit_app.py -- --data DIR``, else of OCT_DATA; None if neither names a folder."""
+    named = _flag(sys.argv) or os.environ.get("OCT_DATA", "")
+    folder = Path(named).expanduser() if named else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _flag(arguments: list[str]) -> str:
+    for place, argument in enumerate(arguments):
+        if argument == "--data" and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith("--data="):
+            return argument.removeprefix("--data=")
+    return ""
+
+
+def open_picture(image: str, sha256: str) -> Scan | None:
+    """The scan of a row of predictions.csv, or None if the folder does not hold it.
+
+    File names are not unique between train/ and test/, so a file counts only if its sha256 is the row's.
+    """
+    from oct_core.scans import read_scan
+
+    folder = data_folder()
+    if folder is None:
+        return None
+    for path in (folder / image, *_index(str(folder)).get(Path(image).name, ())):
+        data = _inside(folder, path)
+        if data is not None and hashlib.sha256(data).hexdigest() == sha256:
+            try:
+                return read_scan(data, name=Path(image).name)
+            except OctError:
+                return None
+    return None
+
+
+def _inside(folder: Path, path: Path) -> bytes | None:
+    """The file's bytes; None if there is no such file, or the name leads out of the folder."""
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    return path.read_bytes()
+
+
+@st.cache_data(max_entries=2, ttl=600, show_spinner="Looking through the data folder ...")
+def _index(folder: str) -> dict[str, tuple[Path, ...]]:
+    """File name -> every path that has it."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(Path(folder).rglob("*")):
+        if path.suffix.lower() in SUFFIXES:
+            found.setdefault(path.name, []).append(path)
+    return {name: tuple(paths) for name, paths in found.items()}

@@ -1,0 +1,22 @@
+"""Home: what this is, the four classes, the three models with their held-out figures, and the limits."""
+
+from __future__ import annotations
+
+from pages.ui import home_views
+from pages.ui.empty_states import report_damaged, say_no_runs
+from pages.ui.layout import page_setup
+from pages.ui.run_data import find_runs
+from pages.ui.services import shown_errors
+
+page_setup("Three CNNs read retinal OCT", ":material/visibility:")
+home_views.introduction()
+with shown_errors():
+    home_views.the_classes()
+with shown_errors():
+    runs = find_runs()
+    report_damaged(runs)
+    if runs.cards:
+        home_views.the_models(runs.cards)
+    else:
+        say_no_runs(runs)
+home_views.the_limits()

@@ -1,0 +1,222 @@
+"""Training curves, Performance, Predictions, Gallery, Data and models: each empty, filled and failing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CURVES, PERFORMANCE, PREDICTIONS = "2_Training_curves", "3_Performance", "4_Predictions"
+GALLERY, DATA = "5_Gallery", "6_Data_and_models"
+ALL = [CURVES, PERFORMANCE, PREDICTIONS, GALLERY, DATA]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    st.cache_data.clear()
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.delenv("OCT_DATA", raising=False)
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    return tmp_path / "checkpoints"
+
+
+def visit(page: str) -> AppTest:
+    """The page as a part of the whole app: links to other pages need its entry point."""
+    app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=90)
+    return app.switch_page(f"pages/{page}.py").run()
+
+
+def said(page: AppTest) -> str:
+    return " ".join(one.value for kind in (page.info, page.warning, page.caption, page.markdown) for one in kind)
+
+
+def charts(page: AppTest) -> int:
+    return len(page.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_without_runs_every_page_says_how_to_get_one(root: Path, name: str) -> None:
+    page = visit(name)
+    assert not page.exception and not page.error
+    assert "no trained model" in said(page) and "train_all.sh" in said(page)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_damaged_card_is_a_sentence_on_every_page(root: Path, name: str) -> None:
+    write_run(root, "resnet50")
+    (root / "vgg16").mkdir()
+    (root / "vgg16" / "card.json").write_text('{"schema": 99}')
+    page = visit(name)
+    assert not page.exception and not page.error
+    assert "vgg16" in page.warning[0].value and "99" in page.warning[0].value
+
+
+@pytest.mark.parametrize("name", [PERFORMANCE, PREDICTIONS])
+def test_a_run_in_training_sends_to_its_curves(root: Path, name: str) -> None:
+    write_run(root, "vgg16", "training")
+    page = visit(name)
+    assert not page.exception and not page.error and "still being trained" in said(page)
+
+
+@pytest.mark.parametrize("name", [PERFORMANCE, PREDICTIONS])
+def test_damaged_predictions_hide_no_other_run(root: Path, name: str) -> None:
+    write_run(root, "vgg16")
+    (write_run(root, "resnet50") / "predictions.csv").write_text("split,image\ntest,a\n")
+    page = visit(name)
+    assert not page.exception and not page.error
+    assert "ResNet50" in page.warning[0].value and "VGG16" in page.dataframe[0].value["model"].tolist()
+
+
+def test_curves_of_any_set_of_runs(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(CURVES)
+    assert not page.exception and charts(page) == 7
+    assert "VGG16" in str(page.get("plotly_chart")[0].proto) and "best epoch 6" in str(page.get("plotly_chart")[0].proto)
+    page.pills(key="curve_runs").set_value(["resnet50"]).run()
+    assert "VGG16" not in str(page.get("plotly_chart")[0].proto)
+    page.pills(key="curve_runs").set_value([]).run()
+    assert "at least one run" in said(page) and not charts(page)
+
+
+def test_curves_grow_while_a_run_is_trained(root: Path) -> None:
+    folder = write_run(root, "vgg16", "training")
+    page = visit(CURVES)
+    assert f"{EPOCHS} of {EPOCHS + 4} epochs done" in page.get("progress")[0].proto.text
+    write_record(folder, 1, epochs=2)
+    assert f"{EPOCHS + 2} of {EPOCHS + 4} epochs done" in page.run().get("progress")[0].proto.text
+
+
+@pytest.mark.parametrize(("status", "every"), [("training", 3.0), ("done", None)])
+def test_the_timer_runs_only_while_something_can_grow(
+    root: Path, monkeypatch: pytest.MonkeyPatch, status: str, every: float | None
+) -> None:
+    write_run(root, "vgg16", status)
+    intervals: list[float | None] = []
+    real = st.fragment
+
+    def fragment(function: object, *, run_every: float | None = None) -> object:
+        intervals.append(run_every)
+        return real(function, run_every=run_every)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(st, "fragment", fragment)
+    visit(CURVES)
+    assert intervals == [every]
+
+
+def test_a_training_that_fell_silent_is_called_so(root: Path) -> None:
+    folder = write_run(root, "vgg16", "training")
+    for name in ("history.csv", "steps.csv"):
+        os.utime(folder / name, (1, 1))
+    assert "has written nothing for" in said(visit(CURVES))
+
+
+def test_a_run_that_has_just_started_has_no_curves_yet(root: Path) -> None:
+    folder = write_run(root, "vgg16", "training")
+    (folder / "history.csv").unlink()
+    (folder / "steps.csv").unlink()
+    page = visit(CURVES)
+    assert not page.exception and not charts(page) and "have not finished an epoch" in said(page)
+
+
+def test_performance_of_all_and_of_one(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(PERFORMANCE)
+    assert not page.exception and charts(page) == 7  # confusion, one-vs-rest, one-vs-one: 2 each, and one of both
+    assert "32 scans of" in said(page)
+    shown = page.dataframe[0].value
+    right = np.mean(table(0).of_split("test").logits.argmax(axis=1) == table(0).of_split("test").label)
+    assert shown["accuracy"][0].startswith(f"{right:.3f} (")
+    assert len(page.dataframe[3].value) == 6, "six pairs of classes"
+    page.pills(key="performance_runs").set_value(["vgg16"]).run()
+    assert charts(page) == 4 and list(page.dataframe[0].value["model"]) == ["VGG16"]
+    page.selectbox(key="performance_split").set_value("val").run()
+    assert "16 scans of" in said(page)
+
+
+def test_confusion_in_per_cent(root: Path) -> None:
+    write_run(root, "vgg16")
+    page = visit(PERFORMANCE)
+    counts = str(page.get("plotly_chart")[0].proto)
+    page.segmented_control(key="confusion_unit").set_value("Per cent of the true class").run()
+    assert not page.exception and str(page.get("plotly_chart")[0].proto) != counts
+
+
+def test_predictions_filters(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(PREDICTIONS)
+    assert len(page.dataframe[0].value) == 64
+    page.selectbox(key="prediction_model").set_value("VGG16")
+    page.selectbox(key="prediction_true").set_value("DME")
+    page.selectbox(key="prediction_outcome").set_value("Wrong").run()
+    rows = page.dataframe[0].value
+    assert len(rows) and set(rows["true"]) == {"DME"} and set(rows["model"]) == {"VGG16"} and not rows["right"].any()
+    page.slider(key="prediction_confidence").set_value((0.0, 0.01)).run()
+    assert "No scan fits" in said(page) and not page.exception
+
+
+def test_without_data_a_phantom_opens_in_the_viewer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(root, "vgg16")
+    monkeypatch.setattr(st, "switch_page", lambda page: st.session_state.update(gone_to=page))
+    page = visit(PREDICTIONS)
+    assert "--data DIR" in said(page)
+    next(button for button in page.button if button.label == "Synthetic CNV 1").click().run()
+    assert page.session_state["gone_to"] == "pages/1_Viewer.py" and page.session_state["open_scan"].source == "sample"
+
+
+@pytest.mark.parametrize("way", ["variable", "flag"])
+def test_with_data_a_click_opens_the_real_scan(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    write_run(root, "vgg16")
+    data = write_data_folder(tmp_path / "data")
+    (data / "test" / "CNV" / "CNV-4-1.png").write_bytes(b"another content under the same name")
+    if way == "variable":
+        monkeypatch.setenv("OCT_DATA", str(data))
+    else:
+        monkeypatch.setattr(sys, "argv", ["streamlit_app.py", "--data", str(data)])
+    monkeypatch.setattr(st, "switch_page", lambda page: None)
+    page = visit(PREDICTIONS)
+    buttons = [button for button in page.button if button.label == "Open in the viewer"]
+    assert len(buttons) == 7 and "Not in the data folder" in said(page)
+    buttons[0].click().run()
+    assert page.session_state["open_scan"].name == "CNV-0-1.png"
+
+
+def test_gallery_of_phantoms(root: Path) -> None:
+    write_run(root, "resnet50", weights=True)
+    page = visit(GALLERY)
+    page.selectbox(key="gallery_choice").set_value("doubtful")
+    page.selectbox(key="gallery_count").set_value(1).run()
+    assert not page.exception and not page.error
+    layers = [one.value for one in page.caption]
+    assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
+    assert [one.value for one in page.subheader] == [f"Predicted {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")]
+
+
+def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
+    folder = write_run(root, "vgg16", "training")
+    assert "No run has weights yet" in said(visit(GALLERY))
+    write_run(root, "resnet50", weights=True)
+    (root / "resnet50" / "weights.safetensors").write_bytes(b"damaged")
+    page = visit(GALLERY)
+    assert folder.exists() and not page.exception and "is not the file of its card" in page.error[0].value
+
+
+def test_data_and_models(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", "training")
+    page = visit(DATA)
+    assert not page.exception and charts(page) == 2
+    assert [one.label for one in page.expander if "·" in one.label] == ["VGG16 · done", "ResNet50 · training"]
+    assert any("rscbjbr9sj" in one.value for one in page.code) and any("train_all.sh" in one.value for one in page.code)
+    assert "CC BY 4.0" in said(page)
