@@ -11,6 +11,7 @@ Scans of one patient are alike, so resampling scans would promise more than the 
 - With fewer than two patients behind a figure there is no interval: NaN.
 - A proportion of exactly 0 or 1 has no spread in any resample. It gets the exact binomial interval (Clopper & Pearson
   1934) with each patient as one trial, instead of the claim that the model never errs.
+- Areas and macro averages of exactly 0 or 1 have no such interval: theirs is of no width, and says only that no resample erred.
 """
 
 from __future__ import annotations
