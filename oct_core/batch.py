@@ -1,0 +1,155 @@
+"""What the command line does to files: score folders, explain one scan, write phantoms."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import oct_core
+from oct_core.checkpoints import LoadedRun, list_runs, load_run
+from oct_core.data.sources import SUFFIXES
+from oct_core.errors import CheckpointError, DataError, ScanError
+from oct_core.explanations import explain_with_predictions
+from oct_core.explanations.api import DEFAULT_METHODS
+from oct_core.inference import predict
+from oct_core.overlay import overlay
+from oct_core.phantom import phantom_set
+from oct_core.scans import read_scan
+from oct_core.training.run import versions
+from oct_core.types import CLASSES, Explanation, Prediction, Scan
+
+Progress = Callable[[int, int], None]
+_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One scan and run of a predictions CSV. probabilities : in the order of CLASSES."""
+
+    image: str
+    run: str
+    predicted: str
+    probabilities: tuple[float, ...]
+
+
+def scan_files(paths: Sequence[Path]) -> list[Path]:
+    """The files given, and every picture of the folders given, to any depth, sorted; raises DataError if there is none."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+            found += sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        else:
+            found.append(path)
+    if not found:
+        raise DataError(f"no picture ({', '.join(sorted(SUFFIXES))}) is in {', '.join(map(str, paths))}")
+    return found
+
+
+def load_runs(names: Sequence[str], device: str) -> list[LoadedRun]:
+    """The named runs, or every finished one; raises CheckpointError if there is none."""
+    chosen = list(names) or [card.name for card in list_runs() if card.status == "done"]
+    if not chosen:
+        raise CheckpointError("there is no finished run; train one, or point OCT_CHECKPOINTS at a folder of runs")
+    return [load_run(name, device) for name in chosen]
+
+
+def predict_files(
+    paths: Sequence[Path], run_names: Sequence[str], device: str, progress: Progress
+) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Score files in batches: (rows, [(path, why it could not be read)]), in the order of the files, then of the runs."""
+    files, loaded = scan_files(paths), load_runs(run_names, device)
+    rows: list[Row] = []
+    unreadable: list[tuple[str, str]] = []
+    for start in range(0, len(files), _BATCH):
+        part = list(_readable(files[start : start + _BATCH], unreadable))
+        found = [predict([scan for _, scan in part], run) for run in loaded]
+        for index, (path, _) in enumerate(part):
+            rows += [_row(path, predictions[index]) for predictions in found]
+        progress(min(start + _BATCH, len(files)), len(files))
+    return rows, unreadable
+
+
+def _readable(files: Sequence[Path], unreadable: list[tuple[str, str]]) -> Iterator[tuple[Path, Scan]]:
+    for path in files:
+        try:
+            yield path, read_scan(path)
+        except ScanError as error:
+            unreadable.append((str(path), str(error)))
+
+
+def _row(path: Path, prediction: Prediction) -> Row:
+    by_class = dict(zip(prediction.classes, prediction.probabilities, strict=True))
+    return Row(str(path), prediction.run, prediction.predicted, tuple(float(by_class[label]) for label in CLASSES))
+
+
+def explain_file(
+    image: Path, run_name: str, out: Path, target: str | None, methods: Sequence[str] | None, layers: Sequence[str] | None, device: str
+) -> tuple[Path, Path]:
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer."""
+    scan, run = read_scan(image), load_run(run_name, device)
+    [(prediction, maps)] = explain_with_predictions(scan, run, target, tuple(methods or DEFAULT_METHODS), layers or None)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = out / f"{image.stem}_{run.card.name}"
+    png, npz = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".npz")
+    Image.fromarray(contact_sheet(scan, maps)).save(png)
+    arrays: dict[str, Any] = {each.key: each.values for each in maps}
+    np.savez_compressed(npz, meta=np.array(json.dumps(explanation_meta(run, prediction, maps))), **arrays)
+    return png, npz
+
+
+def explanation_meta(run: LoadedRun, prediction: Prediction, maps: Sequence[Explanation]) -> dict[str, Any]:
+    """What makes a map readable years later: run, weights, target, range and sign of each map, versions."""
+    return {
+        "run": run.card.name,
+        "architecture": run.card.architecture,
+        "weights_sha256": run.card.weights_sha256,
+        "predicted": prediction.predicted,
+        "probabilities": dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True)),
+        "target": maps[0].target if maps else prediction.predicted,
+        "maps": {
+            each.key: {
+                "signed": each.signed,
+                "minimum": float(each.values.min()),
+                "maximum": float(each.values.max()),
+                "evidence": each.evidence,
+            }
+            for each in maps
+        },
+        "gray_unit": "0 black to 1 white",
+        "versions": {"oct_core": oct_core.__version__, **versions()},
+        "use": "research only",
+    }
+
+
+def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320) -> NDArray[np.uint8]:
+    """The scan, then every map over it, in rows of ``columns`` at the scan's own aspect ratio: uint8 (H, W, 3)."""
+    pictures = [np.repeat(scan.pixels[:, :, None], 3, axis=2)]
+    pictures += [overlay(scan.pixels, each.values, 1.0 if each.signed else 0.5, signed=each.signed) for each in maps]
+    height = max(1, round(width * scan.pixels.shape[0] / scan.pixels.shape[1]))
+    cells = [np.asarray(Image.fromarray(picture).resize((width, height))) for picture in pictures]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
+    return np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
+
+
+def write_phantoms(out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress) -> int:
+    """``out/scans/<CLASS>/<CLASS>-<seed>-1.png`` and the masks under ``out/masks``; nothing is written over."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out")
+    phantoms = phantom_set(per_class, seed, height, width)
+    for done, phantom in enumerate(phantoms, start=1):
+        name = f"{phantom.label}-{phantom.seed}-1.png"
+        for kind, pixels in (("scans", phantom.pixels), ("masks", phantom.lesion.astype(np.uint8) * 255)):
+            folder = out / kind / phantom.label
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / name)
+        progress(done, len(phantoms))
+    return len(phantoms)
