@@ -47,8 +47,8 @@ class DenseNet121(nn.Module):
 
 
 def _resnet50(classes: int) -> nn.Module:
-    network = models.resnet50(weights=None)
-    network.fc = nn.Linear(network.fc.in_features, classes)
+    network: nn.Module = models.resnet50(weights=None)
+    network.fc = nn.Linear(2048, classes)
     return network
 
 

@@ -164,7 +164,9 @@ def _training_events(bar: Progress, run: str, epochs: int) -> Any:
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a finished run.")],
-    data: Annotated[Path | None, typer.Option(help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms.")
+    ] = None,
     device: Device = "",
 ) -> None:
     """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
@@ -237,8 +239,8 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print the cards' 
 
     cards, damaged = list_runs(), damaged_runs()
     if as_json:
-        rows = [{"run": card.name, "status": card.status, "architecture": card.architecture, "best_epoch": card.best_epoch} for card in cards]
-        print(json.dumps(rows))
+        fields = ("name", "status", "architecture", "best_epoch")
+        print(json.dumps([{field: getattr(card, field) for field in fields} for card in cards]))
         return
     table = Table("run", "status", "architecture", "size", "test accuracy", title=str(checkpoints_root()))
     for card in cards:

@@ -36,7 +36,7 @@ def _speckle(gray: Floats, severity: int, generator: np.random.Generator) -> Flo
 @_register("contrast")
 def _contrast(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     middle = gray.mean(axis=(1, 2), keepdims=True)
-    return (gray - middle) * (0.75, 0.55, 0.4)[severity - 1] + middle
+    return np.asarray((gray - middle) * (0.75, 0.55, 0.4)[severity - 1] + middle)
 
 
 @_register("gamma")
@@ -65,7 +65,7 @@ def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floa
     low = np.floor(rows).astype(int)
     share = (rows - low)[None, :, None]
     high = np.minimum(low + 1, size - 1)
-    return gray[:, low] * (1 - share) + gray[:, high] * share
+    return np.asarray(gray[:, low] * (1 - share) + gray[:, high] * share)
 
 
 def corrupt(pixels: NDArray[np.uint8], name: str, severity: int, seed: int = 0) -> NDArray[np.uint8]:

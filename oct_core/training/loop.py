@@ -21,7 +21,7 @@ from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES
 
 STEPS_PER_ROW = 5
-"""steps.csv gets one row for so many steps."""
+"""steps.csv gets one row for so many steps, and one at the end of an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Trainer:
 
     def __init__(self, config: TrainingConfig, model: GrayClassifier, data: TrainingData, device: torch.device) -> None:
         self.config, self.data, self.device = config, data, device
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
         self.frozen = nn.ModuleList(first_modules(self.model, config.architecture, config.frozen_layers)).requires_grad_(False)
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99))
@@ -116,9 +116,10 @@ class Trainer:
             losses.append(loss)
             hits.append(correct)
             self.step += 1
-            if self.step % STEPS_PER_ROW == 0:
+            if self.step % STEPS_PER_ROW == 0 or done == self.steps_per_epoch:
                 recent = losses[-STEPS_PER_ROW:], hits[-STEPS_PER_ROW:]
-                rows.append({"step": self.step, "epoch": epoch + 1, "loss": _mean(recent[0]), "accuracy": _mean(recent[1]), "learning_rate": rate})
+                means = {"loss": _mean(recent[0]), "accuracy": _mean(recent[1])}
+                rows.append({"step": self.step, "epoch": epoch + 1, **means, "learning_rate": rate})
             after_step(done, self.steps_per_epoch)
         seconds = time.perf_counter() - start
         images = self.steps_per_epoch * min(self.config.batch_size, len(self.data.labels))

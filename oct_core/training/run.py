@@ -75,10 +75,13 @@ def train_run(
         finish(config, pack, folder, device, card)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
-            f"the device ran out of memory at batch size {config.batch_size}; go on with a new run and --batch-size {max(1, config.batch_size // 2)}"
+            f"the device ran out of memory at batch size {config.batch_size}; "
+            f"start a new run with --batch-size {max(1, config.batch_size // 2)}"
         ) from error
     except OSError as error:
-        raise TrainingError(f"{folder} could not be written ({error}); the last good state is kept: free some space and use --resume") from error
+        raise TrainingError(
+            f"{folder} could not be written ({error}); the last good state is kept: free some space and use --resume"
+        ) from error
     return folder
 
 
