@@ -23,7 +23,12 @@ def choose(cards: Sequence[RunCard]) -> list[str]:
     """The names of the runs to draw, all of them at first."""
     titles = {card.name: title_of(card) for card in cards}
     chosen = st.pills(
-        "Runs", list(titles), selection_mode="multi", default=list(titles), format_func=lambda name: titles[name], key="curve_runs"
+        "Runs",
+        list(titles),
+        selection_mode="multi",
+        default=list(titles),
+        format_func=lambda name: titles[name],
+        key="curve_runs",
     )
     return list(chosen or [])
 
@@ -137,4 +142,11 @@ def _summary(card: RunCard, columns: Columns) -> dict[str, object]:
     row = int(kept[0]) if len(kept) else len(epochs) - 1
     values = {name.replace("_", " "): round(float(columns[name][row]), 4) for name in columns if name not in {"epoch", "seconds"}}
     time = duration_text(float(np.nansum(columns["seconds"]))) if "seconds" in columns else ""
-    return {"run": title_of(card), "status": card.status, "epochs": len(epochs), "epoch shown": int(epochs[row]), **values, "time": time}
+    return {
+        "run": title_of(card),
+        "status": card.status,
+        "epochs": len(epochs),
+        "epoch shown": int(epochs[row]),
+        **values,
+        "time": time,
+    }

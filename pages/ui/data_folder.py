@@ -51,6 +51,12 @@ def open_picture(image: str, sha256: str) -> Scan | None:
     return None
 
 
+def holds_name(image: str) -> bool:
+    """Whether the data folder has a file of that name, whatever its content; quick, for choosing among many."""
+    folder = data_folder()
+    return folder is not None and Path(image).name in _index(str(folder))
+
+
 def _inside(folder: Path, path: Path) -> bytes | None:
     """The file's bytes; None if there is no such file, or the name leads out of the folder."""
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():

@@ -27,7 +27,12 @@ def choose(cards: Sequence[RunCard]) -> tuple[list[RunCard], str] | None:
     parts = [split for split in SPLITS if any(split in splits(card) for card in usable)]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     names = left.pills(
-        "Models", list(titles), selection_mode="multi", default=list(titles), format_func=lambda name: titles[name], key="performance_runs"
+        "Models",
+        list(titles),
+        selection_mode="multi",
+        default=list(titles),
+        format_func=lambda name: titles[name],
+        key="performance_runs",
     )
     split = right.selectbox("Part of the data", parts, format_func=lambda part: SPLITS[part], key="performance_split")
     chosen = [card for card in usable if card.name in (names or []) and split in splits(card)]
@@ -96,7 +101,7 @@ def _confusion(scores: dict[str, Evaluation]) -> None:
         name: figures.confusion_matrix(one.confusion, one.classes, title=f"{name}: confusion matrix", per_cent=per_cent)
         for name, one in scores.items()
     }
-    _side_by_side(charts, "confusion", 380)
+    _side_by_side(charts, "confusion", 340)
 
 
 def _by_class(scores: dict[str, Evaluation]) -> None:
@@ -105,7 +110,13 @@ def _by_class(scores: dict[str, Evaluation]) -> None:
         "Sensitivity: the share of the scans of a class that are called it. Specificity: the share of all other scans that are not. "
         "The lines are the 95% intervals."
     )
-    st.dataframe(class_frame(scores), hide_index=True, width="stretch", alt="Sensitivity and specificity by class and model")
+    st.dataframe(
+        class_frame(scores),
+        hide_index=True,
+        width="stretch",
+        height="content",
+        alt="Sensitivity and specificity by class and model",
+    )
 
 
 def _tables(scores: dict[str, Evaluation]) -> None:

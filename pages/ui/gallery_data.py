@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oct_core.overlay import overlay
 from oct_core.types import GrayImage, RunCard, Scan
 from pages.ui import services
-from pages.ui.data_folder import open_picture
+from pages.ui.data_folder import holds_name, open_picture
 from pages.ui.run_data import probabilities
 from pages.ui.samples import all_samples
 
@@ -56,7 +56,7 @@ class Strip:
 
 def _cached(**options: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options))  # type: ignore[call-overload]
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options))
 
 
 def synthetic_examples(card: RunCard) -> list[Example]:
@@ -77,7 +77,7 @@ def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
 
 
 def test_examples(card: RunCard) -> list[Example]:
-    """The test scans of predictions.csv; their pictures are looked for only when shown."""
+    """The test scans of predictions.csv that the data folder seems to hold; they are read only when shown."""
     table = services.prediction_table(card).of_split("test")
     if not len(table):
         return []
@@ -85,6 +85,7 @@ def test_examples(card: RunCard) -> list[Example]:
     return [
         Example(f"{image}|{sha256}", str(image), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
         for image, sha256, label, row in zip(table.image, table.sha256, table.label, shares, strict=True)
+        if holds_name(str(image))
     ]
 
 

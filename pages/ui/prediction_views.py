@@ -68,13 +68,21 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
 def _table(rows: pd.DataFrame, **options: Any) -> Any:
     share = st.column_config.ProgressColumn
     columns = {
-        "confidence": share("confidence", width=110, min_value=0.0, max_value=1.0, format="%.3f", help="The probability of the predicted class."),
+        "confidence": share(
+            "confidence", width=110, min_value=0.0, max_value=1.0, format="%.3f", help="The probability of the predicted class."
+        ),
         "p(true)": st.column_config.NumberColumn(format="%.3f", help="The probability of the true class."),
         "right": st.column_config.CheckboxColumn("right", width=55),
     }
     columns |= {f"p({name})": st.column_config.NumberColumn(format="%.3f", help=CLASS_TITLES[name]) for name in CLASSES}
     return st.dataframe(
-        rows[_SHOWN], hide_index=True, width="stretch", height=420, column_config=columns, alt="Predictions of the test scans", **options
+        rows[_SHOWN],
+        hide_index=True,
+        width="stretch",
+        height=420,
+        column_config=columns,
+        alt="Predictions of the test scans",
+        **options,
     )
 
 
@@ -116,8 +124,8 @@ def _picture(row: pd.Series[Any], key: str) -> None:
     else:
         st.image(scan.pixels, width="stretch", alt=f"B-scan, true class {row['true']}, read as {row['predicted']}")
     mark = ":green[:material/check:]" if row["right"] else ":red[:material/close:]"
-    st.markdown(f"{mark} **{row['predicted']}** {row['confidence']:.3f} · true {row['true']}")
-    st.caption(f"{row['model']}")
+    st.markdown(f"{mark} **{row['predicted']}** {row['confidence']:.3f}")
+    st.caption(f"{row['model']} · true {row['true']}")
     if scan is not None and st.button("Open in the viewer", key=key, icon=":material/open_in_new:", width="stretch"):
         open_in_viewer(scan)
 

@@ -220,3 +220,11 @@ def test_data_and_models(root: Path) -> None:
     assert [one.label for one in page.expander if "·" in one.label] == ["VGG16 · done", "ResNet50 · training"]
     assert any("rscbjbr9sj" in one.value for one in page.code) and any("train_all.sh" in one.value for one in page.code)
     assert "CC BY 4.0" in said(page)
+
+
+def test_gallery_of_the_data_folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(root, "resnet50", weights=True)
+    monkeypatch.setenv("OCT_DATA", str(write_data_folder(tmp_path / "data", rows=4)))
+    page = visit(GALLERY)
+    assert not page.exception and not page.error and page.selectbox(key="gallery_source").value == "Test scans"
+    assert "**CNV-0-1.png**" in said(page) and "CNV-4-1.png" not in said(page)
