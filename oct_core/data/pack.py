@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,8 +120,9 @@ def _read_all(
 ) -> list[_Read | str]:
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results = []
-    with ProcessPoolExecutor(workers) as pool:
-        for done, result in enumerate(pool.map(_read_one, tasks, chunksize=16), start=1):
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        found = pool.map(_read_one, tasks, chunksize=16) if pool else map(_read_one, tasks)
+        for done, result in enumerate(found, start=1):
             results.append(result)
             progress(done, len(tasks))
     return results

@@ -40,6 +40,7 @@ def _from_folder(source: Path) -> list[Candidate]:
     found = []
     for folder, subfolders, names in os.walk(source):
         subfolders.sort()
+        _refuse_other_labels(Path(folder), subfolders)
         parts = [part.strip() for part in Path(folder).relative_to(source).parts] or [source.name.strip()]
         label = parts[-1].upper()
         if label not in CLASSES:
@@ -51,6 +52,14 @@ def _from_folder(source: Path) -> list[Candidate]:
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
         ]
     return found
+
+
+def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
+    """A folder of pictures beside class folders is a class that this project does not have."""
+    labels = {name for name in subfolders if name.strip().upper() in CLASSES}
+    for name in sorted(set(subfolders) - labels) if labels else ():
+        if any(path.suffix.lower() in SUFFIXES and not path.name.startswith(".") for path in (folder / name).iterdir()):
+            raise DataError(f"{folder / name}: the label {name!r} is none of {', '.join(CLASSES)}; move that folder away")
 
 
 def _from_csv(source: Path) -> list[Candidate]:

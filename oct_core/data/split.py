@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -74,13 +75,30 @@ def _train_and_val(pool: list[tuple[Record, str]], keeps_val: bool, options: Spl
 
 
 def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """bool (N,): about ``fraction`` of the scans, stratified by label, whole patients (one fold of StratifiedGroupKFold)."""
-    folds = round(1 / fraction)
+    """bool (N,): about ``fraction`` of the scans, stratified by label, whole patients (folds of StratifiedGroupKFold).
+
+    Raises DataError if there are fewer patients, or fewer scans of every class, than folds.
+    """
+    chosen, folds = _folds(fraction)
     labels = np.array([record.label for record in records])
     patients = np.array([record.patient for record in records])
     if len(set(patients)) < folds:
         raise DataError(f"{len(set(patients))} patients are too few to hold out {fraction:.0%}; add scans or raise the fraction")
+    if folds > max(np.unique(labels, return_counts=True)[1]):
+        raise DataError(f"no class has the {folds} scans that holding out {fraction:.0%} takes; add scans or raise the fraction")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     out = np.zeros(len(records), dtype=bool)
-    out[next(iter(splitter.split(labels, labels, patients)))[1]] = True
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # an empty part is refused by prepare
+        for _, held in list(splitter.split(labels, labels, patients))[:chosen]:
+            out[held] = True
     return out
+
+
+def _folds(fraction: float) -> tuple[int, int]:
+    """(how many folds to hold out, of how many): one fold if that is near enough, else the nearest of up to ten."""
+    folds = round(1 / fraction)
+    if abs(1 / folds - fraction) <= 0.01:
+        return 1, folds
+    shares = ((chosen, total) for total in range(2, 11) for chosen in range(1, total))
+    return min(shares, key=lambda share: (round(abs(share[0] / share[1] - fraction), 6), share[1]))

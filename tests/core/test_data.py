@@ -1,0 +1,345 @@
+"""prepare: layouts, patients, splits, bad files, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oct_core.data.manifest import Record, count, manifest_sha256, patient_of, read_manifest, write_manifest
+from oct_core.data.pack import MANIFEST, PACK, REPORT, find_duplicates, is_prepared, open_pack, prepare
+from oct_core.data.sources import find_candidates
+from oct_core.data.split import SplitOptions, held_out, split_records
+from oct_core.errors import DataError
+from oct_core.preprocess import Preprocessing
+from oct_core.types import CLASSES
+
+HALVES = SplitOptions(test_fraction=0.5, val_fraction=0.5)
+
+
+def save(path: Path, value: int) -> Path:
+    """A picture whose bytes no other value gives."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 200, (72, 80), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def class_folders(root: Path, patients: Sequence[int], start: int = 0) -> Path:
+    """One scan a class and patient."""
+    for index, label in enumerate(CLASSES):
+        for patient in patients:
+            save(root / label / f"{label}-{patient}-1.png", start + 1000 * index + patient)
+    return root
+
+
+def oct2017(root: Path) -> Path:
+    """A small OCT2017: patient 1 is in train and in test, each patient has every label, val holds patients of its own."""
+    class_folders(root / "train", [1, 2, 3, 4, 5], 10_000)
+    class_folders(root / "test", [1, 9], 20_000)
+    class_folders(root / "val", [6], 30_000)
+    return root
+
+
+def records(patients: Sequence[str], labels: Sequence[str]) -> list[Record]:
+    return [Record(f"{i}.png", label, patient, f"{i:064x}", 9, 9) for i, (patient, label) in enumerate(zip(patients, labels, strict=True))]
+
+
+def homes(found: Sequence[Record]) -> dict[str, set[str]]:
+    """patient -> the splits it is in."""
+    table = defaultdict(set)
+    for record in found:
+        table[record.patient].add(record.split)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("CNV-1016042-3.jpeg", "1016042"),
+        ("DRUSEN-1016042-11.png", "1016042"),
+        ("normal-5-1.tif", "5"),
+        ("scan.png", None),
+        ("CNV-1016042.jpeg", None),
+        ("CNV-a1-2.jpeg", None),
+        ("1016042-3.jpeg", None),
+    ],
+)
+def test_the_patient_is_the_bare_number_in_the_middle(name: str, patient: str | None) -> None:
+    assert patient_of(name) == patient
+
+
+@pytest.mark.parametrize("inside", [".", "OCT2017", "OCT2017 ", "a/b/OCT2017 "])
+def test_the_oct2017_layout_is_found_at_any_depth(tmp_path: Path, inside: str) -> None:
+    oct2017(tmp_path / inside)
+    (tmp_path / inside / "train" / "CNV" / "._CNV-1-1.png").write_bytes(b"left by a Mac")
+    (tmp_path / inside / "train" / "CNV" / "notes.txt").write_text("no picture")
+    found = find_candidates(tmp_path)
+    assert len(found) == 4 * 8
+    assert {given: sum(candidate.given == given for candidate in found) for given in ("train", "val", "test")} == {
+        "train": 20, "val": 4, "test": 8,
+    }  # fmt: skip
+    assert all(candidate.label == candidate.path.parent.name for candidate in found)
+    assert found == find_candidates(tmp_path), "the order is stable"
+
+
+def test_a_plain_folder_has_no_given_split_and_takes_any_case(tmp_path: Path) -> None:
+    class_folders(tmp_path, [1, 2])
+    (tmp_path / "CNV").rename(tmp_path / "cnv ")
+    found = find_candidates(tmp_path)
+    assert {candidate.given for candidate in found} == {""}
+    assert sorted({candidate.label for candidate in found}) == sorted(CLASSES)
+
+
+def test_a_test_folder_stays_and_its_patients_leave_the_pool_counted_per_class(tmp_path: Path) -> None:
+    report = prepare(oct2017(tmp_path / "raw"), tmp_path / "out", SplitOptions(val_fraction=0.5), size=64, workers=1)
+    pack = open_pack(tmp_path / "out")
+    test = {Path(record.path).relative_to(tmp_path / "raw").parts[0] for record in pack.records if record.split == "test"}
+    assert test == {"test"} and report.counts["test"]["CNV"] == {"images": 2, "patients": 2}
+    assert report.left_out == dict.fromkeys(CLASSES, 1)
+    assert all(len(parts) == 1 for parts in homes(pack.records).values())
+    pooled = {Path(record.path).relative_to(tmp_path / "raw").parts[0] for record in pack.records if record.split != "test"}
+    assert pooled == {"train", "val"}, "the small val folder joins the pool"
+    assert len(pack.records) == 32 - 4
+
+
+def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is() -> None:
+    for size, kept in ((32, False), (33, True)):
+        labels = [CLASSES[i % 4] for i in range(200)]
+        given = ["val"] * size + ["test"] * 20 + ["train"] * (200 - size - 20)
+        found = split_records(records([str(i) for i in range(200)], labels), given, SplitOptions()).records
+        val = {record.path for record in found if record.split == "val"}
+        assert (val == {f"{i}.png" for i in range(size)}) is kept
+
+
+def test_repool_forgets_what_was_given(tmp_path: Path) -> None:
+    report = prepare(oct2017(tmp_path / "raw"), tmp_path / "out", replace(HALVES, repool=True), size=64, workers=1)
+    pack = open_pack(tmp_path / "out")
+    assert len(pack.records) == 32 and not any(report.left_out.values())
+    assert all(len(parts) == 1 for parts in homes(pack.records).values())
+    from_test_folder = {record.split for record in pack.records if Path(record.path).relative_to(tmp_path / "raw").parts[0] == "test"}
+    assert from_test_folder != {"test"} or report.counts["test"]["CNV"]["images"] != 2
+
+
+def test_the_seed_decides_the_split() -> None:
+    rows = records([str(i // 3) for i in range(300)], [CLASSES[i % 4] for i in range(300)])
+    first, again, other = (split_records(rows, [""] * 300, SplitOptions(seed=seed)).records for seed in (1, 1, 2))
+    assert first == again
+    assert [record.split for record in first] != [record.split for record in other]
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
+def test_the_held_out_part_has_the_fraction_asked_for_whole_patients_and_the_classes(fraction: float) -> None:
+    generator = np.random.default_rng(0)
+    patients = [str(patient) for patient in range(400) for _ in range(generator.integers(1, 5))]
+    rows = records(patients, [CLASSES[i] for i in generator.choice(4, len(patients), p=[0.4, 0.1, 0.1, 0.4])])
+    out = held_out(rows, fraction, 0)
+    assert out.mean() == pytest.approx(fraction, abs=0.02)
+    labels = np.array([record.label for record in rows])
+    for label in CLASSES:
+        assert (labels[out] == label).mean() == pytest.approx((labels == label).mean(), abs=0.04)
+    inside = {record.patient for record, held in zip(rows, out, strict=True) if held}
+    assert not inside & {record.patient for record, held in zip(rows, out, strict=True) if not held}
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 0.6, float("nan")])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(DataError, match="test_fraction must be over 0 and at most 0.5"):
+        SplitOptions(test_fraction=fraction)
+
+
+def test_too_few_patients_or_scans_say_so() -> None:
+    with pytest.raises(DataError, match="3 patients are too few to hold out 20%"):
+        held_out(records(["a", "b", "c"], ["CNV"] * 3), 0.2, 0)
+    with pytest.raises(DataError, match="no class has the 5 scans"):
+        held_out(records(list("abcdefgh"), list(CLASSES) * 2), 0.2, 0)
+
+
+def test_pack_and_manifest_hold_every_scan_once(tmp_path: Path) -> None:
+    seen = []
+    report = prepare(
+        class_folders(tmp_path / "raw", [1, 2, 3, 4]), tmp_path / "out", HALVES, size=64, workers=1, progress=lambda *at: seen.append(at)
+    )
+    pack = open_pack(tmp_path / "out")
+    assert seen == [(done, 16) for done in range(1, 17)]
+    assert pack.pixels.dtype == np.uint8 and pack.pixels.shape == (16, 64, 64) and isinstance(pack.pixels, np.memmap)
+    for row, record in enumerate(pack.records):
+        data = Path(record.path).read_bytes()
+        assert record.sha256 == hashlib.sha256(data).hexdigest() and (record.width, record.height) == (80, 72)
+        np.testing.assert_array_equal(pack.pixels[row], Preprocessing(64).prepare(np.asarray(Image.open(record.path))))
+        assert CLASSES[pack.labels[row]] == record.label
+    assert sorted(np.concatenate([pack.rows(split) for split in ("train", "val", "test")])) == list(range(16))
+    assert report.counts == count(pack.records) and report.manifest_sha256 == manifest_sha256(pack.records)
+    assert json.loads((tmp_path / "out" / REPORT).read_text())["counts"] == report.counts
+    with pytest.raises(ValueError, match="read-only"):
+        pack.pixels[0] = 0
+
+
+def test_names_without_a_patient_number_are_patients_of_their_own(tmp_path: Path) -> None:
+    for index, label in enumerate(CLASSES):
+        for number in range(4):
+            save(tmp_path / "raw" / label / f"scan {number}.png", 100 * index + number)
+    report = prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
+    assert report.no_patient == 16
+    assert len({record.patient for record in open_pack(tmp_path / "out").records}) == 16
+
+
+def test_unreadable_files_are_listed_with_the_reason_and_left_out(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    whole = (raw / "CNV" / "CNV-1-1.png").read_bytes()
+    bad = {"CNV-8-1.png": b"", "CNV-8-2.png": whole[: len(whole) // 2], "CNV-8-3.jpeg": b"no picture at all" * 9}
+    for name, data in bad.items():
+        (raw / "CNV" / name).write_bytes(data)
+    report = prepare(raw, tmp_path / "out", HALVES, size=64, workers=1)
+    reasons = {Path(path).name: reason for path, reason in report.unreadable}
+    assert set(reasons) == set(bad)
+    assert "empty" in reasons["CNV-8-1.png"] and "cut off" in reasons["CNV-8-2.png"] and "not" in reasons["CNV-8-3.jpeg"]
+    assert len(open_pack(tmp_path / "out").records) == 16
+
+
+def test_equal_pictures_across_labels_or_splits_are_reported_and_others_not() -> None:
+    def row(path: str, label: str, split: str, sha256: str) -> Record:
+        return Record(path, label, "1", sha256, 9, 9, split)
+
+    rows = [
+        row("b", "CNV", "train", "x"), row("a", "DME", "train", "x"),
+        row("c", "CNV", "train", "y"), row("d", "CNV", "test", "y"),
+        row("e", "CNV", "train", "z"), row("f", "CNV", "train", "z"),
+    ]  # fmt: skip
+    assert find_duplicates(rows) == [["a", "b"], ["c", "d"]]
+
+
+def test_prepare_reports_duplicates(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    (raw / "DME" / "DME-1-2.png").write_bytes((raw / "CNV" / "CNV-1-1.png").read_bytes())
+    [group] = prepare(raw, tmp_path / "out", HALVES, size=64, workers=1).duplicates
+    assert [Path(path).name for path in group] == ["CNV-1-1.png", "DME-1-2.png"]
+
+
+@pytest.mark.parametrize("occupied", ["folder", "file"])
+def test_nothing_of_the_users_is_written_over(tmp_path: Path, occupied: str) -> None:
+    out = tmp_path / "out"
+    mine = out / "mine.txt" if occupied == "folder" else out
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(DataError, match="not empty; nothing is written over"):
+        prepare(class_folders(tmp_path / "raw", [1, 2, 3, 4]), out, HALVES, size=64, workers=1)
+    assert mine.read_text() == "mine" and len(list(tmp_path.rglob("*.npy"))) == 0
+
+
+def test_the_source_is_left_as_it_was(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    before = {path: path.read_bytes() for path in raw.rglob("*.png")}
+    prepare(raw, tmp_path / "out", HALVES, size=64, workers=1)
+    assert {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()} == before
+
+
+def test_an_empty_class_is_named_and_nothing_written(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    for path in (raw / "DRUSEN").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="no scan of class DRUSEN is left for the train part"):
+        prepare(raw, tmp_path / "out", HALVES, size=64, workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_folder_outside_the_four_is_named(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2])
+    save(raw / "GLAUCOMA" / "GLAUCOMA-1-1.png", 1)
+    with pytest.raises(DataError, match="the label 'GLAUCOMA' is none of CNV, DME, DRUSEN, NORMAL"):
+        find_candidates(raw)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_without_classes_or_no_folder_says_what_is_expected(tmp_path: Path, made: bool) -> None:
+    source = tmp_path / "nothing"
+    if made:
+        source.mkdir()
+    with pytest.raises(DataError, match="CNV, DME, DRUSEN, NORMAL"):
+        find_candidates(source)
+
+
+def csv_source(root: Path, *lines: str, header: str = "path,label,patient,split") -> Path:
+    for number in range(1, 5):
+        save(root / f"{number}.png", number)
+    path = root / "manifest.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8-sig")
+    return path
+
+
+def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
+    source = csv_source(tmp_path, "1.png,CNV,p1,train", f"{tmp_path / '2.png'},DME,p1,train", "3.png, NORMAL ,,", "4.png,DRUSEN,p2,Test")
+    found = find_candidates(source)
+    assert [(c.path.name, c.label, c.patient, c.given) for c in found] == [
+        ("1.png", "CNV", "p1", "train"), ("2.png", "DME", "p1", "train"), ("3.png", "NORMAL", "", ""), ("4.png", "DRUSEN", "p2", "test"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1.png,CNV,p1,train", "2.png,AMD,p2,train"], "line 3: label 'AMD' is none of CNV"),
+        (["1.png,CNV,p1,train", "2.png,CNV,p1,test"], "patient p1 is in train and in test"),
+        (["1.png,CNV,p1,train", "gone.png,CNV,p2,test"], r"line 3: there is no file .*gone\.png"),
+        (["1.png,CNV,p1,training"], "line 2: split 'training' is none of train, val, test"),
+        ([",CNV,p1,train"], "line 2: there is no file"),
+        (["1.png"], "line 2: label ''"),
+    ],
+)
+def test_a_csv_manifest_that_is_wrong_names_the_line(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        find_candidates(csv_source(tmp_path, *lines))
+
+
+def test_a_csv_without_its_columns_names_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no column label, path; needed: path, label"):
+        find_candidates(csv_source(tmp_path, "1.png,CNV", header="file,class"))
+
+
+def test_the_manifest_comes_back_and_its_hash_knows_what_matters(tmp_path: Path) -> None:
+    rows = [replace(record, split="train") for record in records(["a", "b"], ["CNV", "DME"])]
+    write_manifest(tmp_path / "m.csv", rows)
+    assert read_manifest(tmp_path / "m.csv") == tuple(rows)
+    moved = [replace(rows[0], path="elsewhere/x.png"), rows[1]]
+    assert manifest_sha256(moved) == manifest_sha256(rows)
+    for change in ({"label": "DME"}, {"patient": "c"}, {"sha256": "0"}, {"split": "test"}):
+        assert manifest_sha256([replace(rows[0], **change), rows[1]]) != manifest_sha256(rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("a.png,CNV,1,x,wide,9,train", "line 2 is not a manifest row"), ("a.png,AMD,1,x,9,9,train", "line 2: label 'AMD'"), ("a.png,CNV", "line 2")],
+)
+def test_a_damaged_manifest_names_its_line(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "m.csv").write_text(f"path,label,patient,sha256,width,height,split\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_pack_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not prepared; run: python -m oct_core prepare"):
+        open_pack(tmp_path)
+    write_manifest(tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])])
+    for array in (np.zeros((2, 64, 64), np.uint8), np.zeros((1, 64, 64), np.float32), np.zeros((1, 64), np.uint8)):
+        np.save(tmp_path / PACK, array)
+        with pytest.raises(DataError, match="the manifest has 1 rows; run prepare again"):
+            open_pack(tmp_path)
+    for data in (b"", b"\x93NUMPY", b"not an array"):
+        (tmp_path / PACK).write_bytes(data)
+        with pytest.raises(DataError, match="cannot be read"):
+            open_pack(tmp_path)
+    assert is_prepared(tmp_path)
+
+
+def test_a_pickled_pack_is_never_loaded(tmp_path: Path) -> None:
+    write_manifest(tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])])
+    np.save(tmp_path / PACK, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="cannot be read"):
+        open_pack(tmp_path)
