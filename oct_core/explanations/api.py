@@ -128,7 +128,7 @@ def explain_with_predictions(
     run : a loaded run; its lock is held while its model works, and the model is left as it was.
     target : a class (name or index) for all scans, or one a scan; None explains each scan's own prediction.
     methods : names in METHODS. layers : names in run.layers, all by default ("input" maps have no layer).
-    batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; maps within a cosine of 0.95 of float32).
+    batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see engine.passes).
 
     Returns
     -------

@@ -1,0 +1,64 @@
+"""Overlays: colour tables against matplotlib, the blend against arithmetic on single pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+
+from oct_core.errors import ExplanationError, UnknownNameError
+from oct_core.overlay import COLORMAPS, colorize, overlay
+
+PIXELS = np.array([[0, 100], [200, 255]], np.uint8)
+VALUES = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)
+
+
+@pytest.mark.parametrize("name", list(COLORMAPS))
+def test_tables_are_matplotlibs_within_5_of_255(name: str) -> None:
+    theirs = np.array(matplotlib.colormaps[name](np.linspace(0, 1, 256)))[:, :3] * 255
+    assert np.abs(COLORMAPS.get(name).astype(float) - theirs).max() <= 5.5
+
+
+def test_opacity_goes_from_the_scan_to_the_map() -> None:
+    gray = np.repeat(PIXELS[..., None], 3, axis=2)
+    np.testing.assert_array_equal(overlay(PIXELS, VALUES, 0.0), gray)
+    np.testing.assert_array_equal(overlay(PIXELS, VALUES, 1.0, "inferno"), colorize(VALUES, "inferno"))
+    half = overlay(PIXELS, VALUES, 0.5, "gray")
+    assert half[0, 1].tolist() == [round((100 + 64) / 2)] * 3 and half.dtype == np.uint8
+
+
+def test_a_signed_map_shows_the_scan_where_it_is_zero_and_both_colours_at_its_extremes() -> None:
+    signed = np.array([[0.0, -2.0], [2.0, 0.0]], np.float32)
+    shown = overlay(PIXELS, signed, 1.0, signed=True)
+    table = COLORMAPS.get("coolwarm")
+    assert shown[0, 0].tolist() == [0, 0, 0] and shown[1, 1].tolist() == [255, 255, 255]
+    assert shown[0, 1].tolist() == table[0].tolist() and shown[1, 0].tolist() == table[255].tolist()
+
+
+def test_one_maximum_gives_one_scale_and_clips() -> None:
+    np.testing.assert_array_equal(colorize(VALUES, "gray", maximum=2.0)[1, 0], colorize(VALUES, "gray", maximum=2.0)[1, 1])
+    np.testing.assert_array_equal(colorize(VALUES, maximum=4.0), colorize(VALUES))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("maximum", [None, 0.0])
+def test_no_evidence_leaves_the_scan(signed: bool, maximum: float | None) -> None:
+    shown = overlay(PIXELS, np.zeros((2, 2), np.float32), 0.9, maximum=maximum, signed=signed)
+    np.testing.assert_array_equal(shown, np.repeat(PIXELS[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"values": VALUES[:1]}, ExplanationError, r"one shape \(H, W\), got \(2, 2\) and \(1, 2\)"),
+        ({"values": VALUES * np.nan}, ExplanationError, "expected finite map values"),
+        ({"opacity": 1.2}, ExplanationError, "opacity from 0 to 1, got 1.2"),
+        ({"maximum": -1.0}, ExplanationError, "maximum of at least 0, got -1.0"),
+        ({"colormap": "virdis"}, UnknownNameError, "did you mean viridis"),
+    ],
+)
+def test_wrong_overlays_say_what_was_expected(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        overlay(**{"pixels": PIXELS, "values": VALUES, **changed})
