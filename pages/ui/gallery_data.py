@@ -54,9 +54,9 @@ class Strip:
     pictures: tuple[tuple[str, Picture, bool], ...]
 
 
-def _cached(**options: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def _cached(max_entries: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options))
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, max_entries=max_entries))
 
 
 def synthetic_examples(card: RunCard) -> list[Example]:
@@ -64,7 +64,7 @@ def synthetic_examples(card: RunCard) -> list[Example]:
     return list(_read_samples(card.name, card.weights_sha256))
 
 
-@_cached(max_entries=8)
+@_cached(8)
 def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
     from oct_core.inference import predict
 
@@ -112,7 +112,7 @@ def strip(card: RunCard, example: Example) -> Strip | None:
     return _strip(card.name, card.weights_sha256, example)
 
 
-@_cached(max_entries=48)
+@_cached(48)
 def _strip(run: str, weights_sha256: str, example: Example) -> Strip | None:
     from oct_core.explanations import explain
 
