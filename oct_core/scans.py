@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
-from scipy import ndimage
+from PIL import Image, ImageOps
 
 from oct_core.errors import ScanError
 from oct_core.types import GrayImage, Scan
@@ -30,6 +28,10 @@ _KNOWN_OTHERS = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"<svg", "an SVG drawing"),
 )
+_PNG_END = b"IEND\xaeB`\x82"
+_DAMAGED = "the picture is damaged or cut off and cannot be read; export or copy it again"
+COLOUR_NOTE = "colour turned to gray"
+"""The note on a scan whose source was in colour."""
 _KINDS = "a PNG, JPEG, TIFF or BMP picture"
 
 
@@ -70,7 +72,7 @@ class CropBox:
 def inspect(data: bytes, limits: Limits = DEFAULT) -> ScanInfo:
     """Read the header only; raises ScanError for what read_scan would refuse before decoding."""
     with _open(data, limits) as image:
-        return ScanInfo(str(image.format), _pages(image), image.width, image.height, _bit_depth(image))
+        return ScanInfo(str(image.format), _pages(image), image.width, image.height, _bit_depth(image, data))
 
 
 def read_scan(source: bytes | Path, name: str | None = None, page: int = 0, limits: Limits = DEFAULT) -> Scan:
@@ -98,15 +100,19 @@ def read_scan(source: bytes | Path, name: str | None = None, page: int = 0, limi
         try:
             image.seek(page)
             _check_size(image, limits)
+            _check_strips(image, len(data))
+            depth = _bit_depth(image, data)
+            white_is_zero = getattr(image, "tag_v2", {}).get(262) == 0
             image.load()
-            pixels, notes = _to_gray(ImageOps.exif_transpose(image))
+            pixels, notes = _to_gray(ImageOps.exif_transpose(image), depth, white_is_zero)
         except ScanError:
             raise
-        except Exception as error:  # noqa: BLE001  (Pillow's decoders raise nearly anything on damaged data)
-            raise ScanError("the picture is damaged or cut off and cannot be read; export or copy it again") from error
+        except Exception as error:
+            # Pillow's decoders raise nearly anything on damaged data.
+            raise ScanError(_DAMAGED) from error
         if pages > 1:
             notes = (f"page {page + 1} of {pages}", *notes)
-        return Scan(pixels, shown, "file", _bit_depth(image), notes)
+        return Scan(pixels, shown, "file", depth, notes)
 
 
 def _bytes_of(path: Path, limits: Limits) -> bytes:
@@ -130,17 +136,15 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     if len(data) > limits.bytes:
         raise ScanError(_too_large(len(data), limits))
     kind = _sniff(data)
+    if kind == "PNG" and _PNG_END not in data:
+        raise ScanError(_DAMAGED)
     try:
-        with warnings.catch_warnings():
-            # Pillow's own bomb warning; the limit on pixels below is stricter and always an error.
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError as error:
+        image = Image.open(io.BytesIO(data), formats=[kind])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ScanError("the picture claims far more pixels than a B-scan has and is refused; export the B-scan alone") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, KeyError, TypeError, EOFError) as error:
-        raise ScanError("the picture is damaged or cut off and cannot be read; export or copy it again") from error
-    except Exception as error:  # noqa: BLE001  (a hostile header may make Pillow raise anything, struct.error for one)
-        raise ScanError("the picture is damaged or cut off and cannot be read; export or copy it again") from error
+    except Exception as error:
+        # A hostile header makes Pillow raise nearly anything, struct.error for one.
+        raise ScanError(_DAMAGED) from error
     _check_size(image, limits)
     _check_frames(image, limits)
     return image
@@ -175,32 +179,51 @@ def _pages(image: Image.Image) -> int:
 def _check_frames(image: Image.Image, limits: Limits) -> None:
     try:
         pages = _pages(image)
-    except Exception as error:  # noqa: BLE001  (counting the pages walks headers that may be damaged)
-        raise ScanError("the picture is damaged or cut off and cannot be read; export or copy it again") from error
+    except Exception as error:
+        # Counting the pages walks headers that may be damaged.
+        raise ScanError(_DAMAGED) from error
     if pages > 1 and image.format != "TIFF":
         raise ScanError("this is an animated picture; export the one B-scan that you mean as a still PNG")
     if pages > limits.pages:
         raise ScanError(f"the TIFF has {pages} pages, more than the {limits.pages} that are accepted; export the B-scans you need")
 
 
-def _bit_depth(image: Image.Image) -> int:
-    if image.mode.startswith("I;16") or image.mode == "I":
+def _check_strips(image: Image.Image, size: int) -> None:
+    """A TIFF may be cut off behind its header: every strip or tile must lie inside the file."""
+    tags = getattr(image, "tag_v2", {})
+    for offsets, lengths in ((273, 279), (324, 325)):
+        pairs = zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
+        if any(offset + length > size for offset, length in pairs):
+            raise ScanError(_DAMAGED)
+
+
+def _bit_depth(image: Image.Image, data: bytes) -> int:
+    """Bits a sample of the file; Pillow shows 16 bit colour PNG as 8 bit, so its header is asked (byte 24)."""
+    if image.format == "PNG":
+        return data[24]
+    if image.mode.startswith("I"):
         return 16
     return {"1": 1, "F": 32}.get(image.mode, 8)
 
 
-def _to_gray(image: Image.Image) -> tuple[GrayImage, tuple[str, ...]]:
+def _to_gray(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[GrayImage, tuple[str, ...]]:
     if image.mode.startswith("I") or image.mode == "F":
-        return _stretched(np.asarray(image, dtype=np.float64))
-    notes: tuple[str, ...] = ()
+        pixels, notes = _stretched(np.asarray(image, dtype=np.float64))
+        # Pillow turns 8 bit round by itself, but not 16.
+        return (255 - pixels if white_is_zero else pixels), notes
+    notes = ()
     if image.mode in ("P", "LA", "PA", "RGBA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered).convert("RGB")
     if image.mode not in ("1", "L"):
         colour = np.asarray(image.convert("RGB"), dtype=np.int16)
-        if int(np.ptp(colour, axis=2).max()) > 24:
-            notes = ("colour turned to gray",)
-    return np.array(image.convert("L"), dtype=np.uint8), notes
+        if float(np.percentile(np.ptp(colour, axis=2), 99.5)) > 24:
+            notes = (COLOUR_NOTE,)
+    gray = np.array(image.convert("L"), dtype=np.uint8)
+    if depth == 16:
+        gray, stretched = _stretched(gray.astype(np.float64))
+        notes += stretched
+    return gray, notes
 
 
 def _stretched(values: NDArray[np.float64]) -> tuple[GrayImage, tuple[str, ...]]:
@@ -225,46 +248,3 @@ def crop(scan: Scan, box: CropBox | tuple[int, int, int, int], limits: Limits = 
 def invert(scan: Scan) -> Scan:
     """Black for white, for scans drawn dark on white."""
     return replace(scan, pixels=255 - scan.pixels, notes=(*scan.notes, "inverted"))
-
-
-def looks_like_bscan(scan: Scan) -> str | None:
-    """None if the picture has what nearly every B-scan has, else a sentence that says what is missing.
-
-    Checked on a 128 x 128 miniature: a dark background, a bright band across the picture in a middle range of heights,
-    and brightness that follows rows more than columns once the band is straightened. It is a first check, no proof.
-    """
-    small = _miniature(scan.pixels)
-    if float(small.std()) < 4:
-        return "The picture is nearly of one gray value: there is no retina to see in it."
-    if "colour turned to gray" in scan.notes:
-        return "The picture is in colour, and a B-scan is gray: crop it to the B-scan if it is a device's report page."
-    if float(np.percentile(small, 25)) > 110:
-        return "The background is bright, and that of a B-scan is dark: use Invert if it is drawn dark on white."
-    return _band_warning(small)
-
-
-def _miniature(pixels: GrayImage) -> NDArray[np.float64]:
-    from oct_core.preprocess import neutralise
-
-    picture = Image.fromarray(neutralise(pixels)).resize((128, 128), Image.Resampling.BOX)
-    return np.asarray(ndimage.gaussian_filter(np.asarray(picture, dtype=np.float64), 1.5))
-
-
-def _band_warning(small: NDArray[np.float64]) -> str | None:
-    """A retina is a continuous bright band: its height changes little from column to column, and it stands out."""
-    centre = _band_height(small)
-    jump = float(np.mean(np.abs(np.diff(centre)) > 4))
-    rows = np.clip(centre[None, :] + np.arange(-40, 41)[:, None], 0, 127)
-    straight = small[rows, np.arange(128)[None, :]]
-    profile = straight.mean(axis=1)
-    contrast = float(profile[30:51].mean() - np.percentile(profile, 10)) / (float(small.std()) + 1e-9)
-    along = float(profile.var() / (straight.var() + 1e-9))
-    if jump > 0.15 or contrast < 1.5 or along < 0.35:
-        return "The picture does not look like a retinal B-scan: no continuous bright band crosses it. The answers below may mean nothing."
-    return None
-
-
-def _band_height(small: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Per column, the row where a window of 17 rows is brightest, smoothed across columns."""
-    window = ndimage.uniform_filter1d(ndimage.uniform_filter1d(small, 17, axis=0), 9, axis=1)
-    return np.asarray(np.round(ndimage.median_filter(np.argmax(window, axis=0), 9)), dtype=np.int64)

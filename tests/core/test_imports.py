@@ -1,0 +1,120 @@
+"""Imports point one way, and light parts stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import oct_core
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A part may import parts of lower levels, and of its own if it is the same package.
+LEVELS = {
+    0: {"errors", "registry", "types"},
+    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness"},
+    2: {"architectures", "explanations"},
+    3: {"checkpoints", "inference"},
+    4: {"training", "evaluation"},
+    5: {"batch", "report"},
+    6: {"cli", "cli_report", "__main__"},
+}
+LEVEL = {part: level for level, parts in LEVELS.items() for part in parts}
+# Within one level, in this direction only.
+SIDEWAYS = {
+    "preprocess": set(),
+    "likeness": {"preprocess", "scans"},
+    "data": {"scans", "preprocess"},
+    "explanations": {"architectures"},
+    "inference": {"checkpoints"},
+    "evaluation": {"training"},
+    "cli": {"cli_report"},
+    "__main__": {"cli"},
+    "registry": {"errors"},
+    "figures": {"metrics"},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT / "oct_core").parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def library_files() -> list[Path]:
+    return sorted((ROOT / "oct_core").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [path for path in library_files() if part_of(path) != "__init__"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    own = part_of(path)
+    assert own in LEVEL, f"{own} has no level: give it one in this test"
+    for name in imported(path):
+        if not name.startswith("oct_core."):
+            continue
+        other = name.split(".")[1]
+        if other == own or other not in LEVEL:
+            continue
+        allowed = LEVEL[other] < LEVEL[own] or other in SIDEWAYS.get(own, set())
+        assert allowed, f"{own} may not import {other}"
+
+
+def test_the_library_never_imports_streamlit() -> None:
+    for path in library_files():
+        assert not any(name.split(".")[0] == "streamlit" for name in imported(path)), path
+
+
+def test_no_torch_in_pages_metrics_types_figures() -> None:
+    light = [ROOT / "oct_core" / "types.py", ROOT / "streamlit_app.py", *(ROOT / "pages").rglob("*.py")]
+    light += [path for part in ("metrics", "figures") for path in (ROOT / "oct_core" / part).rglob("*.py")]
+    for path in light:
+        assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), path
+
+
+@pytest.mark.parametrize("module", ["oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures"])
+def test_light_modules_load_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_command_line_starts_without_torch_or_the_app() -> None:
+    code = "import sys, oct_core.cli; sys.exit(any(name in sys.modules for name in ('torch', 'streamlit', 'plotly', 'pytorch_grad_cam')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.batch"])
+def test_a_bare_machine_can_train(needs: str) -> None:
+    """Without streamlit, plotly and grad-cam installed."""
+    blocked = "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', 'cv2', 'pandas')))"
+    subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True)
+
+
+def test_public_names_and_no_subpackage_called_like_a_function() -> None:
+    for name in ("load_run", "predict", "explain"):
+        assert callable(getattr(oct_core, name))
+        assert not (ROOT / "oct_core" / name).exists()
+        assert not (ROOT / "oct_core" / f"{name}.py").exists()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = oct_core.nothing
+
+
+def test_no_file_or_body_has_grown_too_long() -> None:
+    for path in [*library_files(), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"]:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 350, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                assert (node.end_lineno or 0) - first.lineno < 40, f"{path}: {node.name}"
