@@ -58,7 +58,7 @@ class Preprocessing:
         """The inverse of to_dict; raises CheckpointError on missing or unknown keys."""
         try:
             return cls(int(raw["size"]), tuple(raw["mean"]), tuple(raw["std"]), bool(raw["neutralise_wedges"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ScanError) as error:
             raise CheckpointError(f"the run card's preprocessing cannot be read ({error}); train the run again") from error
 
 
