@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import oct_core
-from oct_core.checkpoints import LoadedRun, list_runs, load_run
+from oct_core.checkpoints import LoadedRun, load_run
 from oct_core.data.sources import SUFFIXES
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.explanations import explain_with_predictions
@@ -22,6 +22,7 @@ from oct_core.explanations.api import DEFAULT_METHODS
 from oct_core.inference import predict
 from oct_core.overlay import overlay
 from oct_core.phantom import phantom_set
+from oct_core.runfiles import list_runs
 from oct_core.scans import read_scan
 from oct_core.training.run import versions
 from oct_core.types import CLASSES, Explanation, Prediction, Scan

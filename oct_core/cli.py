@@ -26,7 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out, err = Console(), Console(stderr=True)
+# Names of files and runs are printed as they are: no [markup], no :emoji:.
+out, err = (Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True))
 
 RunName = Annotated[str, typer.Option("--run", help="Name of the run: a folder in checkpoints/ (or in $OCT_CHECKPOINTS).")]
 Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best there is.")]
@@ -34,7 +35,7 @@ Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best
 
 @contextmanager
 def _bar(what: str) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         progress.add_task(what, total=None)
         yield progress
@@ -111,8 +112,8 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train one network. Stopped at any moment, it goes on with --resume."""
-    from oct_core.checkpoints import checkpoints_root
     from oct_core.data.pack import open_pack
+    from oct_core.runfiles import checkpoints_root
     from oct_core.training.config import recipe
     from oct_core.training.run import train_run
 
@@ -170,9 +171,9 @@ def evaluate(
     device: Device = "",
 ) -> None:
     """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
-    from oct_core.checkpoints import checkpoints_root
     from oct_core.data.pack import open_pack
     from oct_core.evaluation import evaluate_run
+    from oct_core.runfiles import checkpoints_root
 
     pack = open_pack(data) if data else None
     with _bar("evaluating") as bar:
@@ -235,7 +236,7 @@ def explain(
 @app.command()
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print the cards' main fields as JSON.")] = False) -> None:
     """List the runs, finished, being trained, failed and damaged."""
-    from oct_core.checkpoints import checkpoints_root, damaged_runs, list_runs
+    from oct_core.runfiles import checkpoints_root, damaged_runs, list_runs
 
     cards, damaged = list_runs(), damaged_runs()
     if as_json:
@@ -294,9 +295,9 @@ def _explain_error(error: Exception) -> int:
         err.print(f"error: {usage()} (see --help)", soft_wrap=True)
         return 2
     if isinstance(error, OctError | OSError):
-        err.print(f"error: {error}", soft_wrap=True, markup=False)
+        err.print(f"error: {error}", soft_wrap=True)
         return 1
-    err.print(f"error: {type(error).__name__}: {error} (run again with --debug for the traceback)", soft_wrap=True, markup=False)
+    err.print(f"error: {type(error).__name__}: {error} (run again with --debug for the traceback)", soft_wrap=True)
     return 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oct_core.checkpoints import LoadedRun, load_run, read_card, read_predictions, write_card, write_predictions
+from oct_core.checkpoints import LoadedRun, load_run
 from oct_core.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
@@ -18,6 +18,7 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.operating_points import choose_operating_points
 from oct_core.metrics.summary import Evaluation, evaluate_table
 from oct_core.phantom import make_phantom
+from oct_core.runfiles import read_card, read_predictions, write_card, write_predictions
 from oct_core.training.run import predict_pack
 from oct_core.types import CLASSES
 

@@ -50,7 +50,7 @@ class TrainingConfig:
         ARCHITECTURES.get(self.architecture)
         _positive(self, "epochs", "batch_size", "learning_rate", "head_learning_rate")
         for name in ("weight_decay", "phantoms_per_class", "seed"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:  # NaN fails too
                 raise TrainingError(f"{name} must be 0 or more, not {getattr(self, name)}")
         for name in ("warmup", "label_smoothing", "weight_averaging"):
             if not 0 <= getattr(self, name) < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from torchvision import models
 from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model
 from oct_core.errors import TrainingError
 from oct_core.training.config import TrainingConfig
+
+# torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on loading, so do we.
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 
 
 def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
@@ -49,6 +53,7 @@ def _from_file(path: Path) -> dict[str, Tensor]:
 def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig) -> None:
     head = ARCHITECTURES.get(config.architecture).head
     own = model.backbone.state_dict()
+    weights = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
     usable = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from oct_core.checkpoints import write_atomically
 from oct_core.errors import TrainingError
+from oct_core.runfiles import write_atomically
 
 FOLDER, STATE, BEST = "resume", "state.safetensors", "best.safetensors"
 

@@ -20,18 +20,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from oct_core.architectures import GrayClassifier, build_model
-from oct_core.checkpoints import (
-    HISTORY,
-    SCHEMA,
-    STEPS,
-    WEIGHTS,
-    append_rows,
-    load_weights,
-    weights_bytes,
-    write_atomically,
-    write_card,
-    write_predictions,
-)
+from oct_core.checkpoints import load_weights, weights_bytes
 from oct_core.data.manifest import count, manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
@@ -39,6 +28,18 @@ from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import fit_temperature, softmax
 from oct_core.phantom import make_phantom
 from oct_core.preprocess import Preprocessing
+from oct_core.runfiles import (
+    CARD,
+    HISTORY,
+    SCHEMA,
+    STEPS,
+    WEIGHTS,
+    append_rows,
+    read_card,
+    write_atomically,
+    write_card,
+    write_predictions,
+)
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData
@@ -66,12 +67,17 @@ def train_run(
     """Train, and leave a finished run in ``folder``.
 
     Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if what is resumed was
-    started otherwise, or the device runs out of memory. After any stop the last finished epoch is kept.
+    started otherwise, the initial weights do not fit, or the device runs out of memory. After any stop the last finished
+    epoch is kept. Resuming a finished run leaves it as it is.
     """
     events = events or Events()
-    card = _open_folder(config, pack, folder, device, resume)
+    if _is_finished(config, pack, folder, resume):
+        return folder
+    model = initial_model(config, len(CLASSES))  # before the folder: weights that do not fit leave no run behind
     try:
-        _train_epochs(config, pack, folder, device, card, events)
+        card = new_card(config, pack, folder.name, device)
+        write_card(folder, card)
+        _train_epochs(config, model, pack, folder, device, card, events)
         finish(config, pack, folder, device, card)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
@@ -85,19 +91,26 @@ def train_run(
     return folder
 
 
-def _open_folder(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, resume: bool) -> dict[str, Any]:
-    settings = {"training": config.to_dict(), "data": manifest_sha256(pack.records), "size": pack.size}
-    if folder.exists() and not resume:
+def _settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
+    """What must be the same when a run is resumed."""
+    return {"training": config.to_dict(), "data": manifest_sha256(pack.records), "size": pack.size}
+
+
+def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool) -> bool:
+    """Whether there is nothing left to do; raises if the folder is another run's or may not be gone on with."""
+    if not folder.exists():
+        return False
+    if not resume:
         raise RunExistsError(f"run {folder.name} exists; choose another --run, or go on with --resume")
-    state = load_state(folder) if resume else None
-    if state is not None and state.progress.settings != settings:
+    if not (folder / CARD).is_file():
+        if any(folder.iterdir()):
+            raise RunExistsError(f"{folder} is there and is no run; choose another --run")
+        return False
+    raw = read_card(folder).raw
+    found = {"training": raw["training"], "data": raw["data"]["manifest_sha256"], "size": raw["preprocessing"]["size"]}
+    if found != _settings(config, pack):
         raise TrainingError(f"run {folder.name} was started with other settings or data; give the same ones, or another --run")
-    if (folder / WEIGHTS).is_file() and state is None:
-        raise RunExistsError(f"run {folder.name} is finished; nothing to go on with")
-    card = new_card(config, pack, folder.name, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_card(folder, card)
-    return card
+    return raw["status"] == "done"
 
 
 def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device) -> dict[str, Any]:
@@ -165,10 +178,11 @@ def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
     return TrainingData(pixels, labels)
 
 
-def _train_epochs(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any], events: Events) -> None:
-    trainer = Trainer(config, initial_model(config, len(CLASSES)), training_data(config, pack), device)
-    settings = {"training": config.to_dict(), "data": manifest_sha256(pack.records), "size": pack.size}
-    progress = _restore(trainer, folder) or Progress(settings=settings)
+def _train_epochs(
+    config: TrainingConfig, model: GrayClassifier, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any], events: Events
+) -> None:
+    trainer = Trainer(config, model, training_data(config, pack), device)
+    progress = _restore(trainer, folder) or Progress(settings=_settings(config, pack))
     _cut_rows(folder / HISTORY, "epoch", progress.epoch)
     _cut_rows(folder / STEPS, "step", progress.step)
     start = time.perf_counter() - progress.seconds

@@ -11,6 +11,9 @@ APP_TITLE = "OCT B-scan CNN comparison"
 _CSS = """
 <style>
 .block-container, [data-testid="stMainBlockContainer"] { padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px; }
+/* The menu names the entry file "streamlit app"; there is no setting for it without st.navigation. */
+[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span { font-size: 0; }
+[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span::before { content: "Home"; font-size: .875rem; }
 .oct-research { font-size: .78rem; opacity: .72; letter-spacing: .01em; margin: -.4rem 0 .2rem 0; }
 .oct-card { border: 1px solid rgba(128,128,128,.28); border-radius: .7rem; padding: .9rem 1rem; }
 .oct-muted { opacity: .72; font-size: .85rem; }

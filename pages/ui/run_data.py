@@ -53,7 +53,7 @@ class Runs:
 
 def find_runs() -> Runs:
     """Every run folder; a damaged one is reported and never hides the others."""
-    from oct_core.checkpoints import checkpoints_root, damaged_runs
+    from oct_core.runfiles import checkpoints_root, damaged_runs
 
     root = checkpoints_root()
     return Runs(root, tuple(services.runs()), tuple(damaged_runs(root).items()))
@@ -108,6 +108,6 @@ def _cached(function: Callable[P, R]) -> Callable[P, R]:
 
 @_cached
 def _evaluation(folder: str, digest: str, split: str, temperature: float) -> Evaluation:
-    from oct_core.checkpoints import read_predictions
+    from oct_core.runfiles import read_predictions
 
     return evaluate_table(read_predictions(Path(folder)), split, temperature)

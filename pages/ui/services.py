@@ -68,13 +68,13 @@ def shown_errors() -> Iterator[None]:
     """Show what fails inside as one sentence on the page instead of a traceback; the page goes on after it."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - a page never shows a traceback; st.stop and st.rerun are BaseException
+    except Exception as error:
         st.error(sentence(error), icon=":material/error:")
 
 
 def runs() -> list[RunCard]:
     """All runs under the checkpoints root, in the library's order, whatever their status."""
-    from oct_core.checkpoints import list_runs
+    from oct_core.runfiles import list_runs
 
     return list_runs()
 
@@ -131,21 +131,21 @@ def _stamp(path: Path) -> int:
 
 @_cached_data(max_entries=64)
 def _history(folder: str, stamp: int) -> dict[str, FloatArray]:
-    from oct_core.checkpoints import read_history
+    from oct_core.runfiles import read_history
 
     return read_history(Path(folder))
 
 
 @_cached_data(max_entries=64)
 def _steps(folder: str, stamp: int) -> dict[str, FloatArray]:
-    from oct_core.checkpoints import read_steps
+    from oct_core.runfiles import read_steps
 
     return dict(read_steps(Path(folder)))
 
 
 @_cached_resource(max_entries=32)
 def _predictions(folder: str, stamp: int) -> PredictionTable:
-    from oct_core.checkpoints import read_predictions
+    from oct_core.runfiles import read_predictions
 
     return read_predictions(Path(folder))
 

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from oct_core.architectures import build_model
-from oct_core.checkpoints import append_rows, weights_bytes, write_atomically, write_card, write_predictions
+from oct_core.checkpoints import weights_bytes
 from oct_core.metrics.summary import evaluate_table
 from oct_core.phantom import make_phantom
 from oct_core.preprocess import Preprocessing
+from oct_core.runfiles import append_rows, write_atomically, write_card, write_predictions
 from oct_core.types import CLASSES, PredictionTable
 
 SIZE = 64

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
     0: {"errors", "registry", "types"},
-    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness"},
+    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles"},
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
     4: {"training", "evaluation"},
@@ -83,7 +83,7 @@ def test_no_torch_in_pages_metrics_types_figures() -> None:
         assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), path
 
 
-@pytest.mark.parametrize("module", ["oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures"])
+@pytest.mark.parametrize("module", ["oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures", "oct_core.runfiles"])
 def test_light_modules_load_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
