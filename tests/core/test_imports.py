@@ -83,7 +83,10 @@ def test_no_torch_in_pages_metrics_types_figures() -> None:
         assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), path
 
 
-@pytest.mark.parametrize("module", ["oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures", "oct_core.runfiles"])
+LIGHT = ("oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures", "oct_core.runfiles")
+
+
+@pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_load_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
