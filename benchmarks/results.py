@@ -1,0 +1,58 @@
+"""Print the README's tables of held-out figures from the run cards.
+
+    python benchmarks/results.py
+
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from oct_core.runfiles import list_runs
+from oct_core.types import CLASSES, RunCard
+
+
+def interval(cell: dict[str, Any]) -> str:
+    """0.951 (0.914 to 0.980)."""
+    return f"{cell['value']:.3f} ({cell['low']:.3f} to {cell['high']:.3f})"
+
+
+def held_out_table(cards: list[RunCard]) -> str:
+    """Accuracy and macro AUC on the test part, in Markdown."""
+    lines = ["| model | test accuracy | test macro AUC | sensitivity " + ", ".join(CLASSES) + " |", "|---|---|---|---|"]
+    for card in cards:
+        test = card.raw["metrics"]["test"]
+        sensitivity = ", ".join(f"{test['sensitivity'][label]['value']:.2f}" for label in CLASSES)
+        lines.append(f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | {sensitivity} |")
+    return "\n".join(lines)
+
+
+def robustness_table(cards: list[RunCard]) -> str:
+    """Validation accuracy, clean and corrupted, and accuracy on fresh phantoms, in Markdown."""
+    lines = ["| model | validation, clean | validation, mean of corruptions | worst corruption | fresh phantoms |", "|---|---|---|---|---|"]
+    for card in cards:
+        measured, phantoms = card.raw["robustness"], card.raw["phantoms"]
+        worst, values = min(measured["accuracy"].items(), key=lambda item: min(item[1]))
+        lines.append(
+            f"| {card.name} | {measured['clean']:.3f} | {measured['mean_corrupted']:.3f} | {worst}: {min(values):.3f} "
+            f"| {phantoms['accuracy']:.3f} (n = {phantoms['n']}) |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print both tables and the JSON line."""
+    cards = [card for card in list_runs() if card.status == "done"]
+    print(held_out_table(cards), robustness_table(cards), sep="\n\n", end="\n\n")
+    figures = {card.name: card.raw["metrics"]["test"]["accuracy"]["value"] for card in cards}
+    print(json.dumps({"test_accuracy": figures}))
+
+
+if __name__ == "__main__":
+    main()
