@@ -1,0 +1,331 @@
+"""What a training is told and starts from: configuration, recipes, initial weights, augmentation, the schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from oct_core.architectures import ARCHITECTURES, build_model, first_modules
+from oct_core.data.pack import Pack
+from oct_core.errors import TrainingError, UnknownNameError
+from oct_core.phantom import make_phantom
+from oct_core.preprocess import GRAY_MEAN, IMAGENET_MEAN, Preprocessing
+from oct_core.training import initial
+from oct_core.training.augment import Augmenter
+from oct_core.training.config import RECIPES, TrainingConfig, recipe
+from oct_core.training.estimate import Estimate, readable
+from oct_core.training.initial import initial_model
+from oct_core.training.loop import Trainer, TrainingData
+from oct_core.training.run import PHANTOM_SEED, train_run, training_data
+from oct_core.types import CLASSES
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be over 0, not 0"),
+        ({"batch_size": -4}, "batch_size must be over 0, not -4"),
+        ({"learning_rate": 0.0}, "learning_rate must be over 0"),
+        ({"learning_rate": math.inf}, "learning_rate must be over 0, not inf"),
+        ({"head_learning_rate": math.nan}, "head_learning_rate must be over 0, not nan"),
+        ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),
+        ({"weight_decay": math.nan}, "weight_decay must be 0 or more, not nan"),
+        ({"phantoms_per_class": -1}, "phantoms_per_class must be 0 or more"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"warmup": 1.0}, "warmup must be at least 0 and under 1"),
+        ({"label_smoothing": -0.1}, "label_smoothing must be at least 0"),
+        ({"weight_averaging": 1.0}, "weight_averaging must be at least 0 and under 1"),
+        ({"augmentation": 1.5}, "augmentation must be 0"),
+        ({"frozen_layers": 5}, "frozen_layers must be 0 to 4 for densenet121, not 5"),
+        ({"limit": 7}, "limit must be at least 8 scans, not 7"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_when_the_configuration_is_built(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        TrainingConfig("densenet121", **changes)  # type: ignore[arg-type]
+
+
+def test_there_is_a_recipe_for_every_architecture_and_for_no_other() -> None:
+    assert set(RECIPES) == set(ARCHITECTURES)
+    assert all(config.architecture == name for name, config in RECIPES.items())
+    with pytest.raises(UnknownNameError, match="did you mean vgg16"):
+        recipe("vgg61")
+
+
+def test_a_recipe_takes_what_is_given_and_none_changes_nothing() -> None:
+    assert recipe("resnet50", epochs=None, seed=3) == replace(RECIPES["resnet50"], seed=3)
+    random = recipe("vgg16", initialisation="random")
+    assert random.learning_rate > RECIPES["vgg16"].learning_rate
+    assert recipe("vgg16", initialisation="random", learning_rate=2e-4).learning_rate == 2e-4
+
+
+def test_the_card_holds_no_folder_of_the_users() -> None:
+    for path in ("/home/me/secret/w.safetensors", "C:\\me\\w.safetensors"):
+        assert replace(QUICK, initialisation=path).to_dict()["initialisation"] == "w.safetensors"
+    assert QUICK.to_dict()["initialisation"] == "random"
+
+
+def test_the_normalisation_fits_the_initial_weights() -> None:
+    assert QUICK.normalisation[0] == GRAY_MEAN
+    assert replace(QUICK, initialisation="imagenet").normalisation[0] == IMAGENET_MEAN
+
+
+def test_random_weights_are_seeded() -> None:
+    first, again, other = (initial_model(replace(QUICK, seed=seed), 4).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole DenseNet121 in half precision, head included."""
+    torch.manual_seed(99)
+    state = build_model("densenet121", 4, GRAY_MEAN, GRAY_MEAN).backbone.state_dict()
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    save_file({name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()}, path)
+    return path
+
+
+def changed_file(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:
+    from safetensors.torch import load_file
+
+    save_file(change(load_file(source)), target)
+    return target
+
+
+def test_a_safetensors_file_fills_the_backbone_and_never_the_head(backbone_file: Path) -> None:
+    from safetensors.torch import load_file
+
+    given = load_file(backbone_file)
+    found = initial_model(replace(QUICK, initialisation=str(backbone_file)), 4).backbone.state_dict()
+    fresh = initial_model(QUICK, 4).backbone.state_dict()
+    for name, tensor in found.items():
+        expected = fresh[name] if name.startswith("classifier") else given[name].to(tensor.dtype)
+        assert torch.equal(tensor, expected), name
+
+
+def old_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As torchvision's own file has them: features.denseblock1.denselayer1.norm.1.weight."""
+    import re
+
+    return {re.sub(r"(denselayer\d+\.)(norm|conv)(\d)", r"\1\2.\3", name): tensor for name, tensor in weights.items() if "num_batches" not in name}
+
+
+def test_the_key_names_of_torchvisions_densenet_file_are_understood(
+    backbone_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    old = changed_file(backbone_file, tmp_path / "old.safetensors", old_names)
+    assert "features.denseblock1.denselayer1.norm.1.weight" in load_file(old)
+    expected = initial_model(replace(QUICK, initialisation=str(backbone_file)), 4).backbone.state_dict()
+    monkeypatch.setattr(initial, "_imagenet", lambda architecture: load_file(old))
+    for start in (str(old), "imagenet"):
+        found = initial_model(replace(QUICK, initialisation=start), 4).backbone.state_dict()
+        assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_backbone_keys_that_are_missing_or_of_another_shape_are_named(backbone_file: Path, tmp_path: Path) -> None:
+    key = "features.conv0.weight"
+    lacking = changed_file(backbone_file, tmp_path / "a.safetensors", lambda all_: {k: v for k, v in all_.items() if k != key})
+    wrong = changed_file(backbone_file, tmp_path / "b.safetensors", lambda all_: {**all_, key: all_[key][:, :1].contiguous()})
+    for path in (lacking, wrong):
+        with pytest.raises(TrainingError, match=rf"lacks 1 of \d+ backbone tensors of densenet121, '{key}' for one"):
+            initial_model(replace(QUICK, initialisation=str(path)), 4)
+
+
+def test_pickled_damaged_and_missing_weights_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
+    (tmp_path / "bad.safetensors").write_bytes((tmp_path / "w.pt").read_bytes())
+    for name, message in {"w.pt": "pickled weights are never loaded", "bad.safetensors": "cannot be read", "no.safetensors": "cannot be read"}.items():
+        with pytest.raises(TrainingError, match=message):
+            initial_model(replace(QUICK, initialisation=str(tmp_path / name)), 4)
+
+
+def test_no_network_says_what_to_give_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(architecture: str) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(initial.models, "get_model_weights", offline)
+    with pytest.raises(TrainingError, match=r"could not download .* densenet121 .*--init random or --init FILE\.safetensors"):
+        initial_model(replace(QUICK, initialisation="imagenet"), 4)
+
+
+def test_initial_weights_that_do_not_fit_leave_no_run_behind(tiny_pack: Pack, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="pickled"):
+        train_run(replace(QUICK, initialisation="w.pt"), tiny_pack, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def batch() -> torch.Tensor:
+    pixels = [Preprocessing(64).prepare(make_phantom(label, seed, 96, 96).pixels) for seed in (1, 2, 3) for label in CLASSES]
+    return torch.from_numpy(np.stack(pixels))[:, None].float() / 255
+
+
+def augmenter(strength: float = 1.0, seed: int = 0) -> Augmenter:
+    return Augmenter(strength, torch.Generator().manual_seed(seed))
+
+
+def test_augmentation_is_seeded_in_range_and_leaves_the_batch_alone(batch: torch.Tensor) -> None:
+    before = batch.clone()
+    first, again, other = (augmenter(seed=seed)(batch) for seed in (1, 1, 2))
+    assert torch.equal(batch, before)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert first.shape == batch.shape and first.min() >= 0 and first.max() <= 1 and torch.isfinite(first).all()
+    assert all((first[i] != batch[i]).any() for i in range(len(batch)))
+
+
+def test_strength_nothing_changes_nothing_and_more_changes_more(batch: torch.Tensor) -> None:
+    assert torch.equal(augmenter(0.0)(batch), batch)
+    weak, strong = (float((augmenter(strength)._speckled(batch) - batch).abs().mean()) for strength in (0.2, 1.0))
+    assert 0 < weak < strong
+
+
+@pytest.mark.parametrize("step", ["_moved", "_resampled", "_toned", "_speckled", "_wedged"])
+def test_every_augmentation_changes_something(batch: torch.Tensor, step: str) -> None:
+    background = torch.quantile(batch.flatten(1), 0.1, dim=1).view(-1, 1, 1, 1)
+    takes_background = step in ("_moved", "_toned", "_wedged")
+    changed = getattr(augmenter(seed=4), step)(batch, *([background] if takes_background else []))
+    by_scan = (changed - batch).abs().flatten(1).mean(1)
+    assert torch.isfinite(changed).all()
+    assert (by_scan > 1e-4).sum() >= 2
+    if step in ("_resampled", "_wedged"):
+        assert (by_scan == 0).any(), "only a part of the batch is touched"
+
+
+def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:
+    still = augmenter(seed=1)
+    still.strength = 0  # no rotation, shift or scale: what is left is the flip
+    many = batch[:1].expand(200, -1, -1, -1)
+    moved = still._moved(many, torch.zeros(200, 1, 1, 1))
+    flipped = (moved - many.flip(-1)).abs().flatten(1).amax(1) < 1e-4
+    kept = (moved - many).abs().flatten(1).amax(1) < 1e-4
+    assert (flipped | kept).all() and 70 < int(flipped.sum()) < 130
+
+
+def data(count: int = 16) -> TrainingData:
+    generator = np.random.default_rng(0)
+    return TrainingData(generator.integers(0, 255, (count, 64, 64), dtype=np.uint8), np.arange(count) % 4)
+
+
+def trainer(config: TrainingConfig = QUICK, given: TrainingData | None = None) -> Trainer:
+    return Trainer(config, initial_model(config, 4), given or data(), CPU)
+
+
+def test_the_rate_rises_linearly_then_falls_as_a_cosine() -> None:
+    ours = trainer(replace(QUICK, head_learning_rate=5e-3))
+    rates = []
+    for step in range(8):  # 4 steps an epoch, 2 epochs, a quarter of them warm-up
+        ours.step = step
+        rates.append(ours._set_rate())
+    expected = [0.5, 1.0] + [0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    np.testing.assert_allclose(rates, np.array(expected) * 1e-3, rtol=1e-12)
+    by_peak = {group["peak"]: group["lr"] for group in ours.optimizer.param_groups}
+    assert by_peak[5e-3] == pytest.approx(5 * by_peak[1e-3])
+
+
+def test_only_weights_of_more_than_one_dimension_decay_and_every_parameter_learns() -> None:
+    ours = trainer()
+    groups = ours.optimizer.param_groups
+    assert len(groups) == 4
+    assert all((group["weight_decay"] > 0) is (parameter.ndim > 1) for group in groups for parameter in group["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(ours.model.parameters()))
+
+
+def test_rare_classes_weigh_more_by_the_inverse_root() -> None:
+    given = TrainingData(np.zeros((30, 64, 64), np.uint8), np.repeat([0, 1, 2, 3], [16, 4, 4, 6]))
+    weight = trainer(given=given).class_weight
+    assert weight is not None and float(weight.mean()) == pytest.approx(1)
+    assert float(weight[1] / weight[0]) == pytest.approx(2, rel=1e-5)
+    assert trainer(replace(QUICK, class_balance=False)).class_weight is None
+
+
+def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
+    ours = trainer(replace(QUICK, frozen_layers=1, epochs=1), data(8))
+    before = {name: tensor.clone() for name, tensor in ours.model.state_dict().items()}
+    ours.epoch(0)
+    frozen = {id(tensor) for module in first_modules(ours.model, "densenet121", 1) for tensor in module.state_dict(keep_vars=True).values()}
+    for name, tensor in ours.model.state_dict(keep_vars=True).items():
+        assert torch.equal(tensor, before[name]) is (id(tensor) in frozen), name
+
+
+def test_the_average_is_the_moving_average_written_out() -> None:
+    ours = trainer(replace(QUICK, weight_averaging=0.5, epochs=1), data(12))
+    name = "classifier.weight"
+    average = ours.model.backbone.state_dict()[name].double().clone()
+
+    def literal(done: int, total: int) -> None:
+        nonlocal average
+        decay = min(0.5, (1 + done - 1) / (10 + done - 1))
+        average = decay * average + (1 - decay) * ours.model.backbone.state_dict()[name].double()
+
+    ours.epoch(0, literal)
+    torch.testing.assert_close(ours.average[name].double(), average, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(ours.average[name], ours.model.backbone.state_dict()[name])
+
+
+def test_without_averaging_the_raw_weights_are_saved() -> None:
+    ours = trainer(replace(QUICK, weight_averaging=0.0, epochs=1), data(4))
+    ours.epoch(0)
+    assert all(torch.equal(ours.average[name], tensor) for name, tensor in ours.model.backbone.state_dict().items())
+
+
+def test_an_epoch_shows_every_scan_once_in_an_order_of_its_own() -> None:
+    ours = trainer()
+    first, again, second = (np.concatenate(list(ours._batches(epoch))) for epoch in (0, 0, 1))
+    assert sorted(first) == list(range(16))
+    np.testing.assert_array_equal(first, again)
+    assert list(first) != list(second)
+    assert [len(part) for part in trainer(given=data(3))._batches(0)] == [3], "fewer scans than a batch make one step"
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = trainer(given=data(4))
+    monkeypatch.setattr(ours.model, "forward", lambda gray: torch.full((4, 4), math.nan, requires_grad=True))
+    with pytest.raises(TrainingError, match="the loss became nan at step 1; lower the learning rates"):
+        ours.epoch(0)
+
+
+def test_the_limit_takes_training_scans_only_and_phantoms_come_behind(tiny_pack: Pack) -> None:
+    whole = training_data(QUICK, tiny_pack)
+    np.testing.assert_array_equal(whole.pixels, tiny_pack.pixels[tiny_pack.rows("train")])
+    assert len(training_data(replace(QUICK, limit=1000), tiny_pack).labels) == len(whole.labels) == 8
+    more = training_data(replace(QUICK, phantoms_per_class=1), tiny_pack)
+    assert list(more.labels[8:]) == [0, 1, 2, 3]
+    expected = Preprocessing(64).prepare(make_phantom("DME", PHANTOM_SEED).pixels)
+    np.testing.assert_array_equal(more.pixels[9], expected)
+
+
+def test_out_of_memory_names_the_batch_size_to_try(tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "_train_step", full)
+    with pytest.raises(TrainingError, match="out of memory at batch size 4; .*--batch-size 2"):
+        train_run(QUICK, tiny_pack, tmp_path / "run", CPU)
+
+
+def test_the_estimate_is_said_once_after_the_first_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 60))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(now)))
+    estimate = Estimate(epochs=2)
+    said = [estimate.after_step(1, done, 10) for done in range(1, 10)]
+    # The first step is left out, five are timed; 14 of 20 steps are left at 60 s for five.
+    assert said == [None] * 5 + ["about 3 min to go"] + [None] * 3
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (12, "12 s"), (90, "2 min"), (3540, "59 min"), (5400, "1 h 30 min")])
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert readable(seconds) == text
