@@ -86,6 +86,12 @@ def _print_report(report: Any) -> None:
         out.print(f"left out of training because their patients are in the test part: {left}")
     if report.no_patient:
         err.print(f"warning: {report.no_patient} file names have no patient number; each such file counts as its own patient")
+    if report.official_test:
+        err.print(
+            f"warning: {report.official_test} training or validation scans are images of OCT2017's official test set; "
+            "do not report a score on that set",
+            soft_wrap=True,
+        )
     for group in report.duplicates:
         err.print(f"warning: the same picture stands in several parts or classes: {', '.join(group)}", soft_wrap=True)
     for path, reason in report.unreadable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oct_core.data.audit import find_duplicates, official_test_in_training
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
 from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.split import SplitOptions, split_records
@@ -31,6 +31,7 @@ class PrepareReport:
     """What prepare did, for a person. unreadable : (path, reason). left_out : per class, patients of the test part.
 
     duplicates : groups of paths with equal bytes that differ in label or split. no_patient : files without a number.
+    official_test : training and validation scans that are images of OCT2017's official test set.
     """
 
     counts: dict[str, dict[str, dict[str, int]]]
@@ -38,6 +39,7 @@ class PrepareReport:
     left_out: dict[str, int]
     duplicates: list[list[str]]
     no_patient: int
+    official_test: int
     size: int
     manifest_sha256: str = ""
 
@@ -89,6 +91,7 @@ def prepare(
         chosen.left_out,
         find_duplicates(chosen.records),
         sum(not candidate.patient for candidate, _ in good),
+        len(official_test_in_training(chosen.records)),
         size,
         manifest_sha256(chosen.records),
     )
@@ -138,18 +141,6 @@ def _refuse_empty(records: Sequence[Record]) -> None:
         for label, numbers in classes.items():
             if not numbers["images"]:
                 raise DataError(f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed")
-
-
-def find_duplicates(records: Sequence[Record]) -> list[list[str]]:
-    """Groups of paths with equal bytes that stand in different splits or under different labels."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record.sha256].append(record)
-    return [
-        sorted(record.path for record in group)
-        for group in groups.values()
-        if len({(record.split, record.label) for record in group}) > 1
-    ]
 
 
 def _write(out: Path, records: Sequence[Record], pixels: dict[str, GrayImage], report: PrepareReport) -> None:
