@@ -141,7 +141,7 @@ def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
     """(N, h, w) -> int64 (N, h * w): 0 for the pixel of largest magnitude, ties by a seeded shuffle."""
     magnitude = maps.flatten(1).abs().float()
     shuffle = torch.randperm(magnitude.shape[1], generator=torch.Generator().manual_seed(seed)).to(maps.device)
-    order = shuffle[magnitude[:, shuffle].argsort(1, descending=True, stable=True)]
+    order = shuffle[torch.argsort(magnitude[:, shuffle], dim=1, descending=True, stable=True)]
     places = torch.arange(order.shape[1], device=maps.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places)
 
