@@ -112,7 +112,7 @@ class Viewer:
 
     def open(self, scan: Scan, *, data: bytes | None = None, pages: int = 1, sample: Sample | None = None) -> Item:
         """Add a scan and show it; the oldest go when the bounds are reached."""
-        from oct_core.scans import looks_like_bscan
+        from oct_core.likeness import looks_like_bscan
 
         self.opened += 1
         item = Item(scan, self.opened, data, pages, sample=sample, warning=None if sample else looks_like_bscan(scan))
@@ -166,7 +166,8 @@ def shown_name(item: Item, hide: bool) -> str:
 
 def with_page(item: Item, page: int) -> None:
     """Show another page of a many-page TIFF; raises ScanError."""
-    from oct_core.scans import looks_like_bscan, read_scan
+    from oct_core.likeness import looks_like_bscan
+    from oct_core.scans import read_scan
 
     if item.data is None or page == item.page:
         return

@@ -29,7 +29,7 @@ def _ingest(state: Viewer, key: str) -> None:
             scan = read_scan(data, file.name)
             pages = inspect(data).pages
             state.open(replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages)
-        except Exception as error:  # noqa: BLE001 - one bad file never stops the others
+        except Exception as error:
             state.problems.append(f"File {number} ({file.name}): {sentence(error)}")
     forget_upload(file.file_id for file in files)
     state.uploader += 1  # A new key empties the widget: the session's own store holds the scans now.
