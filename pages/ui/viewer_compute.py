@@ -53,10 +53,7 @@ def trio_maps(state: Viewer, scan: Scan, card: RunCard, target: str) -> list[Exp
 
 def one_map(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str) -> Explanation:
     """One map of any registered method; the trio's come from their common pass; raises OctError."""
-    if method in TRIO:
-        found = trio_maps(state, scan, card, target)
-    else:
-        found = _explained(state, scan, card, target, (method,), (layer,))
+    found = trio_maps(state, scan, card, target) if method in TRIO else _explained(state, scan, card, target, (method,), (layer,))
     return next((each for each in found if each.method == method and each.layer in (layer, "input")), found[0])
 
 
