@@ -72,7 +72,7 @@ def subject(name: str, size: int, device: str, batch: int = 1) -> Subject:
     model, weights = load(name)
     model = model.to(device)
     pixels = Preprocessing(size).prepare(make_phantom("DME", 1).pixels)
-    x = torch.from_numpy(pixels)[None, None].float().div(255).to(device).repeat(batch, 1, 1, 1)
+    x = torch.tensor(pixels)[None, None].float().div(255).to(device).repeat(batch, 1, 1, 1)
     with torch.no_grad():
         target = int(model(x[:1]).argmax())
     return Subject(name, model, copy.deepcopy(model).requires_grad_(True), x, target, weights)
@@ -101,7 +101,7 @@ def pytorch_grad_cam(one: Subject) -> list[Any]:
     for layer in one.layers(one.trainable).values():
         with GradCAM(model=one.trainable, target_layers=[layer]) as cam:
             cams.append(cam(input_tensor=one.x, targets=[ClassifierOutputTarget(one.target)])[0])
-    guided = GuidedBackpropReLUModel(model=one.trainable, device=one.x.device)(one.x, target_category=one.target)
+    guided = GuidedBackpropReLUModel(model=one.trainable, device=one.x.device)(one.x.clone(), target_category=one.target)
     return [*cams, guided, *(cam[:, :, None] * guided for cam in cams)]
 
 

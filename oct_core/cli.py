@@ -137,6 +137,8 @@ def train(
         seed=seed,
         limit=limit,
     )
+    if not run.strip(".") or Path(run).name != run:
+        raise UnknownNameError(f"the name of a run is one folder name, not {run!r}; $OCT_CHECKPOINTS says where runs lie")
     folder = checkpoints_root() / run
     with _bar(f"{run}: epoch 1 of {config.epochs}") as bar:
         events = _training_events(bar, run, config.epochs)
@@ -307,3 +309,4 @@ def _explain_error(error: Exception) -> int:
     return 1
 
 
+from oct_core import cli_report as cli_report  # noqa: E402 - registers its command on the app above

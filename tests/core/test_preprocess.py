@@ -99,9 +99,7 @@ def test_the_cards_form_comes_back_the_same() -> None:
     assert Preprocessing.from_dict(ours.to_dict()) == ours
 
 
-@pytest.mark.parametrize(
-    "damage", [{"size": "large"}, {"size": 100}, {"mean": None}, {"std": 3}, {"size": None}], ids=lambda damage: str(damage)
-)
+@pytest.mark.parametrize("damage", [{"size": "large"}, {"size": 100}, {"mean": None}, {"std": 3}, {"size": None}], ids=lambda damage: str(damage))
 def test_a_damaged_card_is_a_checkpoint_error(damage: dict[str, object]) -> None:
     with pytest.raises(CheckpointError, match="the run card's preprocessing cannot be read"):
         Preprocessing.from_dict({**Preprocessing().to_dict(), **damage})

@@ -122,9 +122,7 @@ def old_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {re.sub(r"(denselayer\d+\.)(norm|conv)(\d)", r"\1\2.\3", name): tensor for name, tensor in weights.items() if "num_batches" not in name}
 
 
-def test_the_key_names_of_torchvisions_densenet_file_are_understood(
-    backbone_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_names_of_torchvisions_densenet_file_are_understood(backbone_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file
 
     old = changed_file(backbone_file, tmp_path / "old.safetensors", old_names)
@@ -148,7 +146,11 @@ def test_backbone_keys_that_are_missing_or_of_another_shape_are_named(backbone_f
 def test_pickled_damaged_and_missing_weights_are_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
     (tmp_path / "bad.safetensors").write_bytes((tmp_path / "w.pt").read_bytes())
-    for name, message in {"w.pt": "pickled weights are never loaded", "bad.safetensors": "cannot be read", "no.safetensors": "cannot be read"}.items():
+    for name, message in {
+        "w.pt": "pickled weights are never loaded",
+        "bad.safetensors": "cannot be read",
+        "no.safetensors": "cannot be read",
+    }.items():
         with pytest.raises(TrainingError, match=message):
             initial_model(replace(QUICK, initialisation=str(tmp_path / name)), 4)
 

@@ -1,0 +1,258 @@
+"""explain-report: how faithful, how sane and how well placed the maps of every run are, as one JSON file.
+
+The work is cut into tasks of one run and one scan (faithfulness and place) or one run (randomisation). The result of each task is a
+line of a .part file beside the report: stopped at any moment, the next call goes on after the last full line. A line
+counts only if it was made with the same weights and settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oct_core.checkpoints import LoadedRun, checkpoints_root, list_runs, load_run, write_atomically
+from oct_core.errors import CheckpointError, DataError, ExplanationError
+from oct_core.explanations import sanity
+from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
+from oct_core.explanations.baselines import BASELINES
+from oct_core.explanations.faithfulness import FILLS, STEPS
+from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
+from oct_core.explanations.methods import METHODS
+from oct_core.explanations.report_items import Item, phantom_items, validation_items
+from oct_core.explanations.report_summary import summarise
+from oct_core.types import Explanation, Float32Array
+
+SCHEMA = 1
+Line = dict[str, Any]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What the report measures.
+
+    phantoms, validation : scans of each kind for the core (validation needs ``data``). wider : scans for the wider family of methods
+    at the last layer, and for the randomisation. steps : of the deletion and insertion curves. resamples : of the bootstrap.
+    minutes : stop after so long, in a state that can go on; None has no limit. seed : of samples, baselines and fresh weights.
+    """
+
+    phantoms: int = 24
+    validation: int = 24
+    wider: int = 8
+    steps: int = STEPS
+    resamples: int = 1000
+    minutes: float | None = None
+    seed: int = 0
+    height: int = 496
+    width: int = 512
+
+    def __post_init__(self) -> None:
+        if self.phantoms < 1 or min(self.validation, self.wider) < 0 or self.steps < 1 or self.resamples < 1:
+            raise DataError("expected at least 1 phantom, step and resample, and no negative number of scans; mend the options")
+        if self.minutes is not None and self.minutes <= 0:
+            raise DataError(f"expected minutes above 0, got {self.minutes}; leave it out for no limit")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One piece of work. kind : "core", "wider" or "sanity". items : one scan, or those of the randomisation."""
+
+    kind: str
+    run: str
+    items: tuple[Item, ...]
+    method: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the line of its result is called."""
+        return "/".join([self.kind, self.run, self.method, "+".join(item.key for item in self.items)])
+
+
+def wider_methods() -> list[str]:
+    """The registered methods beyond the core, quick ones first."""
+    rest = [name for name in METHODS if name not in DEFAULT_METHODS]
+    return sorted(rest, key=lambda name: (METHODS.get(name).slow, name in ("scorecam",)))
+
+
+def _balanced(phantoms: Sequence[Item], real: Sequence[Item], count: int) -> list[Item]:
+    """``count`` scans, half of each kind where there are both."""
+    half = min(len(real), count // 2)
+    return [*phantoms[: count - half], *real[:half]]
+
+
+def plan(runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], options: ReportOptions) -> list[Task]:
+    """Every task: the core scan by scan over all runs, so that a report cut short is balanced; then randomisation; then the wider family."""
+    mixed = [item for pair in zip(phantoms, real, strict=False) for item in pair]
+    ordered = mixed + list(phantoms[len(real) :]) + list(real[len(phantoms) :])
+    few = _balanced(phantoms, real, options.wider)
+    tasks = [Task("core", run, (item,)) for item in ordered for run in runs]
+    if few:
+        tasks += [Task("sanity", run, tuple(few)) for run in runs]
+    return tasks + [Task("wider", run, (item,), method) for method in wider_methods() for item in few for run in runs]
+
+
+def _named_maps(explained: Sequence[Explanation], item: Item, options: ReportOptions) -> dict[tuple[str, str], Float32Array]:
+    maps = {(one.method, one.layer): one.values for one in explained}
+    # Seeded by the scan, so that every run meets the same random map.
+    seed = int(hashlib.sha256(f"{options.seed}/{item.key}".encode()).hexdigest()[:8], 16)
+    return maps | {(name, "input"): BASELINES.get(name).compute(item.scan.pixels, seed) for name in BASELINES}
+
+
+def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line]:
+    (item,) = task.items
+    wider = task.kind == "wider"
+    layers = [run.architecture.last_layer] if wider else None
+    (prediction, explained), = explain_with_predictions(item.scan, run, methods=[task.method] if wider else DEFAULT_METHODS, layers=layers)
+    maps = {(one.method, one.layer): one.values for one in explained} if wider else _named_maps(explained, item, options)
+    right = prediction.predicted == item.label
+    faithful = faithfulness_scores(run, item.scan, list(maps.values()), prediction.predicted, list(FILLS), options.steps, extended=True)
+    places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
+    return [
+        {
+            "kind": task.kind, "run": task.run, "method": method, "layer": layer, "source": item.source, "scan": item.key,
+            "patient": _hidden(item.patient), "right": right, "values": {**first, **second},
+        }
+        for (method, layer), first, second in zip(maps, faithful, places, strict=True)
+    ]  # fmt: skip
+
+
+def _hidden(patient: str) -> str:
+    """Patients as a short digest: the report needs to know who is the same, not who."""
+    return hashlib.sha256(patient.encode()).hexdigest()[:12]
+
+
+def _score_sanity(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line]:
+    stages = sanity.cascade(run, run.architecture.name, [item.scan for item in task.items], seed=options.seed)
+    return [
+        {
+            "kind": "sanity", "run": task.run, "method": one.method, "layer": one.layer, "depth": one.depth, "stage": one.stage,
+            "patients": [_hidden(item.patient) for item in task.items],
+            "rank_correlation": one.rank_correlation.tolist(), "ssim": one.ssim.tolist(),
+        }
+        for one in sanity.compare(stages)
+    ]  # fmt: skip
+
+
+class PartFile:
+    """Finished tasks, one JSON line each; lines of another fingerprint and a last line cut short are passed over."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+
+    def read(self) -> dict[str, Line]:
+        """Task key -> its line."""
+        return {line["key"]: line for line in self._lines() if line.get("fingerprint") == self.fingerprint}
+
+    def _lines(self) -> Iterator[Line]:
+        if self.path.is_file():
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(text)
+                except ValueError:
+                    continue
+
+    def append(self, key: str, rows: list[Line], seconds: float) -> None:
+        """Add one finished task, on a line of its own even after one cut short."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"fingerprint": self.fingerprint, "key": key, "seconds": round(seconds, 3), "rows": rows})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")
+
+
+def _fingerprint(runs: dict[str, LoadedRun], options: ReportOptions) -> str:
+    settings = {name: value for name, value in asdict(options).items() if name in ("steps", "seed", "height", "width")}
+    hashes = {name: run.card.weights_sha256 for name, run in runs.items()}
+    return hashlib.sha256(json.dumps([SCHEMA, settings, hashes], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _load(names: Sequence[str] | None, device: str | torch.device, root: Path | None) -> dict[str, LoadedRun]:
+    base = root or checkpoints_root()
+    chosen = list(names or [card.name for card in list_runs(base) if card.status == "done"])
+    if not chosen:
+        raise CheckpointError(f"expected at least one finished run in {base}, found none; train one first")
+    return {name: load_run(name, device, base) for name in chosen}
+
+
+def _work(tasks: Sequence[Task], runs: dict[str, LoadedRun], part: PartFile, options: ReportOptions, progress: Progress) -> dict[str, Line]:
+    """Do what is not done yet, until the time is up; the lines of ``tasks`` that are done."""
+    started, done = time.monotonic(), part.read()
+    budget = float("inf") if options.minutes is None else options.minutes * 60
+    for number, task in enumerate(tasks):
+        progress(number, len(tasks), f"{task.run}: {task.method or task.kind}")
+        if task.key in done:
+            continue
+        if time.monotonic() - started > budget:
+            break
+        clock = time.monotonic()
+        try:
+            rows = (_score_sanity if task.kind == "sanity" else _score_scan)(task, runs[task.run], options)
+        except ExplanationError as error:
+            if task.kind != "wider":
+                raise
+            rows = [{"kind": "skipped", "run": task.run, "method": task.method, "reason": str(error)}]
+        part.append(task.key, rows, time.monotonic() - clock)
+        done = part.read() if task is tasks[-1] else done | {task.key: {"key": task.key, "seconds": time.monotonic() - clock, "rows": rows}}
+    return {task.key: done[task.key] for task in tasks if task.key in done}
+
+
+def write_report(
+    out: Path,
+    data: Path | None = None,
+    runs: Sequence[str] | None = None,
+    options: ReportOptions | None = None,
+    device: str | torch.device = "cpu",
+    root: Path | None = None,
+    progress: Progress = lambda done, total, what: None,
+) -> Line:
+    """Measure the maps of runs and write the report; returns what was written.
+
+    Parameters
+    ----------
+    out : the JSON file. data : a prepared folder for validation scans; without it the report has phantoms only and says so.
+    runs : names, all finished ones by default. root : of the runs. progress : called with (tasks done, tasks in all, what).
+
+    Raises CheckpointError without a finished run, DataError for a folder that is not prepared.
+    """
+    chosen = options or ReportOptions()
+    loaded = _load(runs, device, root)
+    phantoms = phantom_items(chosen.phantoms, chosen.height, chosen.width)
+    real = validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
+    part = PartFile(out.with_name(out.name + ".part"), _fingerprint(loaded, chosen))
+    tasks = plan(list(loaded), phantoms, real, chosen)
+    lines = _work(tasks, loaded, part, chosen, progress)
+    rows = [row for line in lines.values() for row in line["rows"]]
+    report: Line = {
+        "schema": SCHEMA,
+        "complete": len(lines) == len(tasks),
+        "tasks": {"done": len(lines), "planned": len(tasks)},
+        "seconds": round(sum(line["seconds"] for line in lines.values()), 1),
+        "device": torch.cuda.get_device_name() if torch.device(device).type == "cuda" else f"{torch.get_num_threads()} CPU threads",
+        "settings": {**asdict(chosen), "fills": list(FILLS)},
+        "scans": {"phantoms": len(phantoms), "validation": len(real)},
+        "note": _note(len(phantoms), len(real)),
+        "runs": {name: _about(run) for name, run in loaded.items()},
+        "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
+        **summarise(rows, chosen.resamples, chosen.seed),
+    }
+    write_atomically(out, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+    return report
+
+
+def _note(phantoms: int, real: int) -> str:
+    if not real:
+        return f"Measured on {phantoms} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
+    return f"Measured on {phantoms} synthetic scans and {real} validation scans; the test part is never used."
+
+
+def _about(run: LoadedRun) -> Line:
+    return {
+        "architecture": run.architecture.name, "weights_sha256": run.card.weights_sha256, "layers": list(run.architecture.layers),
+        "size": run.preprocessing.size, "temperature": run.card.temperature,
+    }  # fmt: skip

@@ -1,0 +1,248 @@
+"""python -m oct_core: columns, keys, exit statuses and one readable line for an error."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from oct_core import cli
+from oct_core.architectures import ARCHITECTURES
+from oct_core.batch import scan_files
+from oct_core.errors import DataError
+from oct_core.phantom import make_phantom
+from oct_core.types import CLASSES
+
+torch.set_num_threads(1)
+COMMANDS = ("prepare", "train", "evaluate", "predict", "explain", "runs", "phantom")
+RUNS = ["vgg16", "resnet50", "densenet121"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def runs_here(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
+    return demo_root
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Two scans, one of them two folders down, with names that a markup language would eat."""
+    folder = tmp_path / "scans"
+    for path, label in ((folder / "a [bold].png", "CNV"), (folder / "b" / "c" / "d.jpeg", "DME")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_phantom(label, 70, 96, 130).pixels).save(path)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_for_itself_and_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    assert command in capsys.readouterr().out
+    assert cli.main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage" in shown and "Options" in shown and len(shown) > 200
+
+
+def test_the_module_runs_as_a_command_and_tells_its_status() -> None:
+    def module(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "oct_core", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    good, bad = module("--help"), module("prepare", "/no/such/folder", "--out", "/no/out")
+    assert good.returncode == 0 and all(command in good.stdout for command in COMMANDS)
+    assert bad.returncode == 1 and bad.stdout == "" and "Traceback" not in bad.stderr
+    assert bad.stderr.startswith("error: /no/such/folder is neither a folder nor a .csv manifest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, "--help"),
+        (["pradict"], 2, "No such command 'pradict'"),
+        (["[/x]"], 2, "No such command '[/x]'"),
+        (["predict", "x.png"], 2, "Missing option '--out'"),
+        (["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "many"], 2, "Invalid value for '--epochs'"),
+        (["train", "vgg61", "--data", "x", "--run", "r"], 1, "no architecture is called 'vgg61'; did you mean vgg16"),
+        (["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "0"], 1, "epochs must be over 0"),
+        (["train", "vgg16", "--data", "x", "--run", "r", "--device", "cpu"], 1, "x is not prepared"),
+        (["train", "vgg16", "--data", "x", "--run", "../r"], 1, "the name of a run is one folder name, not '../r'"),
+        (["evaluate", "nothing"], 1, "is no run: it has no card.json"),
+        (["predict", "x.png", "--out", "o.csv", "--run", "vgg61"], 1, "there is no run 'vgg61'"),
+        (["predict", "x.png", "--out", "o.csv", "--device", "tpu"], 1, "no device is called 'tpu'"),
+        (["prepare", ".", "--out", "o", "--val-fraction", "0.9"], 1, "val_fraction must be over 0 and at most 0.5"),
+    ],
+)
+@pytest.mark.usefixtures("runs_here")
+def test_an_error_is_one_readable_line(
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == status
+    output, errors = capsys.readouterr()
+    assert message in errors and "Traceback" not in errors
+    if arguments:
+        assert output == "" and len(errors.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a bug [of] ours")
+
+    monkeypatch.setattr(cli, "_device", lambda name: broken())
+    arguments = ["predict", "x.png", "--out", "o.csv"]
+    assert cli.main(arguments) == 1
+    assert "error: ZeroDivisionError: a bug [of] ours (run again with --debug" in capsys.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        cli.main([*arguments, "--debug"])
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_device", stop)
+    assert cli.main(["predict", "x.png", "--out", "o.csv"]) == 130
+    assert "goes on with --resume" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_predict_writes_one_row_a_scan_and_run(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.csv"
+    assert cli.main(["predict", str(scans), "--out", str(out), "--device", "cpu"]) == 0
+    rows = rows_of(out)
+    assert list(rows[0])[:7] == ["image", "run", "predicted", "p_CNV", "p_DME", "p_DRUSEN", "p_NORMAL"]
+    expected = [(str(scans / name), run) for name in ("a [bold].png", "b/c/d.jpeg") for run in RUNS]
+    assert [(row["image"], row["run"]) for row in rows] == expected
+    for row in rows:
+        probabilities = [float(row[f"p_{label}"]) for label in CLASSES]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
+    assert "6 rows in" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_unreadable_files_go_to_stderr_and_the_rest_is_scored(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (scans / "a [bold].png").read_bytes()
+    (scans / "b" / "cut [off].png").write_bytes(whole[: len(whole) // 2])
+    (scans / "empty.tif").write_bytes(b"")
+    out = tmp_path / "out.csv"
+    arguments = ["predict", str(scans), str(tmp_path / "gone.png"), "--run", "densenet121", "--out", str(out), "--device", "cpu"]
+    assert cli.main(arguments) == 1
+    assert [Path(row["image"]).name for row in rows_of(out)] == ["a [bold].png", "d.jpeg"]
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("left out: ") for line in lines)
+    for name, reason in (("cut [off].png", "cut off and cannot be read"), ("empty.tif", "the file is empty"), ("gone.png", "cannot be opened")):
+        assert any(name in line and reason in line for line in lines), name
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_a_path_is_written_as_given(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scans)
+    arguments = ["predict", "b/c/d.jpeg", "b/../b", "--run", "densenet121", "--out", str(tmp_path / "o.csv"), "--device", "cpu"]
+    assert cli.main(arguments) == 0
+    assert [row["image"] for row in rows_of(tmp_path / "o.csv")] == ["b/c/d.jpeg", "b/../b/c/d.jpeg"]
+
+
+def test_no_scans_and_no_runs_say_so(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no picture"):
+        scan_files([tmp_path / "empty"])
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "empty"))
+    assert cli.main(["predict", str(scans), "--out", str(tmp_path / "o.csv")]) == 1
+    assert "there is no finished run" in capsys.readouterr().err and not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_explain_writes_the_keys_of_the_contract(scans: Path, tmp_path: Path) -> None:
+    image, out = scans / "b" / "c" / "d.jpeg", tmp_path / "maps"
+    assert cli.main(["explain", str(image), "--run", "densenet121", "--target", "CNV", "--out", str(out), "--device", "cpu"]) == 0
+    [png], [npz] = out.glob("*.png"), out.glob("*.npz")
+    assert Image.open(png).mode == "RGB"
+    with np.load(npz, allow_pickle=False) as arrays:
+        maps = {key: arrays[key] for key in arrays.files if "/" in key}
+        assert set(arrays.files) - set(maps) == {"meta"}
+        meta = json.loads(str(arrays["meta"]))
+    layers = list(ARCHITECTURES.get("densenet121").layers)
+    wanted = {f"{method}/{layer}" for method in ("gradcam", "guided_gradcam") for layer in layers} | {"guided_backprop/input"}
+    assert set(maps) == wanted == set(meta["maps"])
+    for key, values in maps.items():
+        assert values.dtype == np.float32 and values.shape == (96, 130) and np.isfinite(values).all()
+        assert meta["maps"][key]["signed"] is not key.startswith("gradcam/")
+        assert meta["maps"][key]["maximum"] == pytest.approx(float(values.max()))
+        assert not key.startswith("gradcam/") or values.min() >= 0
+    assert (maps["guided_backprop/input"] < 0).any()
+    assert meta["target"] == "CNV" and meta["run"] == "densenet121" and len(meta["weights_sha256"]) == 64
+    assert set(meta["versions"]) >= {"oct_core", "torch", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--target", "AMD"], "AMD"), (["--layer", "block9"], "block9"), (["--method", "gradcan"], "gradcan"), (["--run", "vgg61"], "vgg61")],
+)
+@pytest.mark.usefixtures("runs_here")
+def test_explain_refuses_what_is_not_there(options: list[str], message: str, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["explain", str(scans / "b" / "c" / "d.jpeg"), "--run", "densenet121", "--out", str(tmp_path / "m"), "--device", "cpu"]
+    assert cli.main([*arguments, *options]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "m").exists()
+
+
+def test_runs_lists_figures_and_names_the_damaged(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in RUNS:
+        (tmp_path / name).symlink_to(demo_root / name)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "card.json").write_text("{")
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
+    assert cli.main(["runs"]) == 0
+    output, errors = capsys.readouterr()
+    assert all(name in output for name in RUNS) and "64 px" in output and "(" in output
+    assert "damaged: broken:" in errors
+    assert cli.main(["runs", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["run"], row["status"]) for row in found] == [(name, "done") for name in RUNS]
+
+
+def test_phantoms_are_prepared_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole way of an engineer, at 64 px: phantom, prepare, train, evaluate."""
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "runs"))
+    drawn, data = str(tmp_path / "drawn"), str(tmp_path / "data")
+    draw = ["phantom", "--out", drawn, "--per-class", "6", "--height", "96", "--width", "128"]
+    assert cli.main(draw) == 0
+    assert {path.parent.name for path in (tmp_path / "drawn" / "scans").rglob("*.png")} == set(CLASSES)
+    assert cli.main(draw) == 1
+    assert "not empty; nothing is written over" in capsys.readouterr().err
+    prepare = ["prepare", f"{drawn}/scans", "--out", data, "--size", "64", "--workers", "1", "--test-fraction", "0.5", "--val-fraction", "0.5"]
+    assert cli.main(prepare) == 0
+    assert "scans (patients)" in capsys.readouterr().out
+    train = ["train", "densenet121", "--data", data, "--run", "mine", "--init", "random", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
+    assert cli.main(train) == 0
+    output, errors = capsys.readouterr()
+    assert "mine is trained" in output and "epoch 2  training loss" in errors and "to go" in errors
+    assert cli.main(train) == 1
+    assert "run mine exists; choose another --run, or go on with --resume" in capsys.readouterr().err
+    assert cli.main([*train, "--resume"]) == 0
+    assert cli.main(["evaluate", "mine", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown and "val" in shown and "test" in shown
+    assert sorted(os.listdir(tmp_path / "runs")) == ["mine"]
