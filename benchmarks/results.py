@@ -49,7 +49,8 @@ def robustness_table(cards: list[RunCard]) -> str:
 def main() -> None:
     """Print both tables and the JSON line."""
     cards = [card for card in list_runs() if card.status == "done"]
-    print(held_out_table(cards), robustness_table(cards), sep="\n\n", end="\n\n")
+    measured = [card for card in cards if "robustness" in card.raw]
+    print(held_out_table(cards), robustness_table(measured), sep="\n\n", end="\n\n")
     figures = {card.name: card.raw["metrics"]["test"]["accuracy"]["value"] for card in cards}
     print(json.dumps({"test_accuracy": figures}))
 

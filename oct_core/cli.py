@@ -309,4 +309,4 @@ def _explain_error(error: Exception) -> int:
     return 1
 
 
-from oct_core import cli_report as cli_report  # noqa: E402 - registers its command on the app above
+from oct_core import cli_report as cli_report

@@ -26,7 +26,7 @@ def explain_report(
     device: Device = "",
 ) -> None:
     """Measure how far the maps can be trusted: faithfulness, randomisation and localisation, beside baselines."""
-    from oct_core.explanations.report import ReportOptions, write_report
+    from oct_core.report.report import ReportOptions, write_report
 
     options = ReportOptions(phantoms, validation, wider, steps, minutes=minutes)
     with _bar("measuring maps") as bar:
@@ -44,7 +44,7 @@ def explain_report(
 def _print_summary(report: dict[str, object]) -> None:
     """Grad-CAM and the baselines at the last layer, one line a run."""
     rows, runs = report["rows"], report["runs"]
-    assert isinstance(rows, list) and isinstance(runs, dict)  # noqa: S101 - what write_report gives
+    assert isinstance(rows, list) and isinstance(runs, dict)
     table = Table("run", "map", "deletion", "insertion", "pointing game", "energy on lesion", title="phantoms, last layer")
     for name, about in runs.items():
         for method, layer in [("gradcam", about["layers"][-1]), ("guided_backprop", "input"), ("random_map", "input")]:

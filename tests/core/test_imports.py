@@ -33,6 +33,7 @@ SIDEWAYS = {
     "inference": {"checkpoints"},
     "evaluation": {"training"},
     "cli": {"cli_report"},
+    "cli_report": {"cli"},
     "__main__": {"cli"},
     "registry": {"errors"},
     "figures": {"metrics"},

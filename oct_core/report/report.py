@@ -25,8 +25,8 @@ from oct_core.explanations.baselines import BASELINES
 from oct_core.explanations.faithfulness import FILLS, STEPS
 from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
 from oct_core.explanations.methods import METHODS
-from oct_core.explanations.report_items import Item, phantom_items, validation_items
-from oct_core.explanations.report_summary import summarise
+from oct_core.report.report_items import Item, phantom_items, validation_items
+from oct_core.report.report_summary import summarise
 from oct_core.types import Explanation, Float32Array
 
 SCHEMA = 1

@@ -1,0 +1,1 @@
+"""The table that says how far the maps of trained runs can be trusted: planned, measured in resumable tasks, summed up."""

@@ -1,0 +1,70 @@
+"""The app as a person sees it: a real server, a real browser, real files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from oct_core.phantom import make_phantom
+
+expect.set_options(timeout=90_000)
+UPLOAD = '[data-testid="stFileUploader"] input[type="file"]'
+PAGES = {
+    "": "Three CNNs",
+    "Viewer": "Viewer",
+    "Training_curves": "Training curves",
+    "Performance": "Performance",
+    "Predictions": "Predictions",
+    "Gallery": "Gallery",
+    "Data_and_models": "Data and models",
+}
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def upload(page: Page, name: str, data: bytes) -> None:
+    page.locator(UPLOAD).first.set_input_files([{"name": name, "mimeType": "image/png", "buffer": data}])
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_every_page_opens_by_deep_link_on_a_fresh_server(page: Page, address: str, name: str) -> None:
+    page.goto(f"{address}/{name}")
+    expect(page.locator("h1").first).to_contain_text(PAGES[name])
+    page.wait_for_timeout(2000)
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_upload_read_switch_target_download(page: Page, address: str) -> None:
+    page.goto(f"{address}/Viewer")
+    upload(page, "scan.png", png(make_phantom("DME", 11).pixels))
+    for run in ("vgg16", "resnet50", "densenet121"):
+        expect(page.get_by_test_id(f"prediction-{run}")).to_be_visible()
+    expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
+    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator("input").click()
+    page.get_by_role("option", name="DRUSEN").click()
+    expect(page.locator('img[alt*="DRUSEN"]').first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_text("Download the figure (PNG)").click()
+    assert Image.open(Path(download.value.path())).size[0] > 800
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
+    page.goto(f"{address}/Viewer")
+    upload(page, "bad.png", b"this is no picture")
+    expect(page.get_by_text("this is not a PNG, JPEG, TIFF or BMP picture").first).to_be_visible()
+    noise = np.random.default_rng(0).integers(0, 255, (2300, 2400)).astype(np.uint8)
+    large = png(noise)
+    assert len(large) > 5_000_000
+    upload(page, "large.png", large)
+    expect(page.get_by_text("may not be a retinal OCT B-scan").first).to_be_visible()
+    expect(page.get_by_test_id("prediction-vgg16")).to_be_visible()
