@@ -27,6 +27,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 # Names of files and runs are printed as they are: no [markup], no :emoji:.
+_STOPPED = 130
+"""The exit status of Ctrl-C, which typer gives too."""
 out, err = (Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True))
 
 RunName = Annotated[str, typer.Option("--run", help="Name of the run: a folder in checkpoints/ (or in $OCT_CHECKPOINTS).")]
@@ -36,7 +38,7 @@ Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best
 @contextmanager
 def _bar(what: str) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         progress.add_task(what, total=None)
         yield progress
 
@@ -243,13 +245,13 @@ def explain(
 
 @app.command()
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print the cards' main fields as JSON.")] = False) -> None:
-    """List the runs, finished, being trained, failed and damaged."""
+    """List the runs, finished, being trained, failed and damaged, with test accuracy and its interval by patient."""
     from oct_core.runfiles import checkpoints_root, damaged_runs, list_runs
 
     cards, damaged = list_runs(), damaged_runs()
     if as_json:
-        fields = ("name", "status", "architecture", "best_epoch")
-        print(json.dumps([{field: getattr(card, field) for field in fields} for card in cards]))
+        fields = ("status", "architecture", "best_epoch")
+        print(json.dumps([{"run": card.name} | {field: getattr(card, field) for field in fields} for card in cards]))
         return
     table = Table("run", "status", "architecture", "size", "test accuracy", title=str(checkpoints_root()))
     for card in cards:
@@ -285,16 +287,18 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     try:
-        return int(app(given, standalone_mode=False) or 0)
+        status = int(app(given, standalone_mode=False) or 0)
     except typer.Exit as stop:
-        return stop.exit_code
+        status = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        err.print("stopped; a training keeps its last finished epoch and goes on with --resume")
-        return 130
+        status = _STOPPED
     except Exception as error:
         if debug:
             raise
         return _explain_error(error)
+    if status == _STOPPED:
+        err.print("stopped; a training keeps its last finished epoch and goes on with --resume")
+    return status
 
 
 def _explain_error(error: Exception) -> int:
