@@ -47,7 +47,7 @@ class DenseNet121(nn.Module):
 
 
 def _resnet50(classes: int) -> nn.Module:
-    network: nn.Module = models.resnet50(weights=None)
+    network: nn.Module = models.resnet50(weights=None, zero_init_residual=True)
     network.fc = nn.Linear(2048, classes)
     return network
 
