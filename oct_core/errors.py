@@ -8,6 +8,7 @@ OctError
 ├── TrainingError          a training that cannot start or go on
 ├── ExplanationError       a layer, class or input that cannot be explained
 ├── MetricError            labels or scores of a wrong shape, range or content
+├── ReportError            a report on maps that is damaged or of another version
 └── UnknownNameError       a name that no registry entry has (says the near ones)
 
 Each message says what was expected, what came, and the way out.
@@ -46,6 +47,10 @@ class ExplanationError(OctError):
 
 class MetricError(OctError):
     """Labels, scores or groups of a wrong shape, range or content."""
+
+
+class ReportError(OctError):
+    """A report on maps is damaged or of another version."""
 
 
 class UnknownNameError(OctError):

@@ -1,8 +1,8 @@
 """explain-report: how faithful, how sane and how well placed the maps of every run are, as one JSON file.
 
 The work is cut into tasks of one run and one scan (faithfulness and place) or one run (randomisation). The result of each task is a
-line of a .part file beside the report: stopped at any moment, the next call goes on after the last full line. A line
-counts only if it was made with the same weights and settings.
+line of a .tasks.jsonl file beside the report: stopped at any moment, the next call goes on after the last full line. A
+line counts only if it was made with the same weights and settings.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from oct_core.checkpoints import LoadedRun, checkpoints_root, list_runs, load_run, write_atomically
+from oct_core.checkpoints import LoadedRun, load_run
 from oct_core.errors import CheckpointError, DataError, ExplanationError
 from oct_core.explanations import sanity
 from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
@@ -25,12 +25,12 @@ from oct_core.explanations.baselines import BASELINES
 from oct_core.explanations.faithfulness import FILLS, STEPS
 from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
 from oct_core.explanations.methods import METHODS
+from oct_core.report.report_file import SCHEMA, Line
 from oct_core.report.report_items import Item, phantom_items, validation_items
 from oct_core.report.report_summary import summarise
+from oct_core.runfiles import checkpoints_root, list_runs, write_atomically
 from oct_core.types import Explanation, Float32Array
 
-SCHEMA = 1
-Line = dict[str, Any]
 Progress = Callable[[int, int, str], None]
 
 
@@ -224,12 +224,14 @@ def write_report(
     loaded = _load(runs, device, root)
     phantoms = phantom_items(chosen.phantoms, chosen.height, chosen.width)
     real = validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
-    part = PartFile(out.with_name(out.name + ".part"), _fingerprint(loaded, chosen))
+    # Not ".part": that is the temporary name under which the report itself is written, and it would replace the lines.
+    part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprint(loaded, chosen))
     tasks = plan(list(loaded), phantoms, real, chosen)
     lines = _work(tasks, loaded, part, chosen, progress)
     rows = [row for line in lines.values() for row in line["rows"]]
     report: Line = {
         "schema": SCHEMA,
+        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "complete": len(lines) == len(tasks),
         "tasks": {"done": len(lines), "planned": len(tasks)},
         "seconds": round(sum(line["seconds"] for line in lines.values()), 1),

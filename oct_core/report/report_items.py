@@ -60,7 +60,8 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
 def _new_patients_first(rows: list[int], records: tuple[Record, ...]) -> list[int]:
     """The first scan of each patient, then the rest."""
     seen: set[str] = set()
-    first, rest = [], []
+    first: list[int] = []
+    rest: list[int] = []
     for row in rows:
         (rest if records[row].patient in seen else first).append(row)
         seen.add(records[row].patient)

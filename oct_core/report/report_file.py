@@ -1,0 +1,102 @@
+"""The report as a file: where it lies, and how it is read and checked. Loads no torch, so that the page opens at once."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oct_core.errors import ReportError
+from oct_core.metrics.intervals import Interval
+
+SCHEMA = 1
+COMMAND = "python -m oct_core explain-report --data DATA"
+Line = dict[str, Any]
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "complete": bool, "tasks": dict, "seconds": (int, float), "device": str, "settings": dict, "scans": dict, "note": str, "runs": dict,
+    "measures": dict, "rows": list, "sanity": list, "verdicts": list, "right": dict, "skipped": dict,
+}  # fmt: skip
+_ROW = {"kind", "run", "method", "layer", "source", "measure", "n", "patients", "value", "low", "high"}
+_SANITY = {"run", "method", "layer", "depth", "stage", "rank_correlation", "ssim"}
+
+
+def report_path() -> Path:
+    """Where the report lies: the environment variable OCT_REPORT, else reports/explanations.json beside the library."""
+    given = os.environ.get("OCT_REPORT")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / "reports" / "explanations.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report as read. raw : the whole file, see report.write_report."""
+
+    raw: Line
+
+    @property
+    def rows(self) -> list[Line]:
+        """One a (kind, run, method, layer, source, measure): n, patients, value, low, high."""
+        return list(self.raw["rows"])
+
+    @property
+    def runs(self) -> dict[str, Line]:
+        """Run -> architecture, weights_sha256, layers (shallow to deep), size, temperature."""
+        return dict(self.raw["runs"])
+
+    @property
+    def measures(self) -> dict[str, dict[str, str]]:
+        """Measure -> name, title, definition, better, source; as they were when the report was made."""
+        return dict(self.raw["measures"])
+
+    @property
+    def sources(self) -> list[str]:
+        """The kinds of scans that rows exist of, phantoms first."""
+        return sorted({row["source"] for row in self.rows})
+
+    def intervals(self, **wanted: str) -> dict[tuple[str, str], Interval]:
+        """(method, layer) -> value and interval of the rows whose fields are all as wanted (kind, run, source, measure)."""
+        return {
+            (row["method"], row["layer"]): interval_of(row)
+            for row in self.rows
+            if all(row[name] == value for name, value in wanted.items())
+        }
+
+
+def interval_of(row: Mapping[str, Any]) -> Interval:
+    """The value and interval of a row; NaN where it has none."""
+    return Interval(*(math.nan if row[name] is None else float(row[name]) for name in ("value", "low", "high")))
+
+
+def _check(raw: Any, path: Path) -> None:
+    again = f"make it again with `{COMMAND}`"
+    if not isinstance(raw, dict) or "schema" not in raw:
+        raise ReportError(f"expected a report with a schema in {path.name}, got another JSON file; {again}")
+    if raw["schema"] != SCHEMA:
+        raise ReportError(f"expected a report of schema {SCHEMA} in {path.name}, got {raw['schema']}; update the app, or {again}")
+    wrong = [name for name, kind in _KEYS.items() if not isinstance(raw.get(name), kind)]
+    wrong += [name for name, fields in (("rows", _ROW), ("sanity", _SANITY)) if name not in wrong and not _all_have(raw[name], fields)]
+    if wrong:
+        raise ReportError(f"expected the parts of a report in {path.name}, missing or of another form: {', '.join(wrong)}; {again}")
+
+
+def _all_have(rows: list[Any], fields: set[str]) -> bool:
+    return all(isinstance(row, dict) and fields <= row.keys() for row in rows)
+
+
+def read_report(path: Path | None = None) -> Report | None:
+    """The report at ``path`` (by default ``report_path()``), or None if there is none.
+
+    Raises ReportError for a file that cannot be read, is no JSON, has another schema, or lacks a part.
+    """
+    chosen = path or report_path()
+    if not chosen.is_file():
+        return None
+    try:
+        raw = json.loads(chosen.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"expected JSON in {chosen.name}, got a damaged file ({type(error).__name__}); make it again with `{COMMAND}`") from error
+    _check(raw, chosen)
+    return Report(raw)
