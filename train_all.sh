@@ -44,13 +44,13 @@ if [[ -f $folder/pack.npy && -f $folder/manifest.csv ]]; then
 else
   data=${data:-$here/data/$prefix}
   if [[ ! -f $data/pack.npy ]]; then
-    "$python" -m oct_core prepare "$folder" --out "$data" "${prepare_options[@]}"
+    "$python" -m oct_core prepare "$folder" --out "$data" ${prepare_options[@]+"${prepare_options[@]}"}
   fi
 fi
 
 for architecture in vgg16 resnet50 densenet121; do
   run=$prefix-$architecture
-  "$python" -m oct_core train "$architecture" --data "$data" --run "$run" "${train_options[@]}"
+  "$python" -m oct_core train "$architecture" --data "$data" --run "$run" ${train_options[@]+"${train_options[@]}"}
   "$python" -m oct_core evaluate "$run" --data "$data"
 done
 "$python" -m oct_core runs

@@ -142,14 +142,17 @@ def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, wid
 
 
 def write_phantoms(out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress) -> int:
-    """``out/scans/<CLASS>/<CLASS>-<seed>-1.png`` and the masks under ``out/masks``; nothing is written over."""
+    """``out/scans/<CLASS>/<CLASS>-<seed>-1.png`` and its lesion as ``out/masks/<CLASS>-<seed>-1.png``; nothing is written over.
+
+    The masks lie in no class folder, so that ``prepare`` does not take them for scans.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out")
     phantoms = phantom_set(per_class, seed, height, width)
     for done, phantom in enumerate(phantoms, start=1):
         name = f"{phantom.label}-{phantom.seed}-1.png"
-        for kind, pixels in (("scans", phantom.pixels), ("masks", phantom.lesion.astype(np.uint8) * 255)):
-            folder = out / kind / phantom.label
+        pairs = ((out / "scans" / phantom.label, phantom.pixels), (out / "masks", phantom.lesion.astype(np.uint8) * 255))
+        for folder, pixels in pairs:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / name)
         progress(done, len(phantoms))

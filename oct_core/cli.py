@@ -183,7 +183,7 @@ def evaluate(
     """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
     from oct_core.data.pack import open_pack
     from oct_core.evaluation import evaluate_run
-    from oct_core.runfiles import checkpoints_root
+    from oct_core.runfiles import checkpoints_root, read_card
 
     pack = open_pack(data) if data else None
     with _bar("evaluating") as bar:
@@ -195,6 +195,11 @@ def evaluate(
         figures = [_interval(evaluation.accuracy), _interval(evaluation.macro_auc)]
         table.add_row(split, str(evaluation.n_scans), str(evaluation.n_patients), *figures)
     out.print(table)
+    card = read_card(checkpoints_root() / run).raw
+    if "robustness" in card:
+        clean, corrupted = card["robustness"]["clean"], card["robustness"]["mean_corrupted"]
+        out.print(f"validation accuracy {clean:.3f}, mean over graded corruptions {corrupted:.3f}")
+        out.print(f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}")
 
 
 def _interval(interval: Any) -> str:

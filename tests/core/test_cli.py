@@ -232,9 +232,10 @@ def test_phantoms_are_prepared_trained_and_evaluated(tmp_path: Path, monkeypatch
     assert {path.parent.name for path in (tmp_path / "drawn" / "scans").rglob("*.png")} == set(CLASSES)
     assert cli.main(draw) == 1
     assert "not empty; nothing is written over" in capsys.readouterr().err
-    prepare = ["prepare", f"{drawn}/scans", "--out", data, "--size", "64", "--workers", "1", "--test-fraction", "0.5", "--val-fraction", "0.5"]
+    prepare = ["prepare", drawn, "--out", data, "--size", "64", "--workers", "1", "--test-fraction", "0.5", "--val-fraction", "0.5"]
     assert cli.main(prepare) == 0
     assert "scans (patients)" in capsys.readouterr().out
+    assert len(rows_of(tmp_path / "data" / "manifest.csv")) == 6 * len(CLASSES)  # the masks are no scans
     train = ["train", "densenet121", "--data", data, "--run", "mine", "--init", "random", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
     assert cli.main(train) == 0
     output, errors = capsys.readouterr()
