@@ -3,6 +3,7 @@
 Every figure has a title, axis names and alt text (``alt_text``), and reads on a light and on a dark page.
 """
 
+from oct_core.figures.explanations import REGION_COLOURS, Profile, lesion_bars, likeness_by_stage, region_shares, scores_by_layer
 from oct_core.figures.performance import (
     confusion_matrix,
     reliability_diagram,
@@ -18,18 +19,24 @@ from oct_core.figures.training import learning_rate_curves, step_curves, trainin
 __all__ = [
     "CLASS_COLOURS",
     "MODEL_COLOURS",
+    "REGION_COLOURS",
+    "Profile",
     "alt_text",
     "class_colour",
     "class_distribution",
     "confusion_matrix",
     "learning_rate_curves",
+    "lesion_bars",
+    "likeness_by_stage",
     "model_colour",
     "probability_bars",
+    "region_shares",
     "reliability_diagram",
     "roc_one_vs_one",
     "roc_one_vs_rest",
     "roc_runs",
     "run_colours",
+    "scores_by_layer",
     "sensitivity_specificity",
     "step_curves",
     "training_curves",

@@ -17,6 +17,7 @@ from oct_core.figures.training import running_mean
 from oct_core.metrics import Evaluation, evaluate_table
 from oct_core.metrics.calibration import reliability, softmax
 from oct_core.metrics.curves import MACRO, roc_one_vs_rest
+from oct_core.metrics.intervals import Interval
 from oct_core.types import CLASSES, Prediction, PredictionTable
 
 RUNS = ("vgg16", "resnet50", "densenet121")
@@ -53,6 +54,10 @@ def steps(n: int = 70) -> dict[str, np.ndarray]:
 
 HISTORIES = {run: history(6) for run in RUNS}
 STEPS = {run: steps() for run in RUNS}
+SCORES_AT = (Interval(0.2, 0.1, 0.35), Interval(0.5, 0.4, 0.55), Interval(0.7, np.nan, np.nan))
+PROFILES = {run: [figures.Profile(name, ("a", "b", "c"), SCORES_AT) for name in ("Grad-CAM", "Guided Grad-CAM")] for run in RUNS}
+LEVELS = {run: {"Random map": 0.3, "Image gradient": 0.4} for run in RUNS}
+SHARES = dict(zip(figures.REGION_COLOURS, (0.5, 0.2, 0.15, 0.1, 0.05), strict=True))
 BUILDERS: dict[str, Callable[[], go.Figure]] = {
     "probability_bars": lambda: figures.probability_bars(PREDICTIONS),
     "training_curves": lambda: figures.training_curves(HISTORIES, "accuracy", {"vgg16": 3}),
@@ -65,6 +70,10 @@ BUILDERS: dict[str, Callable[[], go.Figure]] = {
     "roc_runs": lambda: figures.roc_runs({run: roc_one_vs_rest(TABLE.label, SCORES)[MACRO] for run in RUNS}),
     "reliability_diagram": lambda: figures.reliability_diagram({run: reliability(TABLE.label, SCORES) for run in RUNS}),
     "class_distribution": lambda: figures.class_distribution(COUNTS),
+    "scores_by_layer": lambda: figures.scores_by_layer(PROFILES, LEVELS, "Deletion by layer"),
+    "likeness_by_stage": lambda: figures.likeness_by_stage(PROFILES, "Likeness by block"),
+    "lesion_bars": lambda: figures.lesion_bars({run: dict(zip("abc", SCORES_AT, strict=True)) for run in RUNS}, {"vgg16": 0.1}, "Pointing", "Share"),
+    "region_shares": lambda: figures.region_shares({run: {"Grad-CAM": SHARES, "Random map": SHARES} for run in RUNS}),
 }
 EMPTY: dict[str, Callable[[], go.Figure]] = {
     "probability_bars": lambda: figures.probability_bars([]),
@@ -76,8 +85,12 @@ EMPTY: dict[str, Callable[[], go.Figure]] = {
     "roc_one_vs_one": lambda: figures.roc_one_vs_one(np.zeros(60, dtype=int), SCORES),
     "roc_runs": lambda: figures.roc_runs({}),
     "class_distribution": lambda: figures.class_distribution({}),
+    "scores_by_layer": lambda: figures.scores_by_layer({}, {}, "Deletion by layer"),
+    "likeness_by_stage": lambda: figures.likeness_by_stage({"vgg16": []}, "Likeness by block"),
+    "lesion_bars": lambda: figures.lesion_bars({"vgg16": {}}, {}, "Pointing", "Share"),
+    "region_shares": lambda: figures.region_shares({}),
 }
-NOT_FIGURES = {"alt_text", "class_colour", "model_colour", "run_colours", "CLASS_COLOURS", "MODEL_COLOURS"}
+NOT_FIGURES = {"alt_text", "class_colour", "model_colour", "run_colours", "CLASS_COLOURS", "MODEL_COLOURS", "REGION_COLOURS", "Profile"}
 
 
 def test_every_figure_is_listed() -> None:
@@ -205,3 +218,37 @@ def test_distribution_takes_the_cards_counts(unit: Any, first: int) -> None:
     assert [trace.name for trace in figure.data] == list(CLASSES)
     assert list(figure.data[0].y) == [first, 4] and list(figure.data[1].y) == [first + 1, 0]
     assert list(figure.data[0].x) == ["Training", "Test"] and figure.layout.yaxis.title.text == f"Number of {unit}"
+
+
+def test_scores_by_layer_draw_each_method_with_its_interval_and_the_baselines_dashed() -> None:
+    figure = figures.scores_by_layer(PROFILES, LEVELS, "Deletion by layer")
+    assert len(figure.data) == 3 * (2 + 2) and [one.text for one in figure.layout.annotations] == list(RUNS)
+    lines = [trace for trace in figure.data if trace.name.startswith("vgg16")]
+    assert {trace.line.color for trace in lines} == {figures.MODEL_COLOURS["vgg16"]}
+    assert len({(trace.line.dash, trace.marker.symbol) for trace in lines}) == 2, "methods differ by more than their colour"
+    np.testing.assert_allclose(lines[0].y + lines[0].error_y.array, [0.35, 0.55, 0.7])
+    np.testing.assert_allclose(lines[0].y - lines[0].error_y.arrayminus, [0.1, 0.4, 0.7])
+    levels = [trace for trace in figure.data if trace.name == "Random map"]
+    assert [trace.showlegend for trace in levels] == [True, False, False] and set(levels[0].y) == {0.3}
+    assert list(figure.layout.xaxis.ticktext) == ["a", "b", "c"] and "Random map: 0.30" in figures.alt_text(figure)
+
+
+def test_lesion_bars_hold_scores_intervals_and_the_area() -> None:
+    figure = BUILDERS["lesion_bars"]()
+    assert [bar.name for bar in figure.data] == list(RUNS) and list(figure.data[0].y) == [0.2, 0.5, 0.7]
+    assert figure.layout.shapes[0].y0 == 0.1 and "lesion area 0.10" in figures.alt_text(figure)
+
+
+def test_region_shares_stack_to_the_whole_and_refuse_another_region() -> None:
+    figure = BUILDERS["region_shares"]()
+    first = figure.data[:5]
+    assert [bar.name for bar in first] == list(figures.REGION_COLOURS) and figure.layout.barmode == "stack"
+    np.testing.assert_allclose(np.sum([bar.x for bar in first], axis=0), 1)
+    assert len({bar.marker.pattern.shape for bar in first}) == 5, "regions differ by more than their colour"
+    with pytest.raises(MetricError, match="got sclera"):
+        figures.region_shares({"vgg16": {"Grad-CAM": {"sclera": 1.0}}})
+
+
+def test_a_profile_has_one_score_a_place() -> None:
+    with pytest.raises(MetricError, match="2 places and 3 scores"):
+        figures.Profile("Grad-CAM", ("a", "b"), SCORES_AT)
