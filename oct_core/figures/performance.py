@@ -49,8 +49,9 @@ def confusion_matrix(
         hovertemplate="True %{y}, called %{x}: %{customdata} scans (%{z:.1f}%)<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(heat)
-    figure.update_xaxes(type="category", constrain="domain", showgrid=False)
-    figure.update_yaxes(type="category", autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
+    axis = {"type": "category", "constrain": "domain", "showgrid": False, "tickfont": {"size": 11}}
+    figure.update_xaxes(**axis, tickangle=0)
+    figure.update_yaxes(**axis, tickangle=-90, autorange="reversed", scaleanchor="x")
     right, total = int(np.trace(counts)), int(counts.sum())
     each = "; ".join(f"{name} {int(counts[k, k])} of {int(rows[k, 0])}" for k, name in enumerate(names))
     return finish(
