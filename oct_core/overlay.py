@@ -10,7 +10,8 @@ from oct_core.registry import Registry
 from oct_core.types import Float32Array, GrayImage
 
 ColorImage = NDArray[np.uint8]
-DIVERGING = "coolwarm"
+NEGATIVE, POSITIVE = (70, 130, 255), (255, 80, 40)
+"""Of signed maps: against and for the class. Light enough for the dark ground of a B-scan, and colour-blind safe."""
 
 # 33 evenly spaced colours of matplotlib's maps; straight lines between them stay within 5 of 255 of the originals.
 _ANCHORS = {
@@ -30,10 +31,6 @@ _ANCHORS = {
         "000000080808101010181818202020282828303030383838404040484848505050585858606060686868707070787878808080888888"
         "909090989898a0a0a0a8a8a8b0b0b0b8b8b8c0c0c0c8c8c8d0d0d0d8d8d8e0e0e0e8e8e8f0f0f0f8f8f8ffffff"
     ),
-    "coolwarm": (
-        "3b4cc0445acc4e68d85875e16282ea6c8ff1779af782a6fb8db0fe98b9ffa3c2feaec9fcb9d0f9c3d5f4ccd9edd5dbe5dddcdce5d8d1"
-        "ecd3c5f1ccb8f5c4acf7ba9ff7b093f6a586f4987af08b6eeb7d62e46e56dd5f4bd44e41ca3b37be242eb40426"
-    ),
 }
 
 
@@ -49,23 +46,17 @@ for _name, _hexadecimal in _ANCHORS.items():
     COLORMAPS.add(_name, _table(_hexadecimal))
 
 
-def colorize(values: Float32Array, colormap: str = "viridis", maximum: float | None = None, signed: bool = False) -> ColorImage:
-    """Values (...) -> uint8 colours (..., 3).
-
-    Not signed: 0 has the first colour, ``maximum`` (default: the largest value) and above the last. Signed: 0 has the
-    middle colour of a diverging map, -maximum the first, maximum (default: the largest magnitude) the last.
-    """
-    table = COLORMAPS.get(colormap)
-    scaled = _scaled(values, maximum, signed)
-    position = (scaled + 1) / 2 if signed else scaled
-    return np.asarray(table[(position * 255).round().astype(np.intp)], dtype=np.uint8)
+def colorize(values: Float32Array, colormap: str = "viridis", maximum: float | None = None) -> ColorImage:
+    """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default: the largest value) the last."""
+    position = _scaled(values, maximum, signed=False)
+    return np.asarray(COLORMAPS.get(colormap)[(position * 255).round().astype(np.intp)], dtype=np.uint8)
 
 
 def overlay(
     pixels: GrayImage,
     values: Float32Array,
     opacity: float = 0.5,
-    colormap: str | None = None,
+    colormap: str = "viridis",
     maximum: float | None = None,
     signed: bool = False,
 ) -> ColorImage:
@@ -73,10 +64,11 @@ def overlay(
 
     Parameters
     ----------
-    opacity : 0 (the scan alone) to 1 (the map alone). A signed map fades out with its magnitude, so that the scan shows
-        where the map says nothing. A map that is zero everywhere leaves the scan as it is.
-    colormap : a name in COLORMAPS; by default viridis, for signed maps coolwarm.
-    maximum : the value that gets the last colour; by default the map's own largest magnitude. One for all gives one scale.
+    opacity : 0 (the scan alone) to 1 (the map alone, a signed one on black). A map that is zero everywhere leaves the scan
+        as it is.
+    colormap : a name in COLORMAPS, for maps that are not signed. A signed map is blue below zero and orange above; as
+        few of its pixels are large, its strength is the root of its magnitude.
+    maximum : the value that gets the full colour; by default the map's own largest magnitude. One for all gives one scale.
 
     Raises
     ------
@@ -92,9 +84,12 @@ def overlay(
     scaled = _scaled(values, maximum, signed)
     if not scaled.any():
         return gray
-    colours = colorize(values, colormap or (DIVERGING if signed else "viridis"), maximum, signed)
-    weight = opacity * (np.abs(scaled)[:, :, None] if signed else 1.0)
-    return np.asarray((gray * (1 - weight) + colours * weight).round(), dtype=np.uint8)
+    if not signed:
+        blend = gray * (1 - opacity) + colorize(values, colormap, maximum) * opacity
+        return np.asarray(blend.round(), dtype=np.uint8)
+    colours = np.where(scaled[:, :, None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
+    strength = np.sqrt(opacity * np.abs(scaled))[:, :, None]
+    return np.asarray((gray * (1 - opacity) * (1 - strength) + colours * strength).round(), dtype=np.uint8)
 
 
 def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:

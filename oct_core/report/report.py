@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,14 +141,17 @@ def _score_sanity(task: Task, run: LoadedRun, options: ReportOptions) -> list[Li
 
 
 class PartFile:
-    """Finished tasks, one JSON line each; lines of another fingerprint and a last line cut short are passed over."""
+    """Finished tasks, one JSON line each; lines of another fingerprint and a last line cut short are passed over.
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        self.path, self.fingerprint = path, fingerprint
+    fingerprints : run -> what its weights and the settings hash to. One run trained anew leaves the lines of the others good.
+    """
+
+    def __init__(self, path: Path, fingerprints: Mapping[str, str]) -> None:
+        self.path, self.fingerprints = path, fingerprints
 
     def read(self) -> dict[str, Line]:
         """Task key -> its line."""
-        return {line["key"]: line for line in self._lines() if line.get("fingerprint") == self.fingerprint}
+        return {line["key"]: line for line in self._lines() if line.get("fingerprint") in self.fingerprints.values()}
 
     def _lines(self) -> Iterator[Line]:
         if self.path.is_file():
@@ -158,18 +161,18 @@ class PartFile:
                 except ValueError:
                     continue
 
-    def append(self, key: str, rows: list[Line], seconds: float) -> None:
+    def append(self, task: Task, rows: list[Line], seconds: float) -> None:
         """Add one finished task, on a line of its own even after one cut short."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"fingerprint": self.fingerprint, "key": key, "seconds": round(seconds, 3), "rows": rows})
+        line = json.dumps({"fingerprint": self.fingerprints[task.run], "key": task.key, "seconds": round(seconds, 3), "rows": rows})
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"\n{line}\n")
 
 
-def _fingerprint(runs: dict[str, LoadedRun], options: ReportOptions) -> str:
+def _fingerprints(runs: dict[str, LoadedRun], options: ReportOptions) -> dict[str, str]:
     settings = {name: value for name, value in asdict(options).items() if name in ("steps", "seed", "height", "width")}
-    hashes = {name: run.card.weights_sha256 for name, run in runs.items()}
-    return hashlib.sha256(json.dumps([SCHEMA, settings, hashes], sort_keys=True).encode()).hexdigest()[:16]
+    texts = {name: json.dumps([SCHEMA, settings, name, run.card.weights_sha256], sort_keys=True) for name, run in runs.items()}
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def _load(names: Sequence[str] | None, device: str | torch.device, root: Path | None) -> dict[str, LoadedRun]:
@@ -197,7 +200,7 @@ def _work(tasks: Sequence[Task], runs: dict[str, LoadedRun], part: PartFile, opt
             if task.kind != "wider":
                 raise
             rows = [{"kind": "skipped", "run": task.run, "method": task.method, "reason": str(error)}]
-        part.append(task.key, rows, time.monotonic() - clock)
+        part.append(task, rows, time.monotonic() - clock)
         done = part.read() if task is tasks[-1] else done | {task.key: {"key": task.key, "seconds": time.monotonic() - clock, "rows": rows}}
     return {task.key: done[task.key] for task in tasks if task.key in done}
 
@@ -225,7 +228,7 @@ def write_report(
     phantoms = phantom_items(chosen.phantoms, chosen.height, chosen.width)
     real = validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
     # Not ".part": that is the temporary name under which the report itself is written, and it would replace the lines.
-    part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprint(loaded, chosen))
+    part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprints(loaded, chosen))
     tasks = plan(list(loaded), phantoms, real, chosen)
     lines = _work(tasks, loaded, part, chosen, progress)
     rows = [row for line in lines.values() for row in line["rows"]]
@@ -240,6 +243,7 @@ def write_report(
         "scans": {"phantoms": len(phantoms), "validation": len(real)},
         "note": _note(len(phantoms), len(real)),
         "runs": {name: _about(run) for name, run in loaded.items()},
+        "methods": {name: METHODS.get(name).title for name in METHODS} | {name: BASELINES.get(name).title for name in BASELINES},
         "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
         **summarise(rows, chosen.resamples, chosen.seed),
     }

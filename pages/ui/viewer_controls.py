@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from oct_core.overlay import COLORMAPS
 from oct_core.types import CLASS_TITLES, CLASSES
 from pages.ui.viewer_compute import TRIO
 
-COLORMAPS: tuple[str, ...] = ("viridis", "inferno", "turbo", "gray")
 OWN = "Each model's own prediction"
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Choices:
     """What the person chose.
 
     target : one class for all models, or None for each model's own prediction. opacity : of a map over the scan, 0 to 1.
-    colormap : for maps that are not signed (signed ones are diverging). one_scale : one maximum a model instead of one a map.
+    colormap : for maps that are not signed (signed ones are blue and orange). one_scale : one maximum a model instead of one a map.
     methods : registry names, in the registry's order. hide_names : show "Scan 1" instead of file names.
     outline : draw a sample's lesion. hide_answer : keep a sample's class to itself.
     """
@@ -75,7 +75,7 @@ def controls() -> Choices:
         methods = kept("methods", list(TRIO), st.multiselect, "Methods", list(titles), format_func=titles.get, help=_METHODS_HELP)
         st.subheader("Display", divider="gray")
         opacity = kept("opacity", 45, st.slider, "Map opacity", 0, 100, step=5, format="%d%%")
-        colormap = kept("colormap", "inferno", st.selectbox, "Colour map", COLORMAPS, format_func=str.capitalize)
+        colormap = kept("colormap", "inferno", st.selectbox, "Colour map", tuple(COLORMAPS), format_func=str.capitalize)
         one_scale = kept("one_scale", False, st.toggle, "One scale within a model", help=_SCALE_HELP)
         hide_names = kept("hide_names", False, st.toggle, "Hide file names", help="File names may carry patient names.")
         st.subheader("Samples", divider="gray")

@@ -60,7 +60,7 @@ def _facts(explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
         st.info(f"No evidence for {explanation.target}: this map is zero everywhere.", icon=":material/do_not_disturb_on:")
         return
-    kind = "signed: red speaks for the class, blue against it" if explanation.signed else "not signed: brighter is more"
+    kind = "signed: orange speaks for the class, blue against it" if explanation.signed else "not signed: brighter is more"
     scale = f"one scale within the model, up to {number(top)}" if choices.one_scale else "scaled to its own maximum"
     st.caption(f"Maximum {number(maximum_of(explanation))}; {scale}; {kind}.")
     if explanation.layer == "input":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oct_core.errors import ExplanationError, UnknownNameError
-from oct_core.overlay import COLORMAPS, colorize, overlay
+from oct_core.overlay import COLORMAPS, NEGATIVE, POSITIVE, colorize, overlay
 
 PIXELS = np.array([[0, 100], [200, 255]], np.uint8)
 VALUES = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)
@@ -29,12 +29,14 @@ def test_opacity_goes_from_the_scan_to_the_map() -> None:
     assert half[0, 1].tolist() == [round((100 + 64) / 2)] * 3 and half.dtype == np.uint8
 
 
-def test_a_signed_map_shows_the_scan_where_it_is_zero_and_both_colours_at_its_extremes() -> None:
-    signed = np.array([[0.0, -2.0], [2.0, 0.0]], np.float32)
-    shown = overlay(PIXELS, signed, 1.0, signed=True)
-    table = COLORMAPS.get("coolwarm")
-    assert shown[0, 0].tolist() == [0, 0, 0] and shown[1, 1].tolist() == [255, 255, 255]
-    assert shown[0, 1].tolist() == table[0].tolist() and shown[1, 0].tolist() == table[255].tolist()
+def test_a_signed_map_is_blue_below_and_orange_above_zero_with_the_root_of_its_magnitude() -> None:
+    signed = np.array([[0.0, -2.0], [2.0, 0.5]], np.float32)
+    alone = overlay(PIXELS, signed, 1.0, signed=True)
+    assert alone[0, 0].tolist() == [0, 0, 0] and alone[0, 1].tolist() == list(NEGATIVE) and alone[1, 0].tolist() == list(POSITIVE)
+    assert alone[1, 1].tolist() == [round(channel * 0.5) for channel in POSITIVE]  # the root of 0.5 / 2
+    np.testing.assert_array_equal(overlay(PIXELS, signed, 0.0, signed=True), np.repeat(PIXELS[..., None], 3, axis=2))
+    quarter = overlay(PIXELS, signed, 0.25, signed=True)
+    assert quarter[1, 0].tolist() == [round(200 * 0.75 * 0.5 + channel * 0.5) for channel in POSITIVE]
 
 
 def test_one_maximum_gives_one_scale_and_clips() -> None:
