@@ -110,7 +110,7 @@ def the_limits() -> None:
         "- **Maps show where, not why.** A bright region moved the score; it is no proof of a lesion, and a plausible map "
         "does not make the answer right."
     )
-    st.page_link("pages/6_Data_and_models.py", label="Data, run cards, licence and citation", icon=":material/description:")
+    st.page_link("pages/7_Data_and_models.py", label="Data, run cards, licence and citation", icon=":material/description:")
 
 
 def _escape(text: str) -> str:

@@ -16,14 +16,15 @@ from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CURVES, PERFORMANCE, PREDICTIONS = "2_Training_curves", "3_Performance", "4_Predictions"
-GALLERY, DATA = "5_Gallery", "6_Data_and_models"
-ALL = [CURVES, PERFORMANCE, PREDICTIONS, GALLERY, DATA]
+GALLERY, EXPLANATIONS, DATA = "5_Gallery", "6_Explanations", "7_Data_and_models"
+ALL = [CURVES, PERFORMANCE, PREDICTIONS, GALLERY, EXPLANATIONS, DATA]
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     st.cache_data.clear()
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("OCT_REPORT", str(tmp_path / "explanations.json"))
     monkeypatch.delenv("OCT_DATA", raising=False)
     monkeypatch.syspath_prepend(str(REPOSITORY))
     return tmp_path / "checkpoints"

@@ -21,6 +21,7 @@ PAGES = {
     "Performance": "Performance",
     "Predictions": "Predictions",
     "Gallery": "Gallery",
+    "Explanations": "Explanations",
     "Data_and_models": "Data and models",
 }
 

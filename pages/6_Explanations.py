@@ -1,0 +1,38 @@
+"""Explanations: how far the heat maps can be trusted, from the report that the command line makes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from oct_core.report.report_file import read_report
+from pages.ui import report_sanity, report_tables, report_views
+from pages.ui.empty_states import report_damaged, say_no_runs
+from pages.ui.layout import page_setup
+from pages.ui.run_data import find_runs
+from pages.ui.services import shown_errors
+
+page_setup("Explanations", ":material/straighten:")
+report_views.introduction()
+with shown_errors():
+    runs = find_runs()
+    report_damaged(runs)
+    if not runs.cards:
+        say_no_runs(runs)
+    report = read_report()
+    if report is None:
+        report_views.say_no_report()
+    else:
+        report_views.say_what_does_not_fit(report, runs)
+        report_views.overview(report)
+        report_tables.in_short(report)
+        faithful, sanity, place, others, table = st.tabs(["Faithfulness", "Randomisation", "Localisation", "Other methods", "Whole table"])
+        with faithful:
+            report_views.faithfulness(report)
+        with sanity:
+            report_sanity.randomisation(report, list(runs.cards))
+        with place:
+            report_views.localisation(report)
+        with others:
+            report_tables.wider(report)
+        with table:
+            report_tables.whole(report)

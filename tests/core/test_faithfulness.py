@@ -1,0 +1,130 @@
+"""Perturbation scores against slow, literal twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oct_core.errors import ExplanationError
+from oct_core.explanations.faithfulness import at_network_size, blur_fill, curves, masked, mean_fill, pixel_ranks, road
+from oct_core.explanations.imputation import impute
+
+SIDE = 8
+
+
+class Weighted(nn.Module):
+    """Two logits: a weighted sum of the pixels, and zero; what each pixel is worth is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.linspace(-1, 2, SIDE * SIDE).reshape(SIDE, SIDE), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        worth = (x[:, 0] * self.weights).sum((1, 2)) / 4
+        return torch.stack([worth, torch.zeros_like(worth)], 1)
+
+
+MODEL = Weighted().eval()
+X = torch.rand(2, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+MAPS = torch.randn(2, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+TARGETS = torch.tensor([0, 1])
+
+
+def probability(frame: np.ndarray, target: int, temperature: float) -> float:
+    logits = MODEL(torch.from_numpy(frame).float()[None, None])[0].double().numpy() / temperature
+    return float(np.exp(logits[target]) / np.exp(logits).sum())
+
+
+@pytest.mark.parametrize("fill", ["mean", "blur"])
+def test_deletion_and_insertion_equal_a_literal_loop(fill: str) -> None:
+    steps, temperature = 5, 1.7
+    found = curves(MODEL, X, MAPS, TARGETS, fill, steps, temperature, batch_size=3)
+    filled = {"mean": mean_fill, "blur": blur_fill}[fill](X)
+    for scan in range(2):
+        order = np.argsort(-np.abs(MAPS[scan].numpy().ravel()))
+        deleted, inserted = [], []
+        for step in range(steps + 1):
+            chosen = order[: round(step / steps * SIDE * SIDE)]
+            whole, empty = (one[scan, 0].numpy().ravel().copy() for one in (X, filled))
+            kept = whole.copy()
+            kept[chosen], empty[chosen] = empty[chosen], whole[chosen]
+            deleted.append(probability(kept.reshape(SIDE, SIDE), int(TARGETS[scan]), temperature))
+            inserted.append(probability(empty.reshape(SIDE, SIDE), int(TARGETS[scan]), temperature))
+        np.testing.assert_allclose(found.deletion[scan], deleted, atol=1e-6)
+        np.testing.assert_allclose(found.insertion[scan], inserted, atol=1e-6)
+        assert found.deletion_area[scan] == pytest.approx(np.trapezoid(deleted, np.linspace(0, 1, steps + 1)), abs=1e-6)
+        assert found.insertion_area[scan] == pytest.approx(np.trapezoid(inserted, np.linspace(0, 1, steps + 1)), abs=1e-6)
+
+
+def test_the_true_ranking_beats_its_reverse_and_noise() -> None:
+    worth = (MODEL.weights.clamp_min(0) * X[0, 0])[None]
+    maps = torch.cat([worth, worth.amax() - worth, torch.rand(1, SIDE, SIDE, generator=torch.Generator().manual_seed(2))])
+    many, targets = X[:1].expand(3, -1, -1, -1), torch.zeros(3, dtype=torch.int64)
+    found = curves(MODEL, many, maps, targets, steps=8)
+    assert found.deletion_area.argmin() == 0 and found.deletion_area.argmax() == 1
+    assert found.insertion_area.argmax() == 0 and found.insertion_area.argmin() == 1
+    scores = road(MODEL, many, maps, targets, noise=0.0).score
+    assert scores.argmax() == 0 and scores.argmin() == 1 and scores[0] > 0 > scores[1]
+
+
+def test_road_equals_imputing_by_hand() -> None:
+    found = road(MODEL, X, MAPS, TARGETS, fractions=(0.25, 0.5), temperature=2.0)
+    for scan in range(2):
+        order = np.argsort(-np.abs(MAPS[scan].numpy().ravel()))
+        for place, share in enumerate((0.25, 0.5)):
+            for values, gone in ((found.most, order[: int(share * 64)]), (found.least, order[64 - int(share * 64) :])):
+                keep = np.ones(64, dtype=bool)
+                keep[gone] = False
+                frame = impute(X[scan : scan + 1], torch.from_numpy(keep.reshape(1, SIDE, SIDE)))[0, 0].numpy()
+                assert values[scan, place] == pytest.approx(probability(frame, int(TARGETS[scan]), 2.0), abs=1e-3)
+    np.testing.assert_allclose(found.score, ((found.least - found.most) / 2).mean(1))
+
+
+def test_imputation_continues_what_is_smooth_and_leaves_the_rest() -> None:
+    ramp = torch.linspace(0, 1, 16).expand(1, 1, 16, 16).clone()
+    keep = torch.ones(1, 16, 16, dtype=torch.bool)
+    keep[:, 5:11, 5:11] = False
+    filled = impute(ramp, keep, noise=0.0)
+    assert torch.equal(filled[0, 0][keep[0]], ramp[0, 0][keep[0]]) and (filled - ramp).abs().max() < 0.01
+
+
+def test_drop_and_increase_equal_a_literal_loop() -> None:
+    found = masked(MODEL, X, MAPS, TARGETS, 1.3)
+    for scan in range(2):
+        size = np.abs(MAPS[scan].numpy())
+        whole = probability(X[scan, 0].numpy(), int(TARGETS[scan]), 1.3)
+        seen = probability(X[scan, 0].numpy() * size / size.max(), int(TARGETS[scan]), 1.3)
+        assert found.drop[scan] == pytest.approx(max(0.0, whole - seen) / whole, abs=1e-6)
+        assert found.increase[scan] == float(seen > whole)
+
+
+def test_a_zero_map_and_a_constant_scan_have_defined_answers() -> None:
+    zero = torch.zeros_like(MAPS)
+    assert np.isfinite(road(MODEL, X, zero, TARGETS).score).all()
+    assert np.isfinite(masked(MODEL, X, zero, TARGETS).drop).all()
+    flat = torch.full_like(X, 0.5)
+    found = curves(MODEL, flat, MAPS, TARGETS, steps=4)
+    np.testing.assert_allclose(found.deletion_area, found.deletion[:, 0], atol=1e-6)
+
+
+def test_equal_values_are_not_ranked_in_raster_order() -> None:
+    ranks = pixel_ranks(torch.zeros(1, 16, 16))[0]
+    assert sorted(ranks.tolist()) == list(range(256)) and abs(np.corrcoef(ranks.numpy(), np.arange(256))[0, 1]) < 0.3
+
+
+def test_a_map_is_averaged_down_to_the_networks_size() -> None:
+    assert at_network_size(np.ones((20, 30), dtype=np.float32), 8).shape == (8, 8)
+    np.testing.assert_allclose(at_network_size(np.ones((20, 30), dtype=np.float32), 8), 1, atol=1e-6)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ExplanationError, match="one map at the network's size"):
+        curves(MODEL, X, MAPS[:1], TARGETS)
+    with pytest.raises(ExplanationError, match="at least 1 step"):
+        curves(MODEL, X, MAPS, TARGETS, steps=0)
+    with pytest.raises(ExplanationError, match="shares between 0 and 1"):
+        road(MODEL, X, MAPS, TARGETS, fractions=(1.0,))
+    with pytest.raises(ExplanationError, match="finite map values"):
+        masked(MODEL, X, MAPS * float("nan"), TARGETS)

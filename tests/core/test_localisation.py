@@ -1,0 +1,66 @@
+"""Where a map lies: by hand, and the retina against the phantoms' true band."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oct_core.errors import ExplanationError
+from oct_core.explanations.localisation import energy_inside, mass_shares, pointing_hit, regions, retina_band
+from oct_core.phantom import make_phantom
+from oct_core.types import CLASSES
+
+MASK = np.array([[True, True, False], [False, False, False]])
+
+
+@pytest.mark.parametrize(
+    ("values", "hit", "energy"),
+    [
+        ([[3, 1, 0], [0, 0, 0]], 1.0, 1.0),
+        ([[1, 1, 4], [0, 0, 2]], 0.0, 0.25),
+        ([[-5, 0, 3], [0, 2, 0]], 1.0, 0.5),  # magnitudes
+        ([[2, 0, 2], [0, 0, 0]], 0.5, 0.5),  # two largest values, one inside
+        ([[1, 1, 1], [1, 1, 1]], 1 / 3, 1 / 3),  # no aim: the area
+        ([[0, 0, 0], [0, 0, 0]], 0.0, 0.0),  # points nowhere
+    ],
+)
+def test_pointing_and_energy_by_hand(values: list[list[float]], hit: float, energy: float) -> None:
+    array = np.array(values, dtype=np.float32)
+    assert pointing_hit(array, MASK) == pytest.approx(hit) and energy_inside(array, MASK) == pytest.approx(energy)
+
+
+def test_shapes_that_differ_and_nan_are_refused() -> None:
+    with pytest.raises(ExplanationError, match="stretch the map first"):
+        pointing_hit(np.zeros((3, 3)), MASK)
+    with pytest.raises(ExplanationError, match="finite"):
+        energy_inside(np.full((2, 3), np.nan), MASK)
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_the_regions_are_a_partition_and_the_shares_add_up(label: str) -> None:
+    pixels = make_phantom(label, 40).pixels
+    masks = regions(pixels)
+    np.testing.assert_array_equal(np.sum(list(masks.values()), axis=0), 1)
+    values = np.random.default_rng(0).random(pixels.shape)
+    shares = mass_shares(values, pixels)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares == {name: pytest.approx(values[mask].sum() / values.sum()) for name, mask in masks.items()}
+
+
+def test_a_map_of_zeros_and_a_blank_scan_have_defined_answers() -> None:
+    pixels = make_phantom("CNV", 1, 128, 128).pixels
+    assert set(mass_shares(np.zeros(pixels.shape), pixels).values()) == {0.0}
+    blank = np.full((64, 64), 90, dtype=np.uint8)
+    band = retina_band(blank)
+    assert np.isfinite(band.top).all() and np.isfinite(band.bottom).all()
+    assert sum(mass_shares(np.ones(blank.shape), blank).values()) == pytest.approx(1)
+
+
+def test_the_retina_overlaps_the_phantoms_true_band() -> None:
+    overlaps = []
+    for label in CLASSES:
+        for seed in (60, 61, 62):
+            phantom = make_phantom(label, seed)
+            found = retina_band(phantom.pixels).mask(phantom.pixels.shape[0])
+            overlaps.append((found & phantom.retina).sum() / (found | phantom.retina).sum())
+    assert np.mean(overlaps) > 0.8 and min(overlaps) > 0.5, overlaps
