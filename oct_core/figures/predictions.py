@@ -15,7 +15,7 @@ SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
 def probability_bars(predictions: Sequence[Prediction], title: str = "Class probabilities") -> go.Figure:
-    """The probabilities of one scan by class, one bar a run side by side. Raises MetricError for a run given twice."""
+    """The probabilities of one scan by class, one bar a run, lying so that class names fit in narrow places. Raises MetricError for a run given twice."""
     runs = [prediction.run for prediction in predictions]
     if len(set(runs)) != len(runs):
         raise MetricError(f"expected one prediction a run, got {', '.join(runs)}; draw one scan at a time")
@@ -24,19 +24,20 @@ def probability_bars(predictions: Sequence[Prediction], title: str = "Class prob
         values = prediction.probabilities
         figure.add_trace(
             go.Bar(
-                x=list(prediction.classes), y=values, name=prediction.run, marker={"color": colours[prediction.run]},
+                x=values, y=list(prediction.classes), orientation="h", name=prediction.run, marker={"color": colours[prediction.run]},
                 text=[f"{value:.0%}" for value in values], textposition="outside", cliponaxis=False,
-                hovertemplate="%{x}: %{y:.4f}<extra>" + prediction.run + "</extra>",
+                hovertemplate="%{y}: %{x:.4f}<extra>" + prediction.run + "</extra>",
             )
         )  # fmt: skip
     if not predictions:
         say_empty(figure, "No prediction")
-    figure.update_yaxes(range=[0, 1.1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.5, 1])
+    figure.update_yaxes(autorange="reversed")
     figure.update_layout(barmode="group", bargap=0.25)
     said = "; ".join(
         f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}" for p in predictions
     )
-    return finish(figure, title, "Class", "Probability", f"{title}. {said or 'No prediction'}.")
+    return finish(figure, title, "Probability", "Class", f"{title}. {said or 'No prediction'}.")
 
 
 def _number(cell: Any, unit: str) -> int:

@@ -76,9 +76,7 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
 def _bars(prediction: Prediction, card: RunCard) -> None:
     figure = probability_bars([prediction], title="Class probabilities")
     figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes])
-    figure.update_layout(height=235, margin={"l": 8, "r": 8, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
-    figure.update_xaxes(tickangle=0, tickfont_size=10)
-    figure.update_yaxes(range=[0, 1.2])
+    figure.update_layout(height=215, margin={"l": 8, "r": 8, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
     st.plotly_chart(
         figure, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(figure) or None
     )

@@ -145,8 +145,8 @@ def test_a_model_has_its_colour_under_any_run_name_and_second_runs_another_shade
 def test_probability_bars_hold_the_probabilities_in_the_models_colours() -> None:
     bars = figures.probability_bars(PREDICTIONS).data
     for bar, prediction in zip(bars, PREDICTIONS, strict=True):
-        np.testing.assert_array_equal(bar.y, prediction.probabilities)
-        assert list(bar.x) == list(CLASSES) and bar.marker.color == figures.MODEL_COLOURS[prediction.run]
+        np.testing.assert_array_equal(bar.x, prediction.probabilities)
+        assert list(bar.y) == list(CLASSES) and bar.marker.color == figures.MODEL_COLOURS[prediction.run]
     with pytest.raises(MetricError, match="expected one prediction a run, got vgg16, vgg16"):
         figures.probability_bars([PREDICTIONS[0], PREDICTIONS[0]])
 
