@@ -31,7 +31,7 @@ def probability_bars(predictions: Sequence[Prediction], title: str = "Class prob
         )  # fmt: skip
     if not predictions:
         say_empty(figure, "No prediction")
-    figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.5, 1])
+    figure.update_xaxes(range=[0, 1.45], tickformat=".0%", tickvals=[0, 1])  # room for "100%" beside a full bar
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(barmode="group", bargap=0.25)
     said = "; ".join(
