@@ -1,0 +1,192 @@
+"""The report: what it plans, how it goes on after a stop, and how it sums up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oct_core.architectures import build_model
+from oct_core.checkpoints import weights_bytes
+from oct_core.data.pack import Pack
+from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
+from oct_core.explanations.sanity import verdict
+from oct_core.preprocess import Preprocessing
+from oct_core.report import report as module
+from oct_core.report.report import PartFile, ReportOptions, Task, plan, write_report
+from oct_core.report.report_file import read_report, report_path
+from oct_core.report.report_items import PHANTOM_SEED, phantom_items, validation_items
+from oct_core.report.report_summary import mean_interval, summarise
+from oct_core.runfiles import write_card
+from oct_core.types import CLASSES
+
+SMALL = ReportOptions(phantoms=2, validation=0, wider=0, steps=1, resamples=20, height=64, width=64)
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoints root with one run of random weights at 64 px."""
+    folder = tmp_path_factory.mktemp("root") / "resnet50"
+    folder.mkdir()
+    torch.manual_seed(0)
+    preprocessing = Preprocessing(size=64)
+    data = weights_bytes(build_model("resnet50", len(CLASSES), preprocessing.mean, preprocessing.std))
+    (folder / "weights.safetensors").write_bytes(data)
+    card = {
+        "schema": 1, "name": "resnet50", "status": "done", "architecture": "resnet50", "classes": list(CLASSES),
+        "preprocessing": preprocessing.to_dict(), "weights_sha256": hashlib.sha256(data).hexdigest(), "temperature": 1.1,
+    }  # fmt: skip
+    write_card(folder, card)
+    return folder.parent
+
+
+def figures_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return sorted(report["rows"], key=lambda row: json.dumps(row, sort_keys=True))
+
+
+def test_stopped_in_the_middle_it_goes_on_to_the_same_rows(one_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = write_report(tmp_path / "whole.json", options=SMALL, root=one_run)
+    calls: list[str] = []
+    real = module._score_scan
+
+    def until_the_second(task: Any, *rest: Any) -> Any:
+        calls.append(task.key)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(task, *rest)
+
+    monkeypatch.setattr(module, "_score_scan", until_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path / "cut.json", options=SMALL, root=one_run)
+    part = write_report(tmp_path / "cut.json", options=replace(SMALL, minutes=1e-9), root=one_run)
+    assert not part["complete"] and part["tasks"] == {"done": 1, "planned": 2}
+    again = write_report(tmp_path / "cut.json", options=SMALL, root=one_run)
+    assert again["complete"] and len(calls) == 3, "the finished task is not done twice"
+    assert figures_of(again) == figures_of(whole)
+    found = read_report(tmp_path / "cut.json")
+    assert found is not None and found.raw == json.loads(json.dumps(again))
+    assert set(found.measures) >= {row["measure"] for row in found.rows} and found.sources == ["phantoms"]
+
+
+def test_lines_of_other_weights_and_lines_cut_short_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "report.tasks.jsonl"
+    items = phantom_items(4, 64, 64)
+    first, second, third, other = (Task("core", run, (item,)) for run, item in zip(("a", "a", "a", "b"), items, strict=True))
+    PartFile(path, {"a": "old", "b": "kept"}).append(first, [{"kind": "core"}], 1.0)
+    PartFile(path, {"a": "old", "b": "kept"}).append(other, [], 1.0)
+    now = PartFile(path, {"a": "new", "b": "kept"})
+    now.append(second, [], 2.0)
+    with path.open("a") as file:
+        file.write('{"fingerprint": "new", "key": "core/cut", "ro')
+    now.append(third, [], 3.0)
+    assert list(now.read()) == [other.key, second.key, third.key], "only the run with other weights starts anew"
+    assert PartFile(tmp_path / "none", {"a": "new"}).read() == {}
+
+
+def test_other_weights_or_settings_change_the_fingerprint_and_more_scans_do_not(one_run: Path) -> None:
+    runs = module._load(None, "cpu", one_run)
+    now = module._fingerprints(runs, SMALL)
+    other = replace(runs["resnet50"].card, weights_sha256="0" * 64)
+    changed = {"resnet50": replace(runs["resnet50"], card=other)}
+    assert module._fingerprints(changed, SMALL) != now != module._fingerprints(runs, replace(SMALL, steps=9))
+    assert module._fingerprints(runs, replace(SMALL, phantoms=9, minutes=3.0)) == now
+
+
+def test_only_validation_scans_are_taken_new_patients_first(tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    digests = [hashlib.sha256(record.path.encode()).hexdigest() for record in tiny_pack.records]
+    records = tuple(replace(record, sha256=digest) for record, digest in zip(tiny_pack.records, digests, strict=True))
+    pack = Pack(tmp_path, records, tiny_pack.pixels, tiny_pack.size)
+    monkeypatch.setattr("oct_core.report.report_items.open_pack", lambda folder: pack)
+    items = validation_items(tmp_path, 99)
+    allowed = {f"val-{record.sha256[:16]}" for record in records if record.split == "val"}
+    assert {item.key for item in items} == allowed and len(items) == len(allowed)
+    assert [item.label for item in items[:4]] == ["CNV", "DME", "DRUSEN", "NORMAL"]
+    assert all(item.source == "validation" and item.lesion is None for item in items)
+    few = validation_items(tmp_path, 4)
+    assert len({item.patient for item in few}) == 4
+    nothing = Pack(tmp_path, tuple(replace(record, split="test") for record in tiny_pack.records), tiny_pack.pixels, tiny_pack.size)
+    monkeypatch.setattr("oct_core.report.report_items.open_pack", lambda folder: nothing)
+    with pytest.raises(DataError, match="no validation scan"):
+        validation_items(tmp_path, 4)
+
+
+def test_phantoms_take_the_classes_in_turn_from_seeds_of_their_own() -> None:
+    items = phantom_items(5, 64, 64)
+    assert [item.label for item in items] == ["CNV", "DME", "DRUSEN", "NORMAL", "CNV"]
+    assert items[4].key.endswith(str(PHANTOM_SEED + 1)) and len({item.patient for item in items}) == 5
+
+
+def test_the_plan_is_balanced_and_every_key_is_its_own() -> None:
+    phantoms = phantom_items(4, 64, 64)
+    real = [replace(item, key=f"val-{k}", source="validation") for k, item in enumerate(phantoms[:2])]
+    tasks = plan(["a", "b"], phantoms, real, ReportOptions(wider=2))
+    assert len({task.key for task in tasks}) == len(tasks)
+    core = [task for task in tasks if task.kind == "core"]
+    assert [task.items[0].source for task in core[:8:2]] == ["phantoms", "validation"] * 2 and len(core) == 12
+    sanity = [task for task in tasks if task.kind == "sanity"]
+    assert len(sanity) == 2 and [item.source for item in sanity[0].items] == ["phantoms", "validation"]
+
+
+def test_the_mean_and_its_interval_equal_a_literal_bootstrap() -> None:
+    values, patients = np.array([0.1, 0.4, 0.35, 0.8, 0.6]), np.array(["a", "a", "b", "c", "c"])
+    found = mean_interval(values, patients, resamples=4000, seed=3)
+    random, means = np.random.default_rng(0), []
+    for _ in range(4000):
+        drawn = random.choice(["a", "b", "c"], 3)
+        means.append(np.mean([value for patient in drawn for value, owner in zip(values, patients, strict=True) if owner == patient]))
+    assert found.value == pytest.approx(values.mean())
+    np.testing.assert_allclose([found.low, found.high], np.percentile(means, [2.5, 97.5]), atol=0.03)
+    alone = mean_interval([0.2, 0.4], ["a", "a"])
+    assert alone.value == pytest.approx(0.3) and np.isnan([alone.low, alone.high]).all()
+    with pytest.raises(MetricError, match="leave undefined ones out"):
+        mean_interval([0.2, np.nan], ["a", "b"])
+
+
+def row(scan: str, patient: str, right: bool, **values: float) -> dict[str, Any]:
+    about = {"kind": "core", "run": "r", "method": "gradcam", "layer": "l", "source": "phantoms"}
+    return about | {"scan": scan, "patient": patient, "right": right, "values": values}
+
+
+def test_the_summary_counts_averages_and_judges() -> None:
+    stage = {"kind": "sanity", "run": "r", "method": "gradcam", "layer": "l", "patients": ["p", "q"], "ssim": [0.5, 0.7]}
+    rows = [
+        row("1", "p", True, road=0.1, energy=0.5), row("2", "q", False, road=0.3), row("3", "q", True, road=0.2, energy=0.7),
+        stage | {"depth": 2, "stage": "deep", "rank_correlation": [0.8, 0.6]},
+        stage | {"depth": 1, "stage": "head", "rank_correlation": [0.1, 0.1]},
+        {"kind": "skipped", "run": "r", "method": "ablationcam", "reason": "too large"},
+    ]  # fmt: skip
+    found = summarise(rows, resamples=50)
+    table = {one["measure"]: one for one in found["rows"]}
+    assert (table["road"]["n"], table["road"]["patients"], table["road"]["value"]) == (3, 2, 0.2)
+    assert (table["energy"]["n"], table["energy"]["value"]) == (2, 0.6), "undefined scans are left out, not counted as 0"
+    assert found["verdicts"] == [{"run": "r", "method": "gradcam", "layer": "l", "verdict": verdict(0.7)}], "of the deepest stage"
+    assert found["right"] == {"r": {"phantoms": {"n": 3, "right": 2}}} and found["skipped"] == {"ablationcam": "too large"}
+    assert found["sanity"][0]["ssim"]["value"] == 0.6
+
+
+def test_the_report_lies_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OCT_REPORT", str(tmp_path / "other.json"))
+    assert report_path() == tmp_path / "other.json" and read_report() is None
+    monkeypatch.delenv("OCT_REPORT")
+    assert report_path().parts[-2:] == ("reports", "explanations.json")
+
+
+def test_a_report_with_a_damaged_row_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"schema": 1, "rows": [{"run": "r"}], "sanity": []}')
+    with pytest.raises(ReportError, match=r"complete, tasks, .*rows"):
+        read_report(tmp_path / "a.json")
+
+
+def test_options_and_roots_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at least 1 phantom"):
+        ReportOptions(phantoms=0)
+    with pytest.raises(DataError, match="minutes above 0"):
+        ReportOptions(minutes=0)
+    with pytest.raises(CheckpointError, match="at least one finished run"):
+        write_report(tmp_path / "out.json", root=tmp_path)
