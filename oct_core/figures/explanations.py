@@ -91,6 +91,7 @@ def _profiles(found: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mappi
 def _with_headings(figure: go.Figure, y: str) -> go.Figure:
     """The y axis named once, and room for the headings of the panels and a legend below slanted ticks."""
     figure.update_yaxes(title_text=y, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero")  # else a difference in the fourth digit fills the panel
     figure.update_layout(margin={"t": 80}, height=460, legend={"y": -0.38})
     return figure
 

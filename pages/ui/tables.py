@@ -22,9 +22,11 @@ class Bounded(Protocol):
 
 
 def interval_text(interval: Bounded, digits: int = 3) -> str:
-    """``0.972 (0.951 to 0.988)``; "not defined" where the value is NaN."""
+    """``0.972 (0.951 to 0.988)``; "not defined" where the value is NaN, or "no interval" beside it."""
     if interval.value != interval.value:
         return "not defined"
+    if interval.low != interval.low:
+        return f"{interval.value:.{digits}f} (no interval)"
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
 
 
