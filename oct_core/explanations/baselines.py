@@ -30,7 +30,8 @@ def random_map(pixels: GrayImage, seed: int = 0) -> Float32Array:
 def centred_gaussian(pixels: GrayImage, seed: int = 0) -> Float32Array:
     """A bell at the centre, 1 at its top, a quarter of each side wide (standard deviation): most lesions lie near the middle."""
     rows, columns = ((np.arange(side) - (side - 1) / 2) / (side / 4) for side in pixels.shape)
-    return np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(np.float32)
+    bell: Float32Array = np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(np.float32)
+    return bell
 
 
 def gradient_magnitude(pixels: GrayImage, seed: int = 0) -> Float32Array:

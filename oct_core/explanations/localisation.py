@@ -77,9 +77,11 @@ def retina_band(pixels: GrayImage) -> Band:
     """A simple estimate of where the retina lies, from the inner limiting membrane to Bruch's membrane.
 
     Wedges are neutralised and the scan smoothed. Top: the first row of a column in the largest region that is brighter than the
-    dark part of the scan by 0.3 of its range. Bottom: the lower face of the RPE, where the bright falls off most, weighted by the brightness above it. Both lines are
-    cleaned by a running median. On the project's phantoms the band covers the true retina with a mean overlap (intersection over
-    union) above 0.8. pixels : uint8 (H, W). A picture of one gray value has an empty band in its middle.
+    dark part of the scan by 0.3 of its range. Bottom: the lower face of the RPE, where the bright falls off most, weighted by
+    the brightness above it. Both lines are cleaned by a running median. On the project's phantoms the band covers the true
+    retina with a mean overlap (intersection over union) above 0.8.
+
+    pixels : uint8 (H, W). A picture of one gray value has an empty band in its middle.
     Raises ScanError for other arrays.
     """
     check_gray(pixels)

@@ -30,22 +30,88 @@ MEASURES: Registry[Measure] = Registry("measure")
 _RISE = "Petsiuk et al. 2018, arXiv:1806.07421"
 _MEAN, _BLUR = "the scan's mean gray", "the blurred scan (Gaussian, 10 pixels at 224)"
 _ROWS = (
-    ("deletion_mean", "Deletion (mean fill)", f"Area under the class probability while the most relevant pixels are replaced first, by {_MEAN}. 0 to 1.", "lower", _RISE),
-    ("insertion_mean", "Insertion (mean fill)", f"Area under the class probability while the most relevant pixels return first into {_MEAN}. 0 to 1.", "higher", _RISE),
-    ("deletion_blur", "Deletion (blurred fill)", f"As deletion, with {_BLUR} behind the removed pixels. 0 to 1.", "lower", _RISE),
-    ("insertion_blur", "Insertion (blurred fill)", f"As insertion, into {_BLUR}. 0 to 1.", "higher", _RISE),
-    ("road", "ROAD", "Half the gap in class probability between removing the least and the most relevant 20, 40, 60 and 80% of the pixels, each imputed from its surroundings. -0.5 to 0.5; 0 tells nothing.", "higher", "Rong et al. 2022, arXiv:2202.00449"),
-    ("average_drop", "Average drop", "Share of the class probability lost when only what the map shows is left. 0 to 1.", "lower", "Chattopadhay et al. 2018, arXiv:1710.11063"),
-    ("average_increase", "Average increase", "Share of scans whose class becomes more probable when only what the map shows is left. 0 to 1.", "higher", "Chattopadhay et al. 2018, arXiv:1710.11063"),
-    ("pointing", "Pointing game", "Share of phantoms, among those with a lesion that the model reads rightly, where the map's largest value lies on the lesion. 0 to 1.", "higher", "Zhang et al. 2016, arXiv:1608.00507"),
-    ("energy", "Energy on the lesion", "Share of the map's sum that lies on the lesion, over the same phantoms. 0 to 1; compare it with the lesion's area.", "higher", "Wang et al. 2020, arXiv:1910.01279"),
-    ("lesion_area", "Lesion area", "Share of the picture that the lesion covers: what energy a map without any aim would have.", "", ""),
-    ("mass_retina", "On the retina", "Share of the map's sum between the inner limiting membrane and Bruch's membrane (estimated band).", "", "this project"),
-    ("mass_above", "Above the retina", "Share of the map's sum in the vitreous.", "", "this project"),
-    ("mass_below", "Below the retina", "Share of the map's sum in choroid and sclera.", "", "this project"),
-    ("mass_borders", "On the borders", "Share of the map's sum in the outer 3% of each side.", "", "this project"),
-    ("mass_wedges", "On wedges", "Share of the map's sum on white corners that rotation left.", "", "this project"),
-    ("no_evidence", "No evidence", "Share of scans with a map that is zero everywhere.", "", "this project"),
+    (
+        "deletion_mean", "Deletion (mean fill)",
+        f"Area under the class probability while the most relevant pixels are replaced first, by {_MEAN}. 0 to 1.",
+        "lower", _RISE,
+    ),
+    (
+        "insertion_mean", "Insertion (mean fill)",
+        f"Area under the class probability while the most relevant pixels return first into {_MEAN}. 0 to 1.",
+        "higher", _RISE,
+    ),
+    (
+        "deletion_blur", "Deletion (blurred fill)",
+        f"As deletion, with {_BLUR} behind the removed pixels. 0 to 1.",
+        "lower", _RISE,
+    ),
+    (
+        "insertion_blur", "Insertion (blurred fill)",
+        f"As insertion, into {_BLUR}. 0 to 1.",
+        "higher", _RISE,
+    ),
+    (
+        "road", "ROAD",
+        "Half the gap in class probability between removing the least and the most relevant 20, 40, 60 and 80% of the pixels, "
+        "each imputed from its surroundings. -0.5 to 0.5; 0 tells nothing.",
+        "higher", "Rong et al. 2022, arXiv:2202.00449",
+    ),
+    (
+        "average_drop", "Average drop",
+        "Share of the class probability lost when only what the map shows is left. 0 to 1.",
+        "lower", "Chattopadhay et al. 2018, arXiv:1710.11063",
+    ),
+    (
+        "average_increase", "Average increase",
+        "Share of scans whose class becomes more probable when only what the map shows is left. 0 to 1.",
+        "higher", "Chattopadhay et al. 2018, arXiv:1710.11063",
+    ),
+    (
+        "pointing", "Pointing game",
+        "Share of phantoms, among those with a lesion that the model reads rightly, where the map's largest value lies on the "
+        "lesion. 0 to 1.",
+        "higher", "Zhang et al. 2016, arXiv:1608.00507",
+    ),
+    (
+        "energy", "Energy on the lesion",
+        "Share of the map's sum that lies on the lesion, over the same phantoms. 0 to 1; compare it with the lesion's area.",
+        "higher", "Wang et al. 2020, arXiv:1910.01279",
+    ),
+    (
+        "lesion_area", "Lesion area",
+        "Share of the picture that the lesion covers: what energy a map without any aim would have.",
+        "", "",
+    ),
+    (
+        "mass_retina", "On the retina",
+        "Share of the map's sum between the inner limiting membrane and Bruch's membrane (estimated band).",
+        "", "this project",
+    ),
+    (
+        "mass_above", "Above the retina",
+        "Share of the map's sum in the vitreous.",
+        "", "this project",
+    ),
+    (
+        "mass_below", "Below the retina",
+        "Share of the map's sum in choroid and sclera.",
+        "", "this project",
+    ),
+    (
+        "mass_borders", "On the borders",
+        "Share of the map's sum in the outer 3% of each side.",
+        "", "this project",
+    ),
+    (
+        "mass_wedges", "On wedges",
+        "Share of the map's sum on white corners that rotation left.",
+        "", "this project",
+    ),
+    (
+        "no_evidence", "No evidence",
+        "Share of scans with a map that is zero everywhere.",
+        "", "this project",
+    ),
 )  # fmt: skip
 for _row in _ROWS:
     MEASURES.add(_row[0], Measure(*_row))

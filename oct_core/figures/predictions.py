@@ -15,7 +15,10 @@ SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
 def probability_bars(predictions: Sequence[Prediction], title: str = "Class probabilities") -> go.Figure:
-    """The probabilities of one scan by class, one bar a run, lying so that class names fit in narrow places. Raises MetricError for a run given twice."""
+    """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given twice.
+
+    The bars lie, so that class names fit in narrow places.
+    """
     runs = [prediction.run for prediction in predictions]
     if len(set(runs)) != len(runs):
         raise MetricError(f"expected one prediction a run, got {', '.join(runs)}; draw one scan at a time")

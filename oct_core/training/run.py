@@ -110,7 +110,7 @@ def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool)
     found = {"training": raw["training"], "data": raw["data"]["manifest_sha256"], "size": raw["preprocessing"]["size"]}
     if found != _settings(config, pack):
         raise TrainingError(f"run {folder.name} was started with other settings or data; give the same ones, or another --run")
-    return raw["status"] == "done"
+    return bool(raw["status"] == "done")
 
 
 def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, co
     words : the agreement sentence. Maps keep the scan's aspect ratio.
     """
     columns = 1 + max((len(row.maps) for row in rows), default=0)
-    _, cell_height = fitted(*scan.pixels.shape, CELL)
+    _, cell_height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], CELL)
     row_height = max(cell_height, 190) + CAPTION
     head = max(cell_height, 150) + 24
     width = 2 * MARGIN + columns * (CELL + GAP)

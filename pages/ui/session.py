@@ -155,7 +155,7 @@ def viewer() -> Viewer:
 def fingerprint(scan: Scan) -> str:
     """A key for what the models see: the pixels and their shape, never the name."""
     digest = hashlib.blake2b(repr(scan.pixels.shape).encode(), digest_size=16)
-    digest.update(memoryview(scan.pixels.copy(order="C")).cast("B"))
+    digest.update(scan.pixels.tobytes())
     return digest.hexdigest()
 
 
@@ -178,10 +178,11 @@ def with_page(item: Item, page: int) -> None:
 
 def forget_upload(file_ids: Iterable[str]) -> None:
     """Drop the server's own copy of uploaded files, which otherwise stays until the browser tab is closed."""
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
     context = get_script_run_ctx()
-    if context is None:
+    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         return
     for file_id in file_ids:
         context.uploaded_file_mgr.remove_file(context.session_id, file_id)

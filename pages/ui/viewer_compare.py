@@ -62,10 +62,10 @@ def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titl
     left, right = st.columns(2)
     first = left.selectbox("Left", keys, index=keys.index(starts[0]), format_func=label, key="compare_left")
     second = right.selectbox("Right", keys, index=keys.index(starts[-1]), format_func=label, key="compare_right")
-    width, height = fitted(*scan.pixels.shape, LARGE)
+    width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
     width, height = _at_most(width, height, 560)
-    pictures = [_picture(scan, *found[key], choices) for key in (first, second)]
-    st.iframe(wipe_html(*pictures, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
+    before, after = (_picture(scan, *found[key], choices) for key in (first, second))
+    st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
     tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]
     st.caption(" · ".join(tops))
 

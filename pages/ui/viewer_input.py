@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import streamlit as st
 
@@ -125,7 +126,7 @@ def thumbnails(state: Viewer, choices: Choices) -> None:
                 with column:
                     name = item_name(item, choices)
                     st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>')
-                    kind = "primary" if item.id == state.current else "tertiary"
+                    kind: Literal["primary", "tertiary"] = "primary" if item.id == state.current else "tertiary"
                     st.button(_short(name), key=f"show_{item.id}", type=kind, help=name, on_click=_show, args=(state, item), width="stretch")
 
 

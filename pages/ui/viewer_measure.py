@@ -59,13 +59,17 @@ def _measured(scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta
     if METHODS.get(explanation.method).slow:
         return Measured(scores, "")
     layers = None if explanation.layer == "input" else (explanation.layer,)
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Maps with random weights: {done} of {total}")
+
     stages = cascade(
         run,
         card.architecture,
         [scan],
         (explanation.method,),
         layers,
-        progress=lambda done, total: bar.progress(done / total, f"Maps with random weights: {done} of {total}") and None,
+        progress=show,
     )
     return Measured(scores, verdicts(compare(stages)).get((explanation.method, explanation.layer), ""))
 

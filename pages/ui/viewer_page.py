@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.types import Prediction, RunCard, Scan
 from pages.ui import viewer_compare, viewer_detail, viewer_input, viewer_predictions
@@ -55,7 +56,7 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
         place = st.empty()
         with place.container():
             bar = st.progress(0.0, "Reading the scan")
-        (predictions,) = predictions_of(state, [scan], cards, lambda share, text: bar.progress(share, text) and None)
+        (predictions,) = predictions_of(state, [scan], cards, _fill(bar))
         with place.container():
             viewer_predictions.side_by_side(predictions, cards)
     all_maps = _maps(state, scan, item, cards, predictions, choices)
@@ -184,6 +185,13 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     st.subheader("All open scans", anchor=False)
     items = state.ordered()
     bar = st.progress(0.0, "Reading all scans")
-    table = predictions_of(state, [item.view() for item in items], cards, lambda share, text: bar.progress(share, text) and None)
+    table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
     bar.empty()
     viewer_predictions.table_of_all([viewer_input.item_name(item, choices) for item in items], table)
+
+
+def _fill(bar: DeltaGenerator) -> Callable[[float, str], None]:
+    def fill(share: float, text: str) -> None:
+        bar.progress(share, text)
+
+    return fill

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from oct_core.figures import class_colour, model_colour, probability_bars
+from oct_core.figures import alt_text, class_colour, model_colour, probability_bars
 from oct_core.types import CLASS_TITLES, CLASSES, Prediction, RunCard
-from pages.ui.charts import alt_text
 from pages.ui.services import title_of
 
 UNSURE = 0.6

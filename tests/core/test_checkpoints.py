@@ -161,7 +161,10 @@ def test_another_schema_is_named(own_run: Path) -> None:
         read_card(own_run)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"schema": 1}', '{"schema": 1, "status": "done", "architecture": "vgg16", "classes": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "{}", '{"schema": 1}', '{"schema": 1, "status": "done", "architecture": "vgg16", "classes": 3}'],
+)
 def test_a_damaged_card_is_refused_and_listed_as_damaged(own_run: Path, text: str) -> None:
     (own_run / CARD).write_text(text)
     with pytest.raises(CheckpointError, match=r"card\.json cannot be read .*; restore it or train the run again"):

@@ -151,7 +151,7 @@ def test_the_held_out_part_has_the_fraction_asked_for_whole_patients_and_the_cla
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 0.6, float("nan")])
 def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
-    with pytest.raises(DataError, match="test_fraction must be over 0 and at most 0.5"):
+    with pytest.raises(DataError, match=r"test_fraction must be over 0 and at most 0\.5"):
         SplitOptions(test_fraction=fraction)
 
 

@@ -315,7 +315,7 @@ def test_out_of_memory_names_the_batch_size_to_try(tiny_pack: Pack, tmp_path: Pa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Trainer, "_train_step", full)
-    with pytest.raises(TrainingError, match="out of memory at batch size 4; .*--batch-size 2"):
+    with pytest.raises(TrainingError, match=r"out of memory at batch size 4; .*--batch-size 2"):
         train_run(QUICK, tiny_pack, tmp_path / "run", CPU)
 
 
