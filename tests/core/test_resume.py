@@ -121,7 +121,7 @@ def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path
     try:
         assert process.stdout is not None and process.stdout.readline() == "in epoch 2\n"
         process.send_signal(how)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == (-9 if how is signal.SIGKILL else 130)
@@ -133,7 +133,7 @@ def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path
     state = load_state(folder)
     assert state is not None and state.progress.epoch == 1
     again = start(packed, tmp_path, "--resume")
-    output, errors = again.communicate(timeout=120)
+    output, errors = again.communicate(timeout=600)
     assert again.returncode == 0, errors
     assert "run is trained" in output
     assert_same_run(folder, whole)

@@ -1,0 +1,195 @@
+"""How quick is the app, and does it keep its memory? A real server, a real Chromium, real uploads.
+
+    python benchmarks/app.py [--repeats 10] [--uploads 200]
+
+Cold: the first visit to a server that has just begun to answer, and its first upload. Warm: a new browser session on a server
+that has served one. Seconds are medians over the repeats: to_first_page from asking for the address to the models' figures on
+Home; to_predictions from handing over a file to the answers of the three models; to_all_maps to the last map, when the
+figure can be downloaded. Memory is the server's resident set in MB (2**20 bytes), on Linux. The scans are phantoms, each
+drawn from another seed. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from oct_core.phantom import make_phantom
+from oct_core.runfiles import SHIPPED
+from oct_core.types import CLASSES
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
+AIMS = {"seconds_to_first_page": 3.0, "seconds_to_predictions": 0.7, "seconds_to_all_maps": 2.5, "mb_three_models": 1500.0}
+GROWTH = 50.0
+SCANS_A_SESSION = 10
+TIMEOUT_MS = 180_000
+SEEDS = count(7_000_000)
+
+
+def scan_file() -> dict[str, object]:
+    """A PNG that no cache has seen, as Playwright takes files."""
+    seed = next(SEEDS)
+    buffer = io.BytesIO()
+    Image.fromarray(make_phantom(CLASSES[seed % len(CLASSES)], seed).pixels).save(buffer, "PNG")
+    return {"name": f"{seed}.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+
+
+def chromium() -> str:
+    """Where Chromium is; ends the program with what to do if there is none."""
+    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    if found is None:
+        raise SystemExit("no Chromium is installed; apt-get install chromium, or its like")
+    return found
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, int]]:
+    """A fresh server on the runs of the repository that answers its health check: (address, process id)."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), "--server.headless", "true"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and process.poll() is None:
+                try:
+                    socket.create_connection(("localhost", port), 1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield f"http://localhost:{port}", process.pid
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def session(browser: Browser) -> Iterator[Page]:
+    """A page in a browser context of its own: nothing cached, a new session of the server."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(TIMEOUT_MS)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def first_page(page: Page, address: str) -> float:
+    """Seconds to Home with its last heading, below the models' figures."""
+    started = time.perf_counter()
+    page.goto(address)
+    page.get_by_role("heading", name="Limits").wait_for()
+    return time.perf_counter() - started
+
+
+def upload(page: Page) -> tuple[float, float]:
+    """Seconds to the three predictions and to all maps of a new scan; the viewer is open."""
+    handed = scan_file()
+    shown = page.get_by_text(str(handed["name"])).first
+    started = time.perf_counter()
+    page.locator('[data-testid="stFileUploader"] input[type="file"]').first.set_input_files([handed])  # type: ignore[list-item]
+    shown.wait_for()
+    for run in SHIPPED:
+        page.get_by_test_id(f"prediction-{run}").wait_for()
+    predictions = time.perf_counter() - started
+    page.get_by_text("Download the figure (PNG)").wait_for()
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    return predictions, time.perf_counter() - started
+
+
+def open_viewer(page: Page, address: str) -> None:
+    """The viewer, ready for a file."""
+    page.goto(f"{address}/Viewer")
+    page.locator('[data-testid="stFileUploader"]').first.wait_for()
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+def visit(browser: Browser, address: str) -> dict[str, float]:
+    """One session: Home, then one upload in the viewer."""
+    with session(browser) as page:
+        first = first_page(page, address)
+        open_viewer(page, address)
+        predictions, maps = upload(page)
+    return {"seconds_to_first_page": first, "seconds_to_predictions": predictions, "seconds_to_all_maps": maps}
+
+
+def megabytes(process: int) -> float:
+    """Resident memory of a process in MB."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("the system does not tell the memory of a process; run this on Linux")
+
+
+def memory(browser: Browser, address: str, process: int, uploads: int) -> dict[str, float]:
+    """Resident memory with three models loaded, after a quarter of the uploads, and after all."""
+    found: dict[str, float] = {}
+    done = 0
+    while done < uploads:
+        with session(browser) as page:
+            open_viewer(page, address)
+            for _ in range(min(SCANS_A_SESSION, uploads - done)):
+                upload(page)
+                done += 1
+                if done == 1:
+                    found["mb_three_models"] = megabytes(process)
+                if done in (uploads // 4, uploads):
+                    found[f"mb_after_{done}"] = megabytes(process)
+        print(f"{done} uploads: {megabytes(process):.0f} MB", file=sys.stderr)
+    return {name: round(value, 1) for name, value in found.items()}
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Name -> median over the rounds."""
+    return {name: round(statistics.median(one[name] for one in rounds), 3) for name in rounds[0]}
+
+
+def main() -> None:
+    """Measure, print a table against the aims, and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--uploads", type=int, default=200)
+    options = parser.parse_args()
+    result: dict[str, object] = {"cores": os.cpu_count(), "python": platform.python_version(), "repeats": options.repeats}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        cold, warm = [], []
+        for _ in range(options.repeats):
+            with server() as (address, _process):
+                cold.append(visit(browser, address))
+        with server() as (address, _process):
+            visit(browser, address)
+            warm += [visit(browser, address) for _ in range(options.repeats)]
+        with server() as (address, process):
+            kept = memory(browser, address, process, options.uploads)
+        browser.close()
+    result |= {"cold": medians(cold), "warm": medians(warm), **kept}
+    for name, aim in AIMS.items():
+        seen = f"{kept[name]:.0f}" if name in kept else f"cold {medians(cold)[name]:.2f}, warm {medians(warm)[name]:.2f}"
+        print(f"{name:24} {seen:28} aim {aim:g}")
+    early, late = kept.get(f"mb_after_{options.uploads // 4}", 0.0), kept.get(f"mb_after_{options.uploads}", 0.0)
+    print(f"{'growth in MB':24} {late - early:<28.0f} aim under {GROWTH:g}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
