@@ -1,0 +1,49 @@
+"""What the web server does with a large upload, through its own parser of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartParser
+
+from pages.ui.services import MAX_UPLOAD_BYTES, keep_uploads_in_memory
+
+ROOT = Path(__file__).resolve().parents[2]
+FIVE_MB = b"\x89" * 5_000_000
+
+
+async def received() -> UploadFile:
+    """A 5 MB file as Streamlit's upload address parses it."""
+    head = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="scan.png"\r\nContent-Type: image/png\r\n\r\n'
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head
+        for start in range(0, len(FIVE_MB), 65_536):
+            yield FIVE_MB[start : start + 65_536]
+        yield b"\r\n--cut--\r\n"
+
+    form = await MultiPartParser(Headers({"content-type": "multipart/form-data; boundary=cut"}), body()).parse()
+    file = form["file"]
+    assert isinstance(file, UploadFile)
+    return file
+
+
+def test_a_large_upload_is_not_moved_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MultiPartParser, "spool_max_size", 1024 * 1024)
+    assert asyncio.run(received()).file._rolled  # type: ignore[attr-defined]  # as the server comes
+    keep_uploads_in_memory()
+    kept = asyncio.run(received())
+    assert not kept.file._rolled  # type: ignore[attr-defined]
+    assert kept.file.read() == FIVE_MB
+
+
+def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
+    code = "import pages.ui.viewer_page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
+    shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(shown.stdout.split()[-1]) > MAX_UPLOAD_BYTES
