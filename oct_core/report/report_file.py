@@ -64,6 +64,13 @@ class Report:
             if all(row[name] == value for name, value in wanted.items())
         }
 
+    def verdict_of(self, run: str, weights_sha256: str, method: str, layer: str) -> str:
+        """What the randomisation said of a map of these weights, in words; "" if it was not measured."""
+        if self.runs.get(run, {}).get("weights_sha256") != weights_sha256:
+            return ""
+        wanted = {"run": run, "method": method, "layer": layer}
+        return next((str(row["verdict"]) for row in self.raw["verdicts"] if wanted.items() <= row.items()), "")
+
 
 def interval_of(row: Mapping[str, Any]) -> Interval:
     """The value and interval of a row; NaN where it has none."""

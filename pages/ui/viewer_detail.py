@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 
-from oct_core.types import Explanation, Prediction, Scan
+from oct_core.errors import ReportError
+from oct_core.report.report_file import read_report
+from oct_core.types import Explanation, Prediction, RunCard, Scan
 from pages.ui.export import overlay_png, raw_npz
 from pages.ui.services import shown_errors, title_of
 from pages.ui.session import Viewer
@@ -51,12 +54,12 @@ def _show(
         st.html(f'<div class="oct-maps">{figure(data_uri(picture), alt)}</div>')
     with right:
         st.markdown(f"**{html.escape(title)}** at **{explanation.layer}** · {title_of(maps.card)}, target {explanation.target}")
-        _facts(explanation, top, choices)
+        _facts(maps.card, explanation, top, choices)
         measure_panel(state, scan, maps.card, explanation)
         _downloads(scan, maps, prediction, explanation, choices, top)
 
 
-def _facts(explanation: Explanation, top: float, choices: Choices) -> None:
+def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
         st.info(f"No evidence for {explanation.target}: this map is zero everywhere.", icon=":material/do_not_disturb_on:")
         return
@@ -67,6 +70,11 @@ def _facts(explanation: Explanation, top: float, choices: Choices) -> None:
         st.caption(INPUT_METHODS_NOTE)
     if explanation.method.startswith("guided"):
         st.caption(GUIDED_WARNING)
+    with suppress(ReportError):  # the page Explanations says what is wrong with the report
+        report = read_report()
+        words = report.verdict_of(card.name, card.weights_sha256, explanation.method, explanation.layer) if report else ""
+        if words:
+            st.caption(f"Measured on this model (page Explanations): {words}")
 
 
 def _downloads(

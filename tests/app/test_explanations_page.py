@@ -12,6 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from oct_core.phantom import make_phantom
 from oct_core.report import report as report_module
 from oct_core.report.report import ReportOptions, write_report
 from oct_core.report.report_file import read_report
@@ -144,3 +145,14 @@ def test_runs_that_are_gone_or_new_are_named(filled: Path) -> None:
     page = visit()
     assert not page.exception and not page.error
     assert "not installed here: ResNet50" in said(page) and "not measured yet: vgg16" in said(page)
+
+
+def test_the_viewer_says_beside_a_map_what_was_measured_of_these_weights(filled: Path) -> None:
+    page = AppTest.from_file(str(REPOSITORY / "pages" / "1_Viewer.py"), default_timeout=240)
+    page.session_state["open_scan"] = make_phantom("CNV", 3, 64, 64).scan
+    page.run()
+    words = "Measured on this model (page Explanations)"
+    assert not page.exception and any(words in one.value for one in page.caption)
+    runs = json.loads((filled / "explanations.json").read_text())["runs"]
+    change(filled, runs={name: about | {"weights_sha256": "0" * 64} for name, about in runs.items()})
+    assert not any(words in one.value for one in page.run().caption)
