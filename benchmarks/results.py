@@ -1,4 +1,4 @@
-"""Print the README's tables of held-out figures from the run cards.
+"""Print the README's tables: held-out figures from the run cards, and how far the maps go from reports/explanations.json.
 
     python benchmarks/results.py
 
@@ -14,6 +14,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from oct_core.explanations.baselines import BASELINES
+from oct_core.report.report_file import Report, read_report
 from oct_core.runfiles import list_runs
 from oct_core.types import CLASSES, RunCard
 
@@ -46,11 +48,40 @@ def robustness_table(cards: list[RunCard]) -> str:
     return "\n".join(lines)
 
 
+def _cell(row: dict[str, Any] | None) -> str:
+    """0.31 (0.20 to 0.42), without the interval where there is none, and a dash where nothing was measured."""
+    if row is None:
+        return "–"
+    return f"{row['value']:.2f}" + ("" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})")
+
+
+def explanations_table(report: Report) -> str:
+    """Faithfulness on validation scans, the pointing game on phantoms and the randomisation of the deepest maps, in Markdown."""
+    lines = ["| model | map | deletion | insertion | pointing game | left with random weights |", "|---|---|---|---|---|---|"]
+    rows = {tuple(row[name] for name in ("run", "method", "layer", "source", "measure")): row for row in report.rows if row["kind"] == "core"}
+    sanity: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in sorted(report.raw["sanity"], key=lambda one: one["depth"]):
+        sanity[row["run"], row["method"], row["layer"]] = row["rank_correlation"]
+    titles = report.raw["methods"]
+    for run, about in report.runs.items():
+        for method, layer in [(name, about["layers"][-1]) for name in ("gradcam", "guided_gradcam")] + [
+            (name, "input") for name in ("guided_backprop", *BASELINES)
+        ]:
+            measured = [rows.get((run, method, layer, "validation", name)) for name in ("deletion_mean", "insertion_mean")]
+            measured += [rows.get((run, method, layer, "phantoms", "pointing")), sanity.get((run, method, layer))]
+            name = titles[method] + ("" if layer == "input" else f", {layer}")
+            lines.append(f"| {run} | {name} | " + " | ".join(map(_cell, measured)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Print both tables and the JSON line."""
+    """Print the tables and the JSON line."""
     cards = [card for card in list_runs() if card.status == "done"]
     measured = [card for card in cards if "robustness" in card.raw]
     print(held_out_table(cards), robustness_table(measured), sep="\n\n", end="\n\n")
+    report = read_report()
+    if report is not None:
+        print(explanations_table(report), end="\n\n")
     figures = {card.name: card.raw["metrics"]["test"]["accuracy"]["value"] for card in cards}
     print(json.dumps({"test_accuracy": figures}))
 

@@ -14,6 +14,7 @@ from oct_core.checkpoints import load_run
 from oct_core.inference import predict
 from oct_core.metrics.summary import evaluate_table
 from oct_core.phantom import make_phantom
+from oct_core.report.report_file import read_report
 from oct_core.runfiles import SHIPPED, list_runs, read_card, read_history, read_predictions, read_steps
 from oct_core.types import CLASSES
 
@@ -86,3 +87,12 @@ def test_the_readme_quotes_the_cards() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     cards = [card for card in list_runs() if card.name in SHIPPED]
     assert results().held_out_table(cards) in readme
+    assert results().robustness_table(cards) in readme
+
+
+def test_the_readme_quotes_the_report_and_the_report_is_of_these_weights() -> None:
+    report = read_report(ROOT / "reports" / "explanations.json")
+    assert report is not None and report.raw["complete"]
+    shipped = {card.name: card.weights_sha256 for card in list_runs() if card.name in SHIPPED}
+    assert {name: about["weights_sha256"] for name, about in report.runs.items()} == shipped
+    assert results().explanations_table(report) in (ROOT / "README.md").read_text(encoding="utf-8")
