@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from oct_core.phantom import make_phantom
 from oct_core.runfiles import SHIPPED
 from oct_core.types import CLASSES
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 AIMS = {"seconds_to_first_page": 3.0, "seconds_to_predictions": 0.7, "seconds_to_all_maps": 2.5}
 AIM_MB, AIM_GROWTH_MB = 1500.0, 50.0
 SCANS_A_SESSION = 10
@@ -77,6 +78,8 @@ def server() -> Iterator[tuple[str, int]]:
                     break
                 except OSError:
                     time.sleep(0.05)
+            else:
+                raise SystemExit("the server did not answer within 60 s; start it by hand to see why: streamlit run streamlit_app.py")
             yield f"http://localhost:{port}", process.pid
         finally:
             process.terminate()
@@ -107,6 +110,7 @@ def upload(page: Page) -> tuple[float, float]:
     shown = page.get_by_text(str(handed["name"])).first
     started = time.perf_counter()
     page.locator('[data-testid="stFileUploader"] input[type="file"]').first.set_input_files([handed])  # type: ignore[list-item]
+    page.locator('[data-testid="stApp"][data-test-script-state="running"]').wait_for()  # else the last scan's answers would do
     shown.wait_for()
     for run in SHIPPED:
         page.get_by_test_id(f"prediction-{run}").wait_for()
@@ -169,7 +173,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--uploads", type=int, default=200)
     options = parser.parse_args()
-    result: dict[str, object] = {"cores": os.cpu_count(), "python": platform.python_version(), "repeats": options.repeats}
+    result: dict[str, object] = {
+        "cores": os.cpu_count(), "python": platform.python_version(), "torch": version("torch"), "streamlit": version("streamlit"),
+        "repeats": options.repeats,
+    }  # fmt: skip
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         cold, warm = [], []
