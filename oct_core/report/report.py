@@ -88,13 +88,13 @@ def _balanced(phantoms: Sequence[Item], real: Sequence[Item], count: int) -> lis
 
 
 def plan(runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], options: ReportOptions) -> list[Task]:
-    """Every task: the core scan by scan over all runs, so that a report cut short is balanced; then randomisation; then the wider family."""
+    """Every task: the randomisation, which is quick; the core scan by scan over all runs, so that a report cut short is balanced;
+    then the wider family."""
     mixed = [item for pair in zip(phantoms, real, strict=False) for item in pair]
     ordered = mixed + list(phantoms[len(real) :]) + list(real[len(phantoms) :])
     few = _balanced(phantoms, real, options.wider)
-    tasks = [Task("core", run, (item,)) for item in ordered for run in runs]
-    if few:
-        tasks += [Task("sanity", run, tuple(few)) for run in runs]
+    tasks = [Task("sanity", run, tuple(few)) for run in runs] if few else []
+    tasks += [Task("core", run, (item,)) for item in ordered for run in runs]
     return tasks + [Task("wider", run, (item,), method) for method in wider_methods() for item in few for run in runs]
 
 
