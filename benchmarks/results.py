@@ -49,10 +49,11 @@ def robustness_table(cards: list[RunCard]) -> str:
 
 
 def _cell(row: dict[str, Any] | None) -> str:
-    """0.31 (0.20 to 0.42), without the interval where there is none, and a dash where nothing was measured."""
+    """0.31 (0.20 to 0.42; 8), the last being n; without the interval where there is none, a dash where nothing was measured."""
     if row is None:
-        return "–"
-    return f"{row['value']:.2f}" + ("" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})")
+        return "-"
+    interval = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}; "
+    return f"{row['value']:.2f} ({interval}{row['n']})"
 
 
 def explanations_table(report: Report) -> str:
