@@ -41,12 +41,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def address(demo_root: Path) -> Iterator[str]:
-    """A fresh server for each test: no page may rely on another having run."""
+def address(demo_root: Path, tmp_path: Path) -> Iterator[str]:
+    """A fresh server for each test: no page may rely on another having run. What it logs is printed when a test fails."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), "--server.headless", "true"]
     environment = {**os.environ, "OCT_CHECKPOINTS": str(demo_root)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    log = tmp_path / "server.log"
+    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as server:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
@@ -56,6 +57,7 @@ def address(demo_root: Path) -> Iterator[str]:
                 time.sleep(0.2)
         yield f"http://localhost:{port}"
         server.terminate()
+    print(log.read_text(errors="replace"))
 
 
 @pytest.fixture
