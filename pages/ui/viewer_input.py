@@ -18,10 +18,19 @@ from pages.ui.viewer_pictures import data_uri, figure, shrunk
 FILE_TYPES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp")
 
 
+def uploader_key(state: Viewer) -> str:
+    """The widget key of the uploader that is on the page now."""
+    return f"viewer_upload_{state.uploader}"
+
+
 def _ingest(state: Viewer, key: str) -> None:
     """Callback of the uploader: decode each file, keep pictures and sentences about refusals, free the server's copies."""
     from oct_core.scans import inspect, read_scan
 
+    if key != uploader_key(state):
+        # A widget used while the maps are being made interrupts that run, and the browser then sends the emptied
+        # uploader once more. Its files were taken, and the server's copies are gone.
+        return
     files = st.session_state.get(key) or []
     state.problems = []
     for number, file in enumerate(files, start=1):
@@ -38,7 +47,7 @@ def _ingest(state: Viewer, key: str) -> None:
 
 def upload(state: Viewer) -> None:
     """The drop zone, and what was refused the last time."""
-    key = f"viewer_upload_{state.uploader}"
+    key = uploader_key(state)
     st.file_uploader(
         "Drop retinal OCT B-scans here",
         type=list(FILE_TYPES),

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 from streamlit.testing.v1 import AppTest
 
 from oct_core.checkpoints import LoadedRun
 from oct_core.explanations import explain_with_predictions
 from oct_core.phantom import make_phantom
 from oct_core.types import CLASSES, Scan
+from pages.ui import viewer_input
 from pages.ui.export import Row, final_figure, overlay_png, raw_npz
 from pages.ui.session import Bounded, Viewer, fingerprint
 
@@ -49,6 +51,15 @@ def open_sample(page: AppTest) -> AppTest:
     page.run()
     next(button for button in page.button if str(button.key).startswith("open_")).click()
     return page.run()
+
+
+def test_an_uploader_that_was_emptied_already_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an interrupted run the browser sends the old uploader once more: its files are gone from the server by then."""
+    state = Viewer(uploader=1, problems=["File 1 (bad.png): this is no picture"])
+    deleted = DeletedFile("id")
+    monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [deleted]})
+    viewer_input._ingest(state, "viewer_upload_0")
+    assert (state.uploader, state.ordered(), len(state.problems)) == (1, [], 1)
 
 
 def test_empty_it_invites_to_open_a_scan(app: AppTest) -> None:

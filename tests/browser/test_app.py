@@ -59,6 +59,17 @@ def test_upload_read_switch_target_download(page: Page, address: str) -> None:
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
+def test_a_choice_made_while_the_maps_are_being_drawn(page: Page, address: str) -> None:
+    """It interrupts the run that took the upload; the browser then sends the emptied uploader once more."""
+    page.goto(f"{address}/Viewer")
+    upload(page, "scan.png", png(make_phantom("DME", 11).pixels))
+    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator("input").click()
+    page.get_by_role("option", name="DRUSEN").click()
+    expect(page.locator('img[alt*="target DRUSEN"]').first).to_be_visible()
+    expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
 def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     upload(page, "bad.png", b"this is no picture")
