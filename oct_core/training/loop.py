@@ -24,6 +24,14 @@ STEPS_PER_ROW = 5
 """steps.csv gets one row for so many steps, and one at the end of an epoch."""
 
 
+def precision(device: torch.device) -> str:
+    """"bfloat16" (autocast) where the device multiplies it in hardware, else "float32". Weights are float32 either way."""
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """pixels : uint8 (N, S, S). labels : int64 (N,)."""
@@ -94,7 +102,7 @@ class Trainer:
         return self.config.learning_rate * share
 
     def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if precision(self.device) == "bfloat16" else nullcontext()
 
     def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.data.labels))

@@ -42,7 +42,7 @@ from oct_core.runfiles import (
 )
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
-from oct_core.training.loop import EpochResult, Trainer, TrainingData
+from oct_core.training.loop import EpochResult, Trainer, TrainingData, precision
 from oct_core.training.resume import BEST, FOLDER, Progress, load_state, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 
@@ -130,6 +130,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device_name(device),
+        "precision": precision(device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": 0.0,
         "best_epoch": None,
