@@ -6,7 +6,7 @@ from pages.ui import home_views
 from pages.ui.empty_states import report_damaged, say_no_runs
 from pages.ui.layout import page_setup
 from pages.ui.run_data import find_runs
-from pages.ui.services import shown_errors
+from pages.ui.services import shown_errors, warm_up
 
 page_setup("Three CNNs read retinal OCT", ":material/visibility:")
 home_views.introduction()
@@ -20,3 +20,4 @@ with shown_errors():
     else:
         say_no_runs(runs)
 home_views.the_limits()
+warm_up()

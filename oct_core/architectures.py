@@ -22,7 +22,12 @@ class VGG16(nn.Module):
 
     def __init__(self, classes: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.features = models.vgg16(weights=None).features
+        # models.vgg16() would also fill the 4096-wide layers with 120 M random numbers, at each loading.
+        self.features = models.vgg.make_layers(models.vgg.cfgs["D"])
+        for module in self.features:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(512, classes)

@@ -7,7 +7,8 @@ that lives in ``session.py``, per browser session and bounded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -105,6 +106,25 @@ def get_run(name: str) -> LoadedRun:
 
         return load_run(name)  # Raises, naming the runs there are.
     return _load(str(card.folder.resolve()), card.weights_sha256)
+
+
+_warming = threading.Lock()
+
+
+def warm_up() -> None:
+    """Load torch and the models in the background, once a server: call it when the page is drawn and the person reads.
+
+    A run that cannot be loaded is left to the page that needs it, which says so.
+    """
+    if _warming.acquire(blocking=False):
+        wanted = [(str(card.folder.resolve()), card.weights_sha256) for card in ready_runs()]
+        threading.Thread(target=_load_quietly, args=(wanted,), name="warm-up", daemon=True).start()
+
+
+def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
+    for folder, weights_sha256 in wanted:
+        with suppress(Exception):
+            _load(folder, weights_sha256)
 
 
 def title_of(card: RunCard) -> str:

@@ -14,7 +14,7 @@ from pages.ui import viewer_compare, viewer_detail, viewer_input, viewer_predict
 from pages.ui.export import Row, final_figure
 from pages.ui.layout import invitation
 from pages.ui.samples import outlined
-from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title_of
+from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
 from pages.ui.session import Item, Viewer, viewer
 from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_maps
 from pages.ui.viewer_controls import Choices, choices_kept, controls, method_titles
@@ -35,6 +35,7 @@ def show() -> None:
         viewer_input.show_problems(state, choices_kept("hide_names", False))
         invitation("Open a scan to begin", "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.")
         viewer_input.sample_cards(state, hide_answer)
+        warm_up()
         return
     choices = controls()
     viewer_input.show_problems(state, choices.hide_names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run
+
+from oct_core.errors import CheckpointError
+from pages.ui import services
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -73,3 +77,23 @@ def test_it_says_the_limits_and_once_that_it_is_research(root: Path) -> None:
     page = home()
     assert any("Maps show where, not why" in one.value for one in page.markdown)
     assert sum("not a medical device" in one.proto.body for one in page.get("html")) == 1
+
+
+def test_the_models_are_loaded_once_in_the_background_while_home_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("vgg16", "resnet50"):
+        write_run(root, name, weights=True)
+    asked: list[str] = []
+    finished = threading.Event()
+
+    def load(folder: str, weights_sha256: str) -> None:
+        asked.append(Path(folder).name)
+        if len(asked) == 2:
+            finished.set()
+        raise CheckpointError("damaged: the thread leaves this to the page that needs the run")
+
+    monkeypatch.setattr(services, "_warming", threading.Lock())
+    monkeypatch.setattr(services, "_load", load)
+    assert not home().exception
+    assert finished.wait(20)
+    home()
+    assert asked == ["vgg16", "resnet50"]
