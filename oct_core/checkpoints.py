@@ -61,7 +61,8 @@ def load_run(run: str | Path, device: str | torch.device = "cpu", root: Path | N
     load_weights(model, folder / WEIGHTS, card.weights_sha256)
     model.eval().requires_grad_(False)
     where = torch.device(device)
-    return LoadedRun(card, model.to(where), ARCHITECTURES.get(card.architecture), preprocessing, where)
+    model = model.to(where).to(memory_format=torch.channels_last)  # the layout that convolutions are quickest in
+    return LoadedRun(card, model, ARCHITECTURES.get(card.architecture), preprocessing, where)
 
 
 def _find(run: str | Path, root: Path | None) -> Path:

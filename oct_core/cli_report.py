@@ -23,12 +23,13 @@ def explain_report(
     validation: Annotated[int, typer.Option(help="Validation scans, with --data.")] = 24,
     wider: Annotated[int, typer.Option(help="Scans for the randomisation, and for the wider family of methods at the last layer.")] = 8,
     steps: Annotated[int, typer.Option(help="Steps of the deletion and insertion curves.")] = 16,
+    precision: Annotated[str, typer.Option(help="Of the passes that score a map: float32, or bfloat16 where hardware has it.")] = "float32",
     device: Device = "",
 ) -> None:
     """Measure how far the maps can be trusted: faithfulness, randomisation and localisation, beside baselines."""
     from oct_core.report.report import ReportOptions, write_report
 
-    options = ReportOptions(phantoms, validation, wider, steps, minutes=minutes)
+    options = ReportOptions(phantoms, validation, wider, steps, minutes=minutes, precision=precision)
     with _bar("measuring maps") as bar:
         report = write_report(
             out_file, data, run, options, _device(device),

@@ -65,13 +65,17 @@ def check_targets(targets: Sequence[int | None], count: int, classes: int) -> No
             raise ExplanationError(f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction")
 
 
+def multiplied_in(precision: str, device: torch.device) -> torch.autocast:
+    """The context in which a model's products are of that precision; raises ExplanationError for one not in PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
 @contextmanager
 def _recording(device: torch.device, precision: str, grad: bool = True) -> Iterator[None]:
     """Gradients on, whatever the caller's context; matrix products in bfloat16 if asked for."""
-    if precision not in PRECISIONS:
-        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-    with torch.inference_mode(False), torch.set_grad_enabled(grad), autocast:
+    with torch.inference_mode(False), torch.set_grad_enabled(grad), multiplied_in(precision, device):
         yield
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.engine import check_inputs, check_model
+from oct_core.explanations.engine import check_inputs, check_model, multiplied_in
 from oct_core.explanations.imputation import NOISE, impute
 from oct_core.registry import Registry
 from oct_core.types import FloatArray
@@ -146,8 +146,9 @@ def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
     return torch.empty_like(order).scatter_(1, order, places)
 
 
-def _probabilities(model: nn.Module, frames: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    logits = model(frames).float()
+def _probabilities(model: nn.Module, frames: Tensor, targets: Tensor, temperature: float, precision: str) -> Tensor:
+    with multiplied_in(precision, frames.device):  # the model only: fills and imputation stay exact
+        logits = model(frames).float()
     if not bool(torch.isfinite(logits).all()):
         raise ExplanationError("expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again")
     return torch.softmax(logits / temperature, 1).gather(1, targets[:, None])[:, 0]
@@ -164,6 +165,7 @@ def curves(
     temperature: float = 1.0,
     batch_size: int = BATCH,
     seed: int = 0,
+    precision: str = "float32",
 ) -> Curves:
     """Deletion and insertion curves of N scans with one map each, from 2 * steps forward passes a scan.
 
@@ -171,7 +173,7 @@ def curves(
     ----------
     x : (N, 1, S, S), gray in [0, 1]. maps : (N, S, S). targets : int64 (N,), the class whose probability is followed.
     fill : a name in FILLS. steps : equal steps, at least 1. temperature : of the softmax, the run card's.
-    seed : of the order among equal values.
+    seed : of the order among equal values. precision : of the model's passes, "float32", or "bfloat16" (autocast; areas within 0.02).
 
     Raises
     ------
@@ -190,7 +192,7 @@ def curves(
         scan, limit, removing = (torch.tensor(column, device=x.device) for column in zip(*jobs[start : start + batch_size], strict=True))
         changed = ranks[scan] < limit[:, None, None, None]
         frames = torch.where(changed == removing[:, None, None, None], filled[scan], x[scan])
-        found.append(_probabilities(model, frames, targets[scan], temperature))
+        found.append(_probabilities(model, frames, targets[scan], temperature, precision))
     values = torch.cat(found).double().cpu().numpy() if found else np.empty(0)
     deletion = values[: len(x) * (steps + 1)].reshape(len(x), steps + 1)
     inner = values[len(x) * (steps + 1) :].reshape(len(x), steps - 1)
@@ -209,6 +211,7 @@ def road(
     noise: float = NOISE,
     batch_size: int = BATCH,
     seed: int = 0,
+    precision: str = "float32",
 ) -> Road:
     """Remove and debias: impute the most and the least relevant pixels, 2 * len(fractions) forward passes a scan.
 
@@ -226,14 +229,20 @@ def road(
         scan, limit, most = (torch.tensor(column, device=x.device) for column in zip(*jobs[start : start + batch_size], strict=True))
         limit, most = limit[:, None, None], most[:, None, None]
         keep = torch.where(most, ranks[scan] >= limit, ranks[scan] < pixels - limit)
-        found.append(_probabilities(model, impute(x[scan], keep, noise, seed), targets[scan], temperature))
+        found.append(_probabilities(model, impute(x[scan], keep, noise, seed), targets[scan], temperature, precision))
     values = torch.cat(found).double().cpu().numpy().reshape(2, len(x), len(fractions)) if found else np.empty((2, 0, len(fractions)))
     return Road(np.asarray(fractions, dtype=np.float64), values[0], values[1])
 
 
 @torch.inference_mode()
 def masked(
-    model: nn.Module, x: Tensor, maps: Tensor, targets: Tensor, temperature: float = 1.0, batch_size: int = BATCH
+    model: nn.Module,
+    x: Tensor,
+    maps: Tensor,
+    targets: Tensor,
+    temperature: float = 1.0,
+    batch_size: int = BATCH,
+    precision: str = "float32",
 ) -> Masked:
     """The class probability of each scan, and of the scan times its map scaled to [0, 1] (a zero map shows black).
 
@@ -245,6 +254,6 @@ def masked(
     scaled = torch.where(top > 0, magnitude / torch.where(top > 0, top, torch.ones_like(top)), torch.zeros_like(magnitude))
     whole, seen = [], []
     for part in torch.split(torch.arange(len(x), device=x.device), batch_size):
-        whole.append(_probabilities(model, x[part], targets[part], temperature))
-        seen.append(_probabilities(model, x[part] * scaled[part, None].to(x.dtype), targets[part], temperature))
+        whole.append(_probabilities(model, x[part], targets[part], temperature, precision))
+        seen.append(_probabilities(model, x[part] * scaled[part, None].to(x.dtype), targets[part], temperature, precision))
     return Masked(*(torch.cat(values).double().cpu().numpy() for values in (whole, seen)))

@@ -134,11 +134,13 @@ def faithfulness_scores(
     fills: Sequence[str] = ("mean",),
     steps: int = faithfulness.STEPS,
     extended: bool = False,
+    precision: str = "float32",
 ) -> list[dict[str, float]]:
     """Deletion and insertion areas of each map of one scan, by measure name; with ``extended`` also ROAD, drop and increase.
 
     maps : float32 (H, W) each, any size (the scan's, or the network's). target : the class followed; its probability has the
-    run's temperature. Takes the run's lock. Raises ExplanationError for NaN, UnknownNameError for another fill.
+    run's temperature. precision : of the model's passes, see ``faithfulness.curves``. Takes the run's lock.
+    Raises ExplanationError for NaN or another precision, UnknownNameError for another fill.
     """
     x = run.inputs([scan])
     side = int(x.shape[-1])
@@ -150,11 +152,12 @@ def faithfulness_scores(
     columns: dict[str, Sequence[float]] = {}
     with run.lock:
         for fill in fills:
-            curves = faithfulness.curves(run.model, many, sized, targets, fill, steps, temperature)
+            curves = faithfulness.curves(run.model, many, sized, targets, fill, steps, temperature, precision=precision)
             columns[f"deletion_{fill}"], columns[f"insertion_{fill}"] = curves.deletion_area.tolist(), curves.insertion_area.tolist()
         if extended:
-            masked = faithfulness.masked(run.model, many, sized, targets, temperature)
-            columns["road"] = faithfulness.road(run.model, many, sized, targets, temperature=temperature).score.tolist()
+            masked = faithfulness.masked(run.model, many, sized, targets, temperature, precision=precision)
+            road = faithfulness.road(run.model, many, sized, targets, temperature=temperature, precision=precision)
+            columns["road"] = road.score.tolist()
             columns["average_drop"], columns["average_increase"] = masked.drop.tolist(), masked.increase.tolist()
     return [{name: values[index] for name, values in columns.items()} for index in range(len(maps))]
 

@@ -22,6 +22,7 @@ from oct_core.errors import CheckpointError, DataError, ExplanationError
 from oct_core.explanations import sanity
 from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
 from oct_core.explanations.baselines import BASELINES
+from oct_core.explanations.engine import PRECISIONS
 from oct_core.explanations.faithfulness import FILLS, STEPS
 from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
 from oct_core.explanations.methods import METHODS
@@ -41,6 +42,7 @@ class ReportOptions:
     phantoms, validation : scans of each kind for the core (validation needs ``data``). wider : scans for the wider family of methods
     at the last layer, and for the randomisation. steps : of the deletion and insertion curves. resamples : of the bootstrap.
     minutes : stop after so long, in a state that can go on; None has no limit. seed : of samples, baselines and fresh weights.
+    precision : of the passes that score a map, "float32" or "bfloat16" (autocast; areas within 0.02). Maps are made in float32.
     """
 
     phantoms: int = 24
@@ -49,6 +51,7 @@ class ReportOptions:
     steps: int = STEPS
     resamples: int = 1000
     minutes: float | None = None
+    precision: str = "float32"
     seed: int = 0
     height: int = 496
     width: int = 512
@@ -58,6 +61,8 @@ class ReportOptions:
             raise DataError("expected at least 1 phantom, step and resample, and no negative number of scans; mend the options")
         if self.minutes is not None and self.minutes <= 0:
             raise DataError(f"expected minutes above 0, got {self.minutes}; leave it out for no limit")
+        if self.precision not in PRECISIONS:
+            raise DataError(f"expected a precision of {' or '.join(PRECISIONS)}, got {self.precision!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +117,9 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     (prediction, explained), = explain_with_predictions(item.scan, run, methods=[task.method] if wider else DEFAULT_METHODS, layers=layers)
     maps = {(one.method, one.layer): one.values for one in explained} if wider else _named_maps(explained, item, options)
     right = prediction.predicted == item.label
-    faithful = faithfulness_scores(run, item.scan, list(maps.values()), prediction.predicted, list(FILLS), options.steps, extended=True)
+    faithful = faithfulness_scores(
+        run, item.scan, list(maps.values()), prediction.predicted, list(FILLS), options.steps, extended=True, precision=options.precision
+    )
     places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
     return [
         {
@@ -170,7 +177,7 @@ class PartFile:
 
 
 def _fingerprints(runs: dict[str, LoadedRun], options: ReportOptions) -> dict[str, str]:
-    settings = {name: value for name, value in asdict(options).items() if name in ("steps", "seed", "height", "width")}
+    settings = {name: value for name, value in asdict(options).items() if name in ("steps", "precision", "seed", "height", "width")}
     texts = {name: json.dumps([SCHEMA, settings, name, run.card.weights_sha256], sort_keys=True) for name, run in runs.items()}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 

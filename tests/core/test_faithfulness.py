@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
+from oct_core.explanations import explain
 from oct_core.explanations.faithfulness import at_network_size, blur_fill, curves, masked, mean_fill, pixel_ranks, road
 from oct_core.explanations.imputation import impute
+from oct_core.explanations.measure import faithfulness_scores
+from oct_core.phantom import make_phantom
 
 SIDE = 8
 
@@ -128,3 +134,17 @@ def test_what_does_not_fit_is_refused() -> None:
         road(MODEL, X, MAPS, TARGETS, fractions=(1.0,))
     with pytest.raises(ExplanationError, match="finite map values"):
         masked(MODEL, X, MAPS * float("nan"), TARGETS)
+
+
+def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], LoadedRun]) -> None:
+    run, scan = demo_run("resnet50"), make_phantom("DME", 4, 96, 128).scan
+    maps = [one.values for one in explain(scan, run, methods=["gradcam", "guided_backprop"])[0]]
+    exact, quick = (
+        faithfulness_scores(run, scan, maps, "DME", ("mean", "blur"), extended=True, precision=precision) for precision in ("float32", "bfloat16")
+    )
+    assert exact != quick  # else nothing ran in bfloat16
+    areas = [name for name in exact[0] if name != "average_increase"]  # a count, which may tip over
+    for first, second in zip(exact, quick, strict=True):
+        np.testing.assert_allclose([first[name] for name in areas], [second[name] for name in areas], atol=0.02)
+    with pytest.raises(ExplanationError, match="precision of float32 or bfloat16"):
+        faithfulness_scores(run, scan, maps, "DME", precision="float16")

@@ -188,5 +188,7 @@ def test_options_and_roots_that_cannot_be_used_are_refused(tmp_path: Path) -> No
         ReportOptions(phantoms=0)
     with pytest.raises(DataError, match="minutes above 0"):
         ReportOptions(minutes=0)
+    with pytest.raises(DataError, match="precision of float32 or bfloat16"):
+        ReportOptions(precision="float16")
     with pytest.raises(CheckpointError, match="at least one finished run"):
         write_report(tmp_path / "out.json", root=tmp_path)
