@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from oct_core.explanations.baselines import BASELINES
+from oct_core.explanations.sanity import half_depth
 from oct_core.report.report_file import Report, read_report
 from oct_core.runfiles import list_runs
 from oct_core.types import CLASSES, RunCard
@@ -58,18 +59,18 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 def explanations_table(report: Report) -> str:
     """Faithfulness on validation scans, the pointing game on phantoms and the randomisation of the deepest maps, in Markdown."""
-    lines = ["| model | map | deletion | insertion | pointing game | left with random weights |", "|---|---|---|---|---|---|"]
+    lines = ["| model | map | deletion | insertion | pointing game | left, upper half random | left, all random |", "|---|---|---|---|---|---|---|"]
     rows = {tuple(row[name] for name in ("run", "method", "layer", "source", "measure")): row for row in report.rows if row["kind"] == "core"}
-    sanity: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in sorted(report.raw["sanity"], key=lambda one: one["depth"]):
-        sanity[row["run"], row["method"], row["layer"]] = row["rank_correlation"]
+    sanity = {(row["run"], row["method"], row["layer"], row["depth"]): row["rank_correlation"] for row in report.raw["sanity"]}
     titles = report.raw["methods"]
     for run, about in report.runs.items():
+        blocks = len(about["layers"]) + 1  # and the head
         for method, layer in [(name, about["layers"][-1]) for name in ("gradcam", "guided_gradcam")] + [
             (name, "input") for name in ("guided_backprop", *BASELINES)
         ]:
             measured = [rows.get((run, method, layer, "validation", name)) for name in ("deletion_mean", "insertion_mean")]
-            measured += [rows.get((run, method, layer, "phantoms", "pointing")), sanity.get((run, method, layer))]
+            measured += [rows.get((run, method, layer, "phantoms", "pointing"))]
+            measured += [sanity.get((run, method, layer, depth)) for depth in (half_depth(blocks), blocks)]
             name = titles[method] + ("" if layer == "input" else f", {layer}")
             lines.append(f"| {run} | {name} | " + " | ".join(map(_cell, measured)) + " |")
     return "\n".join(lines)

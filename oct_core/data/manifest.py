@@ -18,7 +18,7 @@ _PATIENT = re.compile(r"^[A-Za-z]+-(\d+)-\d+")
 
 @dataclass(frozen=True)
 class Record:
-    """One scan. path : as found. split : "train", "val", "test", or "" before the split. width, height in pixels."""
+    """One scan. path : absolute, as it was when prepared. split : "train", "val", "test", or "" before the split. width, height in pixels."""
 
     path: str
     label: str

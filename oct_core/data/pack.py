@@ -84,7 +84,7 @@ def prepare(
     records = [_record(candidate, result) for candidate, result in good]
     chosen = split_records(records, [candidate.given for candidate, _ in good], options or SplitOptions())
     _refuse_empty(chosen.records)
-    pixels = {str(candidate.path): result.pixels for candidate, result in good}
+    pixels = {os.path.abspath(candidate.path): result.pixels for candidate, result in good}
     report = PrepareReport(
         count(chosen.records),
         bad,
@@ -133,7 +133,7 @@ def _read_all(
 
 def _record(candidate: Candidate, read: _Read) -> Record:
     patient = candidate.patient or f"file-{read.sha256[:16]}"
-    return Record(str(candidate.path), candidate.label, patient, read.sha256, read.width, read.height)
+    return Record(os.path.abspath(candidate.path), candidate.label, patient, read.sha256, read.width, read.height)
 
 
 def _refuse_empty(records: Sequence[Record]) -> None:

@@ -80,11 +80,9 @@ def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
     return torch.where(shared.blank[:, None, None], torch.zeros_like(maps), maps)
 
 
-def _shown(maps: Tensor, scans: Sequence[Scan]) -> list[Float32Array]:
-    """(N, h, w) -> one float32 (H, W) a scan, in the scan's own pixels."""
-    sized = [
-        upsample(one[None].float(), (scan.pixels.shape[0], scan.pixels.shape[1])) for one, scan in zip(maps, scans, strict=True)
-    ]
+def _shown(maps: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Float32Array]:
+    """(N, h, w) -> one float32 (H, W) a scan, each of its size."""
+    sized = [upsample(one[None].float(), size) for one, size in zip(maps, sizes, strict=True)]
     return [np.ascontiguousarray(one[0].cpu().numpy()) for one in sized]
 
 
@@ -95,8 +93,10 @@ def _explain_batch(
     methods: Sequence[Method],
     layers: Mapping[str, nn.Module],
     precision: str,
+    network_size: bool,
 ) -> list[Explained]:
     x = run.inputs(scans)
+    sizes = [(x.shape[2], x.shape[3]) if network_size else (scan.pixels.shape[0], scan.pixels.shape[1]) for scan in scans]
     captured = layers if any(method.gradients for method in methods) else {}
     with run.lock:
         shared = passes(run.model, captured, x, targets, guided=any(method.guided for method in methods), precision=precision)
@@ -105,7 +105,7 @@ def _explain_batch(
     classes = [run.card.classes[index] for index in shared.targets.tolist()]
     results: list[Explained] = [(_prediction(run, logits), []) for logits in shared.logits]
     for method, layer, maps in made:
-        for (_, found), name, values in zip(results, classes, _shown(_without_blank(maps, shared), scans), strict=True):
+        for (_, found), name, values in zip(results, classes, _shown(_without_blank(maps, shared), sizes), strict=True):
             found.append(Explanation(run.card.name, method.name, layer, name, values, method.signed))
     return results
 
@@ -119,6 +119,7 @@ def explain_with_predictions(
     *,
     batch_size: int = 8,
     precision: str = "float32",
+    network_size: bool = False,
 ) -> list[Explained]:
     """The prediction and the maps of each scan, from one forward pass a batch.
 
@@ -129,6 +130,7 @@ def explain_with_predictions(
     target : a class (name or index) for all scans, or one a scan; None explains each scan's own prediction.
     methods : names in METHODS. layers : names in run.layers, all by default ("input" maps have no layer).
     batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see engine.passes).
+    network_size : give maps (S, S) as the network saw the scan, instead of in the scan's own pixels.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def explain_with_predictions(
     results: list[Explained] = []
     for start in range(0, len(listed), batch_size):
         part = slice(start, start + batch_size)
-        results += _explain_batch(listed[part], run, targets[part], wanted, modules, precision)
+        results += _explain_batch(listed[part], run, targets[part], wanted, modules, precision, network_size)
     return results
 
 

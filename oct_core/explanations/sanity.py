@@ -12,6 +12,7 @@ map could change for that reason alone.
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ from torch import Tensor, nn
 
 from oct_core.architectures import ARCHITECTURES, GrayClassifier, first_modules
 from oct_core.errors import ExplanationError
-from oct_core.explanations.api import explain
+from oct_core.explanations.api import chosen_layers, explain
+from oct_core.explanations.capture import capture
 from oct_core.explanations.methods import ExplainableRun
 from oct_core.types import Explanation, Float32Array, FloatArray, RunCard, Scan
 
 HEAD = "head"
 FOLLOWS, PARTLY = 0.25, 0.5
-"""Rank correlation left after everything is random: below the first the map follows the weights, above the second it does not."""
+"""Rank correlation left with random weights: below the first the map follows the weights, from the second on it does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +118,36 @@ def ssim(first: Float32Array, second: Float32Array) -> float:
     return float(inner.mean())
 
 
-def verdict(correlation: float) -> str:
-    """The finding in words, for the mean rank correlation that is left when every block is random."""
-    size = abs(correlation)
-    if size < FOLLOWS:
-        return f"Follows the weights: with random weights nothing of the map is left (rank correlation {correlation:.2f})."
-    if size < PARTLY:
-        return f"Follows the weights in part: some of the map stays with random weights (rank correlation {correlation:.2f})."
-    return f"Fails: much of the map stays with random weights, so it shows the picture more than the model (rank correlation {correlation:.2f})."
+def half_depth(deepest: int) -> int:
+    """How many blocks are random when the upper half of them is, of ``deepest`` in all."""
+    return (deepest + 1) // 2
+
+
+def verdict(half: float, whole: float) -> str:
+    """The finding in words, for the mean rank correlations left with the upper half of the blocks random, and with all.
+
+    The larger of the two decides: a map that lasts while the layers that decide are random fails, whatever becomes of it later.
+    """
+    left = f"(rank correlation {half:.2f} with the upper half of the network random, {whole:.2f} with all of it)"
+    if max(half, whole) < FOLLOWS:
+        return f"Follows the weights: little of the map stays when weights are random {left}."
+    if max(half, whole) < PARTLY:
+        return f"Follows the weights in part: some of the map stays when weights are random {left}."
+    return f"Fails: much of the map stays when weights are random {left}, so it shows the picture more than the model."
+
+
+def chance_correlation(cells: int) -> float:
+    """How far from 0 the rank correlation of two unrelated maps of so many cells lies in one case of twenty: 1.96 / sqrt(cells - 1)."""
+    return 1.0 if cells < 3 else min(1.0, 1.96 / math.sqrt(cells - 1))
+
+
+def layer_grid(run: ExplainableRun, layer: str, scan: Scan) -> tuple[int, int]:
+    """(h, w) of the output of a named layer; raises ExplanationError for a layer that does not exist."""
+    modules, x = chosen_layers(run.layers, [layer]), run.inputs([scan])
+    with run.lock, torch.no_grad(), capture(modules) as captured:
+        run.model(x)
+    height, width = captured.outputs[layer].shape[2:]
+    return int(height), int(width)
 
 
 def blocks(model: GrayClassifier, architecture: str) -> list[tuple[str, list[nn.Module]]]:
@@ -235,12 +259,17 @@ def compare(stages: Sequence[Stage]) -> list[Similarity]:
 
 
 def verdicts(similarities: Sequence[Similarity]) -> Mapping[tuple[str, str], str]:
-    """(method, layer) -> the verdict in words, from the deepest stage."""
-    last = max((one.depth for one in similarities), default=0)
-    return {(one.method, one.layer): verdict(float(one.rank_correlation.mean())) for one in similarities if one.depth == last}
+    """(method, layer) -> the verdict in words, from the mean over scans."""
+    means = {(one.method, one.layer, one.depth): float(one.rank_correlation.mean()) for one in similarities}
+    deepest = max((one.depth for one in similarities), default=0)
+    return {
+        (method, layer): verdict(means[method, layer, half_depth(deepest)], whole)
+        for (method, layer, depth), whole in means.items()
+        if depth == deepest
+    }
 
 
 __all__ = [
-    "ModelRun", "Similarity", "Stage", "blocks", "cascade", "compare", "randomise", "rank_correlation", "ssim",
-    "verdict", "verdicts",
+    "ModelRun", "Similarity", "Stage", "blocks", "cascade", "chance_correlation", "compare", "half_depth", "layer_grid",
+    "randomise", "rank_correlation", "ssim", "verdict", "verdicts",
 ]  # fmt: skip

@@ -114,20 +114,32 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     (item,) = task.items
     wider = task.kind == "wider"
     layers = [run.architecture.last_layer] if wider else None
-    (prediction, explained), = explain_with_predictions(item.scan, run, methods=[task.method] if wider else DEFAULT_METHODS, layers=layers)
+    methods = [task.method] if wider else DEFAULT_METHODS
+    ((prediction, explained),) = explain_with_predictions(item.scan, run, methods=methods, layers=layers, network_size=True)
     maps = {(one.method, one.layer): one.values for one in explained} if wider else _named_maps(explained, item, options)
     right = prediction.predicted == item.label
     faithful = faithfulness_scores(
         run, item.scan, list(maps.values()), prediction.predicted, list(FILLS), options.steps, extended=True, precision=options.precision
     )
+    lesion = item.lesion is not None and bool(item.lesion.any())
     places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
     return [
         {
             "kind": task.kind, "run": task.run, "method": method, "layer": layer, "source": item.source, "scan": item.key,
-            "patient": _hidden(item.patient), "right": right, "values": {**first, **second},
+            "patient": _hidden(item.patient), "right": right, "lesion": lesion, "values": {**first, **second},
         }
         for (method, layer), first, second in zip(maps, faithful, places, strict=True)
     ]  # fmt: skip
+
+
+def _beside_the_wider(rows: Sequence[Line], few: Sequence[str], runs: Mapping[str, LoadedRun]) -> list[Line]:
+    """What the wider family is held against: the core's maps of the last layer and of the input, and the baselines, on its scans."""
+    last = {name: run.architecture.last_layer for name, run in runs.items()}
+    return [
+        row | {"kind": "wider"}
+        for row in rows
+        if row["kind"] == "core" and row["scan"] in few and row["layer"] in ("input", last[row["run"]])
+    ]
 
 
 def _hidden(patient: str) -> str:
@@ -178,7 +190,7 @@ class PartFile:
 
 def _fingerprints(runs: dict[str, LoadedRun], options: ReportOptions) -> dict[str, str]:
     settings = {name: value for name, value in asdict(options).items() if name in ("steps", "precision", "seed", "height", "width")}
-    texts = {name: json.dumps([SCHEMA, settings, name, run.card.weights_sha256], sort_keys=True) for name, run in runs.items()}
+    texts = {name: json.dumps([SCHEMA, settings, name, run.card.weights_sha256, run.card.temperature], sort_keys=True) for name, run in runs.items()}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
@@ -239,6 +251,7 @@ def write_report(
     tasks = plan(list(loaded), phantoms, real, chosen)
     lines = _work(tasks, loaded, part, chosen, progress)
     rows = [row for line in lines.values() for row in line["rows"]]
+    rows += _beside_the_wider(rows, [item.key for item in _balanced(phantoms, real, chosen.wider)], loaded)
     report: Line = {
         "schema": SCHEMA,
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -248,7 +261,7 @@ def write_report(
         "device": torch.cuda.get_device_name() if torch.device(device).type == "cuda" else f"{torch.get_num_threads()} CPU threads",
         "settings": {**asdict(chosen), "fills": list(FILLS)},
         "scans": {"phantoms": len(phantoms), "validation": len(real)},
-        "note": _note(len(phantoms), len(real)),
+        "note": _note(len(phantoms), real),
         "runs": {name: _about(run) for name, run in loaded.items()},
         "methods": {name: METHODS.get(name).title for name in METHODS} | {name: BASELINES.get(name).title for name in BASELINES},
         "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
@@ -258,10 +271,12 @@ def write_report(
     return report
 
 
-def _note(phantoms: int, real: int) -> str:
+def _note(phantoms: int, real: Sequence[Item]) -> str:
     if not real:
         return f"Measured on {phantoms} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
-    return f"Measured on {phantoms} synthetic scans and {real} validation scans; the test part is never used."
+    packed = sum(item.packed for item in real)
+    missing = f" The files of {packed} were not at hand: their prepared pictures (square, wedges painted over) took their place." if packed else ""
+    return f"Measured on {phantoms} synthetic scans and {len(real)} validation scans; the test part is never used.{missing}"
 
 
 def _about(run: LoadedRun) -> Line:

@@ -13,12 +13,12 @@ from typing import Any
 from oct_core.errors import ReportError
 from oct_core.metrics.intervals import Interval
 
-SCHEMA = 1
+SCHEMA = 2
 COMMAND = "python -m oct_core explain-report --data DATA"
 Line = dict[str, Any]
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "complete": bool, "tasks": dict, "seconds": (int, float), "device": str, "settings": dict, "scans": dict, "note": str, "runs": dict,
-    "measures": dict, "rows": list, "sanity": list, "verdicts": list, "right": dict, "skipped": dict,
+    "measures": dict, "rows": list, "sanity": list, "verdicts": list, "right": dict, "lesions": dict, "skipped": dict,
 }  # fmt: skip
 _ROW = {"kind", "run", "method", "layer", "source", "measure", "n", "patients", "value", "low", "high"}
 _SANITY = {"run", "method", "layer", "depth", "stage", "rank_correlation", "ssim"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -22,7 +23,10 @@ PHANTOMS, VALIDATION = "phantoms", "validation"
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One scan of the report. key : stable name. source : "phantoms" or "validation". lesion : None for real scans."""
+    """One scan of the report. key : stable name. source : "phantoms" or "validation". lesion : None for real scans.
+
+    packed : only the prepared picture was at hand, stretched to a square and without wedges.
+    """
 
     key: str
     source: str
@@ -30,6 +34,7 @@ class Item:
     label: str
     patient: str
     lesion: Mask | None = None
+    packed: bool = False
 
 
 def phantom_items(count: int, height: int = 496, width: int = 512) -> list[Item]:
@@ -45,7 +50,7 @@ def phantom_items(count: int, height: int = 496, width: int = 512) -> list[Item]
 def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
     """``count`` scans of the validation part, the classes in turn, of as many patients as can be.
 
-    The picture itself is read where the manifest's file is still there; else the packed one (stretched, wedges neutralised).
+    The picture itself is read where the manifest's file is still there, unchanged; else the packed one (Item.packed).
     Raises DataError if the folder is not prepared or has no validation scan.
     """
     pack = open_pack(folder)
@@ -69,8 +74,13 @@ def _new_patients_first(rows: list[int], records: tuple[Record, ...]) -> list[in
 
 
 def _validation_item(record: Record, packed: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Item:
+    key = f"val-{record.sha256[:16]}"
     try:
-        scan = read_scan(Path(record.path).read_bytes(), name="validation scan")
+        data = Path(record.path).read_bytes()
+        scan = read_scan(data, name="validation scan")
+        same = hashlib.sha256(data).hexdigest() == record.sha256
     except (OSError, OctError):
-        scan = Scan(packed, name="validation scan")
-    return Item(f"val-{record.sha256[:16]}", VALIDATION, scan, record.label, record.patient)
+        same = False
+    if not same:  # another key: its scores are of another picture, and lines of both kinds must not mix
+        return Item(f"{key}-packed", VALIDATION, Scan(packed, name="validation scan"), record.label, record.patient, packed=True)
+    return Item(key, VALIDATION, scan, record.label, record.patient)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -121,24 +122,35 @@ def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, 
 
 
 def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
-    """Run -> (phantoms with a lesion that it reads rightly, phantoms in all)."""
-    total = int(report.raw["scans"].get("phantoms", 0))
-    counted = {row["run"]: int(row["n"]) for row in report.rows if (row["kind"], row["measure"]) == ("core", "pointing")}
-    return {run_title(report, run): (counted.get(run, 0), total) for run in report.runs}
+    """Run -> (phantoms with a lesion that it reads rightly, phantoms with a lesion that were measured)."""
+    found = report.raw["lesions"]
+    return {run_title(report, run): (int(found[run]["right"]), int(found[run]["n"])) for run in report.runs if run in found}
+
+
+def figure_text(row: dict[str, Any]) -> str:
+    """0.27 (0.18 to 0.36), n 24."""
+    return f"{interval_text(interval_of(row), 2)}, n {row['n']}"
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:
-    """One row a run and method of the wider family, at the last layer; one column a measure, value and interval."""
+    """One row a run and map on the same few scans: the wider family, the core and the baselines; one column a measure."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for row in report.rows:
         if row["kind"] == "wider" and row["source"] == source and row["measure"] in measures:
             key = run_title(report, row["run"]), method_title(report, row["method"])
-            cells = rows.setdefault(key, {"model": key[0], "method": key[1], "scans": str(row["n"])})
-            cells[report.measures[row["measure"]]["title"]] = interval_text(interval_of(row))
+            cells = rows.setdefault(key, {"model": key[0], "method": key[1]})
+            cells[report.measures[row["measure"]]["title"]] = figure_text(row)
     return pd.DataFrame(list(rows.values()))
 
 
 def whole_frame(report: Report) -> pd.DataFrame:
-    """Every figure of the report, one a row."""
-    columns = ["kind", "run", "method", "layer", "source", "measure", "n", "patients", "value", "low", "high"]
-    return pd.DataFrame(report.rows, columns=columns)
+    """Every figure of the report, one a row; those of the randomisation say up to which block the network is random."""
+    columns = ["kind", "run", "method", "layer", "source", "random to", "measure", "n", "patients", "value", "low", "high"]
+    random = [
+        {name: row[name] for name in ("run", "method", "layer")}
+        | {"kind": "randomisation", "source": "both", "random to": row["stage"], "measure": measure}
+        | row[measure]
+        for row in report.raw["sanity"]
+        for measure in ("rank_correlation", "ssim")
+    ]
+    return pd.DataFrame([*report.rows, *random], columns=columns).fillna({"random to": ""})

@@ -14,6 +14,7 @@ from oct_core.types import CLASSES, RunCard
 from pages.ui import report_data as data
 from pages.ui import services
 from pages.ui.charts import show
+from pages.ui.report_views import definition
 from pages.ui.session import Bounded
 from pages.ui.viewer_pictures import data_uri, drawn, figure, grid, maximum_of, number
 
@@ -50,6 +51,7 @@ def _curves(report: Report) -> None:
     depths = range(max(len(data.layers_of(report, run)) for run in report.runs))
     depth = right.selectbox("Layer explained", depths, format_func=_place, key="report_depth")
     show(figures.likeness_by_stage(data.stage_profiles(report, SCORES[score], depth), f"{score} with the trained network's map", score), "sanity")
+    definition(report, SCORES[score])
     for column, run in zip(st.columns(len(report.runs), gap="medium"), report.runs, strict=True):
         layer = data.layer_at(report, run, depth)
         found = data.verdicts_of(report, run, layer)

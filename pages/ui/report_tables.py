@@ -10,28 +10,24 @@ import streamlit as st
 from oct_core.report.report_file import Report
 from pages.ui import report_data as data
 from pages.ui.report_views import choose_source, definition_text
-from pages.ui.tables import interval_text
 
 _SHORT = ("deletion_mean", "insertion_mean", "road", "pointing", "energy")
 _WIDER = ("deletion_mean", "insertion_mean", "road", "average_drop", "pointing", "energy", "mass_retina")
 
 
 def in_short(report: Report) -> None:
-    """Grad-CAM at the last layer of each run on phantoms, beside noise."""
+    """Grad-CAM at the last layer of each run on phantoms, beside the baselines."""
     rows = []
     for run in report.runs:
-        scores = {measure: report.intervals(kind="core", run=run, source="phantoms", measure=measure) for measure in _SHORT}
-        for method, layer in (("gradcam", data.layer_at(report, run, 0)), ("random_map", "input")):
-            cells = {
-                report.measures[measure]["title"]: interval_text(found[method, layer], 2)
-                for measure, found in scores.items()
-                if (method, layer) in found
-            }
+        for method, layer in (("gradcam", data.layer_at(report, run, 0)), *((name, "input") for name in data.BASELINES)):
+            wanted = {"kind": "core", "run": run, "source": "phantoms", "method": method, "layer": layer}
+            found = {row["measure"]: data.figure_text(row) for row in report.rows if wanted.items() <= row.items()}
+            cells = {report.measures[measure]["title"]: found[measure] for measure in _SHORT if measure in found}
             if cells:
-                rows.append({"model": data.run_title(report, run), "map": data.method_title(report, method), "layer": layer} | cells)
+                rows.append({"model": data.run_title(report, run), "map": data.method_title(report, method)} | cells)
     if rows:
-        st.markdown("##### In short: Grad-CAM at the last layer, beside noise, on phantoms")
-        _table(report, pd.DataFrame(rows), _SHORT, "Grad-CAM and noise in short")
+        st.markdown("##### In short: Grad-CAM at the last layer, beside maps that know no network, on phantoms")
+        _table(report, pd.DataFrame(rows), _SHORT, "Grad-CAM and baselines in short")
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
@@ -42,7 +38,7 @@ def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: 
 
 
 def wider(report: Report) -> None:
-    """The other methods at the last layer, and why some were left out."""
+    """The other methods at the last layer beside the core and the baselines, and why some were left out."""
     st.markdown("##### Other methods, last layer")
     source = choose_source(report, "report_wider_source")
     frame = data.wider_frame(report, source, _WIDER)
@@ -50,7 +46,7 @@ def wider(report: Report) -> None:
         st.info("No other method has been measured yet.", icon=":material/hourglass_top:")
     else:
         _table(report, frame, _WIDER, "Scores of other methods")
-        st.caption(f"On few scans ({frame['scans'].iloc[0]} a model), so the intervals are wide. Point at a heading for its definition.")
+        st.caption("All rows of a model are of the same few scans, so the intervals are wide. Point at a heading for its definition.")
     for method, reason in report.raw["skipped"].items():
         st.caption(f"Left out: **{data.method_title(report, method)}**. {reason}")
 
@@ -76,4 +72,6 @@ def whole(report: Report) -> None:
 def _option(report: Report, column: str, value: str) -> str:
     if column == "run":
         return data.run_title(report, value)
-    return data.SOURCES.get(value, value) if column == "source" else str(report.measures.get(value, {}).get("title", value))
+    if column == "source":
+        return (data.SOURCES | {"both": "Both kinds of scans"}).get(value, value)
+    return str(report.measures.get(value, {}).get("title", value))

@@ -20,6 +20,7 @@ from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
 
 if TYPE_CHECKING:
     from oct_core.checkpoints import LoadedRun
+    from oct_core.report.report_file import Report
 
 log = logging.getLogger("oct_app")
 UNKNOWN_FAILURE = "Something went wrong on the server. Reload the page; if it happens again, restart the app."
@@ -183,6 +184,20 @@ def steps(card: RunCard) -> dict[str, FloatArray]:
 def prediction_table(card: RunCard) -> PredictionTable:
     """predictions.csv, read again whenever the file changes; raises OctError. Shared: treat it as read-only."""
     return _predictions(str(card.folder), _stamp(card.folder / "predictions.csv"))
+
+
+@_cached_resource(max_entries=4)
+def _report(path: str, stamp: int) -> Report | None:
+    from oct_core.report.report_file import read_report
+
+    return read_report(Path(path))
+
+
+def report() -> Report | None:
+    """The report on the maps, read again whenever the file changes, or None; raises ReportError. Shared: treat it as read-only."""
+    from oct_core.report.report_file import report_path
+
+    return _report(str(report_path()), _stamp(report_path()))
 
 
 @_cached_resource(max_entries=64)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from contextlib import suppress
 
 import streamlit as st
 
-from oct_core.errors import ReportError
-from oct_core.report.report_file import read_report
 from oct_core.types import Explanation, Prediction, RunCard, Scan
 from pages.ui.export import overlay_png, raw_npz
 from pages.ui.services import shown_errors, title_of
 from pages.ui.session import Viewer
 from pages.ui.viewer_compute import one_map
 from pages.ui.viewer_controls import Choices
-from pages.ui.viewer_maps import GUIDED_WARNING, ModelMaps, scale_of
+from pages.ui.viewer_maps import GUIDED_WARNING, ModelMaps, measured_verdict, scale_of
 from pages.ui.viewer_measure import measure_panel
 from pages.ui.viewer_pictures import LARGE, data_uri, drawn, figure, maximum_of, number
 
@@ -70,11 +67,8 @@ def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices
         st.caption(INPUT_METHODS_NOTE)
     if explanation.method.startswith("guided"):
         st.caption(GUIDED_WARNING)
-    with suppress(ReportError):  # the page Explanations says what is wrong with the report
-        report = read_report()
-        words = report.verdict_of(card.name, card.weights_sha256, explanation.method, explanation.layer) if report else ""
-        if words:
-            st.caption(f"Measured on this model (page Explanations): {words}")
+    if words := measured_verdict(card, explanation):
+        st.caption(f"Measured on this model (page Explanations): {words}")
 
 
 def _downloads(

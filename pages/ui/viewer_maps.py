@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from oct_core.errors import ReportError
 from oct_core.types import Explanation, RunCard, Scan
-from pages.ui.services import title_of
+from pages.ui.services import report, title_of
 from pages.ui.viewer_controls import Choices
 from pages.ui.viewer_pictures import data_uri, drawn, figure, grid, maximum_of, number, shrunk
 
@@ -18,6 +20,7 @@ GUIDED_WARNING = (
     "Guided maps look sharp but follow edges more than the decision: they are known to fail the test of random weights "
     "(Adebayo et al. 2018). Read them together with Grad-CAM."
 )
+GUIDED = ("guided_backprop", "guided_gradcam")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,21 @@ def grid_of(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str
 
 
 def show_model(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> None:
-    """One model's heading and grid."""
+    """One model's heading and grid, and beside guided maps how they do with random weights."""
     st.markdown(f"##### {title_of(maps.card)} · maps for {maps.target}")
     st.html(grid_of(scan, maps, choices, titles, reference))
+    if any(method in choices.methods for method in GUIDED):
+        measured = [f"{titles[one.method]}, {one.layer}: {words}" for one in _guided_last(maps) if (words := measured_verdict(maps.card, one))]
+        st.caption(" ".join([GUIDED_WARNING, *(["Measured on this model:"] if measured else []), *measured]))
+
+
+def _guided_last(maps: ModelMaps) -> list[Explanation]:
+    return [found[-1] for method in GUIDED if (found := maps.of(method))]
+
+
+def measured_verdict(card: RunCard, explanation: Explanation) -> str:
+    """What the report says of this map with random weights, over many scans; "" if it was not measured with these weights."""
+    with suppress(ReportError):  # the page Explanations says what is wrong with the report
+        found = report()
+        return found.verdict_of(card.name, card.weights_sha256, explanation.method, explanation.layer) if found else ""
+    return ""

@@ -15,10 +15,10 @@ PLACES = {"mass_retina": "on the retina", "mass_above": "above it", "mass_below"
 
 @dataclass(frozen=True)
 class Measured:
-    """scores : by measure name, see MEASURES. verdict : the randomisation test in words, "" if the method has none here."""
+    """scores : by measure name, see MEASURES. left : what stays with random weights, in words."""
 
     scores: dict[str, float]
-    verdict: str
+    left: str
 
 
 def _store() -> Bounded[Measured]:
@@ -46,45 +46,53 @@ def measure_panel(state: Viewer, scan: Scan, card: RunCard, explanation: Explana
         bar.empty()
     found = _store().get(key)
     if found is not None:
-        _show(found, explanation)
+        _show(found)
 
 
 def _measured(scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator) -> Measured:
     from oct_core.explanations import METHODS
     from oct_core.explanations.measure import map_scores
-    from oct_core.explanations.sanity import cascade, compare, verdicts
+
+    scores, method = dict(map_scores(get_run(card.name), scan, explanation)), METHODS.get(explanation.method)
+    if method.slow:
+        return Measured(scores, f"{method.title} runs the model too often to repeat it with random weights here.")
+    return Measured(scores, _left(scan, card, explanation, bar))
+
+
+def _left(scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator) -> str:
+    """The rank correlations of this one map, with what chance alone gives on a grid as coarse as the layer's."""
+    from oct_core.explanations.sanity import cascade, chance_correlation, compare, half_depth, layer_grid
 
     run = get_run(card.name)
-    scores = dict(map_scores(run, scan, explanation))
-    if METHODS.get(explanation.method).slow:
-        return Measured(scores, "")
     layers = None if explanation.layer == "input" else (explanation.layer,)
 
     def show(done: int, total: int) -> None:
         bar.progress(done / total, f"Maps with random weights: {done} of {total}")
 
-    stages = cascade(
-        run,
-        card.architecture,
-        [scan],
-        (explanation.method,),
-        layers,
-        progress=show,
+    stages = cascade(run, card.architecture, [scan], (explanation.method,), layers, progress=show)
+    left = {one.depth: float(one.rank_correlation[0]) for one in compare(stages)}
+    words = (
+        f"With random weights this scan's map keeps a rank correlation of {left[half_depth(max(left))]:.2f} (upper half of the network random) "
+        f"and {left[max(left)]:.2f} (all of it)."
     )
-    return Measured(scores, verdicts(compare(stages)).get((explanation.method, explanation.layer), ""))
+    if layers is None or explanation.signed:  # as fine as the input: chance plays no part
+        return words
+    height, width = layer_grid(run, explanation.layer, scan)
+    chance = chance_correlation(height * width)
+    return f"{words} Of maps of {height} x {width} cells that have nothing to do with each other, one in twenty lies beyond ±{chance:.2f}."
 
 
-def _show(found: Measured, explanation: Explanation) -> None:
+def _show(found: Measured) -> None:
     scores = found.scores
     left, middle, right = st.columns(3)
     left.metric("Deletion", f"{scores['deletion_mean']:.2f}", help=_definition("deletion_mean"))
     middle.metric("Insertion", f"{scores['insertion_mean']:.2f}", help=_definition("insertion_mean"))
     right.metric("On the retina", f"{scores['mass_retina']:.0%}", help=_definition("mass_retina"))
-    st.caption("Of the map's mass: " + ", ".join(f"{scores[name]:.0%} {words}" for name, words in PLACES.items()) + ".")
-    if found.verdict:
-        st.caption(f"Randomised weights, this scan: {found.verdict}")
-    else:
-        st.caption(f"{explanation.method} runs the model too often for the randomisation test here.")
+    st.caption(
+        "Of the map's mass: " + ", ".join(f"{scores[name]:.0%} {words}" for name, words in PLACES.items()) + ".",
+        help="\n\n".join(_definition(name) for name in PLACES),
+    )
+    st.caption(found.left, help=_definition("rank_correlation"))
 
 
 def _definition(name: str) -> str:

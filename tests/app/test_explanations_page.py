@@ -80,7 +80,10 @@ def test_filled(filled: Path) -> None:
     assert "synthetic scans only" in said(page) and len(page.get("plotly_chart")) == 5
     words = {row["verdict"] for row in report.raw["verdicts"] if row["layer"] in ("layer4", "input")}
     assert len(words) >= 1 and all(any(one in two.value for two in page.markdown) for one in words)
-    assert len(page.dataframe[-1].value) == len(report.rows), "the whole table"
+    assert len(page.dataframe[-1].value) == len(report.rows) + 2 * len(report.raw["sanity"]), "the whole table"
+    baselines = {"Random map", "Centred Gaussian", "Image gradient"}
+    for column, table in (("map", page.dataframe[0].value), ("method", page.dataframe[1].value)):
+        assert baselines | {"Grad-CAM"} <= set(table[column]), "a table without its baselines"
     assert any("HiResCAM" in set(one.value.get("method", [])) for one in page.dataframe)
 
 
@@ -113,7 +116,7 @@ def test_the_maps_of_the_cascade_are_drawn_on_demand_and_kept(filled: Path) -> N
         ("{", "got a damaged file"),
         ("[1]", "another JSON file"),
         ('{"schema": 99}', "got 99"),
-        ('{"schema": 1, "rows": 3}', "missing or of another form: complete"),
+        ('{"schema": 2, "rows": 3}', "missing or of another form: complete"),
     ],
 )
 def test_a_damaged_or_foreign_report_is_a_sentence(folder: Path, text: str, message: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from pytorch_grad_cam.metrics.road import NoisyLinearImputer, neighbors_weights
+from scipy.sparse.linalg import spsolve
 from torch import Tensor, nn
 
 from oct_core.checkpoints import LoadedRun
@@ -148,3 +150,13 @@ def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], Loa
         np.testing.assert_allclose([first[name] for name in areas], [second[name] for name in areas], atol=0.02)
     with pytest.raises(ExplanationError, match="precision of float32 or bfloat16"):
         faithfulness_scores(run, scan, maps, "DME", precision="float16")
+
+
+def test_imputation_agrees_with_pytorch_grad_cams() -> None:
+    gray = make_phantom("CNV", 6, 96, 96).pixels[::2, ::2] / np.float32(255)
+    keep = pixel_ranks(torch.from_numpy(gray)[None]).reshape(48, 48) >= round(0.6 * 48 * 48)
+    system, right = NoisyLinearImputer.setup_sparse_system(keep.numpy().astype(int), gray[None], neighbors_weights)
+    theirs = gray.copy()
+    theirs[~keep.numpy()] = spsolve(system.tocsr(), right[:, 0])
+    ours = impute(torch.from_numpy(gray)[None, None], keep[None], noise=0)[0, 0].numpy()
+    np.testing.assert_allclose(ours, theirs, atol=0.01)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.localisation import energy_inside, mass_shares, pointing_hit, regions, retina_band
+from oct_core.explanations.baselines import BASELINES
+from oct_core.explanations.localisation import REGIONS, energy_inside, mass_shares, pointing_hit, regions, retina_band
+from oct_core.explanations.measure import place_scores
 from oct_core.phantom import make_phantom
 from oct_core.types import CLASSES
 
@@ -64,3 +67,28 @@ def test_the_retina_overlaps_the_phantoms_true_band() -> None:
             found = retina_band(phantom.pixels).mask(phantom.pixels.shape[0])
             overlaps.append((found & phantom.retina).sum() / (found | phantom.retina).sum())
     assert np.mean(overlaps) > 0.8 and min(overlaps) > 0.5, overlaps
+
+
+def test_the_baselines_equal_their_literal_twins() -> None:
+    pixels = make_phantom("DME", 3, 96, 128).pixels[::2, ::2]
+    bell = BASELINES.get("centred_gaussian").compute(pixels, 0)
+    for row, column in ((0, 0), (23, 31), (40, 7)):
+        expected = np.exp(-0.5 * (((row - 23.5) / 12) ** 2 + ((column - 31.5) / 16) ** 2))
+        assert bell[row, column] == pytest.approx(expected, rel=1e-5)
+    steep = BASELINES.get("gradient_magnitude").compute(pixels, 0)
+    smooth = [ndimage.gaussian_filter(pixels.astype(np.float64), 1.0, order=order) for order in ((1, 0), (0, 1))]
+    np.testing.assert_allclose(steep, np.hypot(*smooth), rtol=1e-3, atol=1e-2)
+    noise = BASELINES.get("random_map").compute(pixels, 5)
+    np.testing.assert_array_equal(noise, BASELINES.get("random_map").compute(pixels[::-1], 5))
+    assert not np.array_equal(noise, BASELINES.get("random_map").compute(pixels, 6))
+    assert list(BASELINES) == ["random_map", "centred_gaussian", "gradient_magnitude"], "a new baseline needs its twin here"
+
+
+def test_place_scores_equal_their_parts_and_count_the_lesion_only_where_there_is_one() -> None:
+    phantom = make_phantom("DRUSEN", 2, 96, 128)
+    signed = np.random.default_rng(0).normal(size=(96, 128)).astype(np.float32)
+    with_lesion, without = place_scores(phantom.scan, [signed], phantom.lesion)[0], place_scores(phantom.scan, [signed])[0]
+    assert with_lesion["pointing"] == pointing_hit(signed, phantom.lesion) and with_lesion["energy"] == energy_inside(signed, phantom.lesion)
+    assert with_lesion["lesion_area"] == phantom.lesion.mean() and "pointing" not in without
+    assert {name: without[f"mass_{name}"] for name in REGIONS} == mass_shares(signed, phantom.pixels)
+    assert place_scores(phantom.scan, [np.zeros_like(signed)])[0]["no_evidence"] == 1

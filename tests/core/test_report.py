@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy import stats
 
 from oct_core.architectures import build_model
-from oct_core.checkpoints import weights_bytes
-from oct_core.data.pack import Pack
+from oct_core.checkpoints import load_run, weights_bytes
+from oct_core.data.pack import Pack, open_pack, prepare
+from oct_core.data.split import SplitOptions
 from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
+from oct_core.explanations.api import explain_with_predictions
+from oct_core.explanations.faithfulness import curves
+from oct_core.explanations.localisation import REGIONS
 from oct_core.explanations.sanity import verdict
+from oct_core.phantom import make_phantom
 from oct_core.preprocess import Preprocessing
 from oct_core.report import report as module
 from oct_core.report.report import PartFile, ReportOptions, Task, plan, write_report
@@ -44,6 +51,44 @@ def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     write_card(folder, card)
     return folder.parent
+
+
+def test_every_map_is_scored_at_the_networks_size_beside_every_baseline(one_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wider_methods", lambda: ["hirescam"])
+    report = write_report(tmp_path / "report.json", options=replace(SMALL, height=96, width=130, wider=1), root=one_run)
+    layers = ["stem", "layer1", "layer2", "layer3", "layer4"]
+    baselines = {("random_map", "input"), ("centred_gaussian", "input"), ("gradient_magnitude", "input")}
+    core = {("guided_backprop", "input"), *baselines} | {(method, layer) for method in ("gradcam", "guided_gradcam") for layer in layers}
+    last = {("hirescam", "layer4"), ("gradcam", "layer4"), ("guided_gradcam", "layer4"), ("guided_backprop", "input"), *baselines}
+    by_kind = {kind: [row for row in report["rows"] if row["kind"] == kind] for kind in ("core", "wider")}
+    assert {(row["method"], row["layer"]) for row in by_kind["core"]} == core
+    assert {(row["method"], row["layer"]) for row in by_kind["wider"]} == last
+    scored = {"deletion_mean", "insertion_mean", "deletion_blur", "insertion_blur", "road", "average_drop", "average_increase"}
+    assert {row["measure"] for row in by_kind["core"]} >= scored | {f"mass_{place}" for place in REGIONS} | {"no_evidence"}
+    run, item = load_run("resnet50", root=one_run), phantom_items(1, 96, 130)[0]
+    ((prediction, (seen,)),) = explain_with_predictions(item.scan, run, methods=["guided_backprop"], network_size=True)
+    assert seen.values.shape == (64, 64)
+    x, target = run.inputs([item.scan]), torch.tensor([CLASSES.index(prediction.predicted)])
+    direct = curves(run.model, x, torch.from_numpy(seen.values)[None], target, "mean", 1, run.card.temperature)
+    found = {row["measure"]: row["value"] for row in by_kind["wider"] if row["method"] == "guided_backprop"}
+    assert found["deletion_mean"] == pytest.approx(direct.deletion_area[0], abs=1e-4)
+    assert found["insertion_mean"] == pytest.approx(direct.insertion_area[0], abs=1e-4)
+
+
+def test_a_validation_scan_whose_file_is_gone_or_changed_is_not_mixed_with_the_others(tmp_path: Path) -> None:
+    source = tmp_path / "scans"
+    for label in CLASSES:
+        for patient in range(12):
+            (source / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(make_phantom(label, patient, 96, 130).pixels).save(source / label / f"{label}-{patient}{CLASSES.index(label)}-1.png")
+    prepare(source, tmp_path / "data", SplitOptions(repool=True, test_fraction=0.5, val_fraction=0.5), 64, workers=1)
+    whole = validation_items(tmp_path / "data", 4)
+    assert not any(item.packed for item in whole) and {item.scan.pixels.shape for item in whole} == {(96, 130)}
+    changed = next(Path(record.path) for record in open_pack(tmp_path / "data").records if record.sha256.startswith(whole[0].key[4:]))
+    Image.fromarray(make_phantom("CNV", 99, 96, 130).pixels).save(changed)
+    again = validation_items(tmp_path / "data", 4)
+    assert [item.packed for item in again] == [True, False, False, False] and again[0].scan.pixels.shape == (64, 64)
+    assert again[0].key != whole[0].key and "files of 1 were not at hand" in module._note(2, again)
 
 
 def figures_of(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,7 +149,7 @@ def test_only_validation_scans_are_taken_new_patients_first(tiny_pack: Pack, mon
     pack = Pack(tmp_path, records, tiny_pack.pixels, tiny_pack.size)
     monkeypatch.setattr("oct_core.report.report_items.open_pack", lambda folder: pack)
     items = validation_items(tmp_path, 99)
-    allowed = {f"val-{record.sha256[:16]}" for record in records if record.split == "val"}
+    allowed = {f"val-{record.sha256[:16]}-packed" for record in records if record.split == "val"}
     assert {item.key for item in items} == allowed and len(items) == len(allowed)
     assert [item.label for item in items[:4]] == ["CNV", "DME", "DRUSEN", "NORMAL"]
     assert all(item.source == "validation" and item.lesion is None for item in items)
@@ -148,9 +193,18 @@ def test_the_mean_and_its_interval_equal_a_literal_bootstrap() -> None:
         mean_interval([0.2, np.nan], ["a", "b"])
 
 
+def test_a_proportion_that_never_fails_does_not_claim_to_be_certain() -> None:
+    every = mean_interval([1.0] * 6, list("aabbcc"), proportion=True)
+    expected = stats.binomtest(3, 3).proportion_ci(method="exact")
+    assert (every.low, every.high) == pytest.approx((expected.low, 1))
+    never = {one["measure"]: one for one in summarise([row(str(k), str(k), True, pointing=0.0, energy=0.0) for k in range(6)], 20)["rows"]}
+    assert never["pointing"]["high"] == pytest.approx(stats.binomtest(0, 6).proportion_ci(method="exact").high, abs=1e-4)
+    assert never["energy"]["high"] == 0, "not a proportion: no resample can say more"
+
+
 def row(scan: str, patient: str, right: bool, **values: float) -> dict[str, Any]:
     about = {"kind": "core", "run": "r", "method": "gradcam", "layer": "l", "source": "phantoms"}
-    return about | {"scan": scan, "patient": patient, "right": right, "values": values}
+    return about | {"scan": scan, "patient": patient, "right": right, "lesion": scan != "3", "values": values}
 
 
 def test_the_summary_counts_averages_and_judges() -> None:
@@ -165,7 +219,8 @@ def test_the_summary_counts_averages_and_judges() -> None:
     table = {one["measure"]: one for one in found["rows"]}
     assert (table["road"]["n"], table["road"]["patients"], table["road"]["value"]) == (3, 2, 0.2)
     assert (table["energy"]["n"], table["energy"]["value"]) == (2, 0.6), "undefined scans are left out, not counted as 0"
-    assert found["verdicts"] == [{"run": "r", "method": "gradcam", "layer": "l", "verdict": verdict(0.7)}], "of the deepest stage"
+    assert found["verdicts"] == [{"run": "r", "method": "gradcam", "layer": "l", "verdict": verdict(0.1, 0.7)}], "half and whole"
+    assert found["lesions"] == {"r": {"n": 2, "right": 1}}
     assert found["right"] == {"r": {"phantoms": {"n": 3, "right": 2}}} and found["skipped"] == {"ablationcam": "too large"}
     assert found["sanity"][0]["ssim"]["value"] == 0.6
 
@@ -178,7 +233,7 @@ def test_the_report_lies_where_the_variable_says(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_report_with_a_damaged_row_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"schema": 1, "rows": [{"run": "r"}], "sanity": []}')
+    (tmp_path / "a.json").write_text('{"schema": 2, "rows": [{"run": "r"}], "sanity": []}')
     with pytest.raises(ReportError, match=r"complete, tasks, .*rows"):
         read_report(tmp_path / "a.json")
 

@@ -6,11 +6,27 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from skimage.metrics import structural_similarity
 
+from oct_core.architectures import ARCHITECTURES, build_model
 from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
-from oct_core.explanations.sanity import cascade, compare, rank_correlation, ssim, verdict, verdicts
+from oct_core.explanations.sanity import (
+    _measure_statistics,
+    blocks,
+    cascade,
+    chance_correlation,
+    compare,
+    half_depth,
+    layer_grid,
+    randomise,
+    rank_correlation,
+    ssim,
+    verdict,
+    verdicts,
+)
 from oct_core.phantom import make_phantom
 
 
@@ -45,6 +61,14 @@ def literal_ssim(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
+def test_ssim_equals_scikit_images() -> None:
+    first, second = (np.abs(values) / np.abs(values).max() for values in maps(2, (40, 50)))
+    expected = structural_similarity(
+        first.astype(np.float64), second.astype(np.float64), gaussian_weights=True, use_sample_covariance=False, data_range=1
+    )
+    assert ssim(first, second) == pytest.approx(expected, abs=1e-7)
+
+
 def test_ssim_equals_a_literal_loop() -> None:
     first, second = maps(1)
     assert ssim(first, second) == pytest.approx(literal_ssim(first, second), abs=1e-9)
@@ -61,9 +85,54 @@ def test_maps_without_variation_have_defined_answers() -> None:
         rank_correlation(first * np.float32("nan"), first)
 
 
-@pytest.mark.parametrize(("left", "words"), [(0.1, "Follows the weights:"), (-0.3, "in part"), (0.8, "Fails")])
-def test_the_verdict_in_words(left: float, words: str) -> None:
-    assert words in verdict(left) and f"{left:.2f}" in verdict(left)
+@pytest.mark.parametrize(
+    ("half", "whole", "words"),
+    [(0.1, 0.2, "Follows the weights:"), (0.1, 0.3, "in part"), (0.86, 0.26, "Fails"), (-0.6, 0.1, "Follows the weights:")],
+)
+def test_the_verdict_in_words(half: float, whole: float, words: str) -> None:
+    said = verdict(half, whole)
+    assert words in said and f"{half:.2f} with the upper half" in said and f"{whole:.2f} with all" in said
+
+
+def test_chance_is_as_wide_as_it_is_said_to_be() -> None:
+    random = np.random.default_rng(0)
+    pairs = [rank_correlation(*random.random((2, 4, 4)).astype(np.float32)) for _ in range(3000)]
+    assert np.mean(np.abs(pairs) > chance_correlation(16)) == pytest.approx(0.05, abs=0.02)
+    assert chance_correlation(2) == 1
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_block_after_block_gets_fresh_weights_and_no_other(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, 4, (0.2,) * 3, (0.2,) * 3)
+    parts, generator = blocks(model, name), torch.Generator().manual_seed(1)
+    assert [part for part, _ in parts] == ["head", *reversed(ARCHITECTURES.get(name).layers)]
+    for norm in (module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 0.9)
+    names = {id(parameter): key for key, parameter in model.named_parameters()}
+    untouched = set(names.values())
+    for part, modules in parts:
+        before = {key: parameter.clone() for key, parameter in model.named_parameters()}
+        randomise(modules, generator)
+        weights = {names[id(module.weight)] for module in modules}
+        changed = {key for key, parameter in model.named_parameters() if not torch.equal(before[key], parameter)}
+        assert weights <= changed, f"{part}: a weight stayed"
+        assert changed <= {names[id(parameter)] for module in modules for parameter in module.parameters()}, f"{part}: another block changed"
+        untouched -= {names[id(parameter)] for module in modules for parameter in module.parameters()}
+    assert not untouched, "every parameter is random in the end"
+
+
+def test_fresh_batch_norms_take_the_statistics_of_these_scans() -> None:
+    torch.manual_seed(0)
+    model = build_model("resnet50", 4, (0.2,) * 3, (0.2,) * 3).eval()
+    norm = model.backbone.bn1
+    x, seen = torch.rand(3, 1, 64, 64), []
+    handle = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    _measure_statistics(model, [norm], x)
+    handle.remove()
+    torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(norm.running_var, seen[0].transpose(0, 1).flatten(1).var(1), atol=1e-4, rtol=1e-3)
+    assert not any(module.training for module in model.modules())
 
 
 def test_the_cascade_randomises_block_after_block_and_leaves_the_run(demo_run: Callable[[str], LoadedRun]) -> None:
@@ -80,8 +149,10 @@ def test_the_cascade_randomises_block_after_block_and_leaves_the_run(demo_run: C
     np.testing.assert_array_equal(again[-1].maps[0][0].values, stages[-1].maps[0][0].values)
     found = compare(stages)
     assert len(found) == len(stages) - 1
-    expected = rank_correlation(stages[0].maps[0][0].values, stages[-1].maps[0][0].values)
-    assert found[-1].rank_correlation[0] == expected and verdicts(found) == {("gradcam", layer): verdict(expected)}
+    assert len({stage.maps[0][0].values.tobytes() for stage in stages}) == len(stages), "each stage has another map"
+    half, whole = (rank_correlation(stages[0].maps[0][0].values, stages[depth].maps[0][0].values) for depth in (half_depth(6), 6))
+    assert found[-1].rank_correlation[0] == whole and verdicts(found) == {("gradcam", layer): verdict(half, whole)}
+    assert layer_grid(run, layer, scans[0]) == (2, 2)
 
 
 def test_what_cannot_be_compared_is_refused(demo_run: Callable[[str], LoadedRun]) -> None:
