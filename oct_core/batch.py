@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -92,9 +94,36 @@ def _row(path: Path, prediction: Prediction) -> Row:
     return Row(str(path), prediction.run, prediction.predicted, tuple(float(by_class[label]) for label in CLASSES))
 
 
+def check_out(out: Path, inputs: Sequence[Path]) -> None:
+    """Raise DataError, before any work, for a file that cannot be written or that would replace a scan."""
+    if out.is_dir() or not out.parent.is_dir():
+        raise DataError(f"{out} cannot be written: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}; choose another --out")
+    if out.suffix.lower() in SUFFIXES or any(path.exists() and out.exists() and path.samefile(out) for path in inputs):
+        raise DataError(f"{out} is named as a picture is or is one of the scans; choose a --out that ends in .csv")
+
+
+def predictions_csv(rows: Sequence[Row]) -> bytes:
+    """The rows as CSV in UTF-8; a file name that is not UTF-8 keeps its own bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "run", "predicted", *(f"p_{label}" for label in CLASSES)])
+    writer.writerows([row.image, row.run, row.predicted, *(f"{p:.6f}" for p in row.probabilities)] for row in rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What explain wrote. without_evidence : keys of the maps that are zero everywhere."""
+
+    png: Path
+    npz: Path
+    target: str
+    without_evidence: tuple[str, ...]
+
+
 def explain_file(
     image: Path, run_name: str, out: Path, target: str | None, methods: Sequence[str] | None, layers: Sequence[str] | None, device: str
-) -> tuple[Path, Path]:
+) -> Explained:
     """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer."""
     scan, run = read_scan(image), load_run(run_name, device)
     [(prediction, maps)] = explain_with_predictions(scan, run, target, tuple(methods or DEFAULT_METHODS), layers or None)
@@ -104,7 +133,7 @@ def explain_file(
     Image.fromarray(contact_sheet(scan, maps)).save(png)
     arrays: dict[str, Any] = {each.key: each.values for each in maps}
     np.savez_compressed(npz, meta=np.array(json.dumps(explanation_meta(run, prediction, maps))), **arrays)
-    return png, npz
+    return Explained(png, npz, maps[0].target, tuple(each.key for each in maps if not each.evidence))
 
 
 def explanation_meta(run: LoadedRun, prediction: Prediction, maps: Sequence[Explanation]) -> dict[str, Any]:
@@ -142,7 +171,7 @@ def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, wid
 
 
 def write_phantoms(out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress) -> int:
-    """``out/scans/<CLASS>/<CLASS>-<seed>-1.png`` and its lesion as ``out/masks/<CLASS>-<seed>-1.png``; nothing is written over.
+    """``out/scans/<CLASS>/<CLASS>-<number>-1.png`` and its lesion as ``out/masks/<CLASS>-<number>-1.png``; nothing is written over.
 
     The masks lie in no class folder, so that ``prepare`` does not take them for scans.
     """
@@ -150,7 +179,8 @@ def write_phantoms(out: Path, per_class: int, seed: int, height: int, width: int
         raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out")
     phantoms = phantom_set(per_class, seed, height, width)
     for done, phantom in enumerate(phantoms, start=1):
-        name = f"{phantom.label}-{phantom.seed}-1.png"
+        # A number of its own for each picture: the same one in two classes would be one patient to ``prepare``.
+        name = f"{phantom.label}-{phantom.seed * len(CLASSES) + CLASSES.index(phantom.label)}-1.png"
         pairs = ((out / "scans" / phantom.label, phantom.pixels), (out / "masks", phantom.lesion.astype(np.uint8) * 255))
         for folder, pixels in pairs:
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from oct_core.types import CLASSES
 
 app = typer.Typer(
     name="oct_core",
-    help="Train CNNs on retinal OCT B-scans, measure them, and show where they look. For research, not a medical device.",
+    help="Train CNNs on retinal OCT B-scans, measure them, and show where they look. For research, not a medical device. "
+    "With --debug an error shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -214,16 +214,15 @@ def predict(
     device: Device = "",
 ) -> None:
     """Classify scans with one or all runs. Unreadable files are named on stderr, the rest is scored, exit status 1."""
-    from oct_core.batch import predict_files
+    from oct_core.batch import check_out, predict_files, predictions_csv
+    from oct_core.runfiles import write_atomically
 
+    check_out(out_file, paths)
     with _bar("predicting") as bar:
         rows, unreadable = predict_files(
             paths, run or [], str(_device(device)), lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
         )
-    with out_file.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "run", "predicted", *(f"p_{label}" for label in CLASSES)])
-        writer.writerows([row.image, row.run, row.predicted, *(f"{p:.6f}" for p in row.probabilities)] for row in rows)
+    write_atomically(out_file, predictions_csv(rows))
     for path, reason in unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
     out.print(f"{len(rows)} rows in {out_file}", soft_wrap=True)
@@ -244,16 +243,23 @@ def explain(
     """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the scan's own pixels."""
     from oct_core.batch import explain_file
 
-    png, npz = explain_file(image, run, out_folder, target, method, layer, str(_device(device)))
-    out.print(f"{png}\n{npz}", soft_wrap=True)
+    with _bar("making maps"):
+        found = explain_file(image, run, out_folder, target, method, layer, str(_device(device)))
+    if found.without_evidence:
+        err.print(f"no evidence for {found.target}: these maps are zero everywhere: {', '.join(found.without_evidence)}", soft_wrap=True)
+    out.print(f"{found.png}\n{found.npz}", soft_wrap=True)
 
 
 @app.command()
-def runs(as_json: Annotated[bool, typer.Option("--json", help="Print the cards' main fields as JSON.")] = False) -> None:
+def runs(
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to list; all by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the cards' main fields as JSON.")] = False,
+) -> None:
     """List the runs, finished, being trained, failed and damaged, with test accuracy and its interval by patient."""
     from oct_core.runfiles import checkpoints_root, damaged_runs, list_runs
 
-    cards, damaged = list_runs(), damaged_runs()
+    cards = [card for card in list_runs() if not names or card.name in names]
+    damaged = {name: reason for name, reason in damaged_runs().items() if not names or name in names}
     if as_json:
         fields = ("status", "architecture", "best_epoch")
         print(json.dumps([{"run": card.name} | {field: getattr(card, field) for field in fields} for card in cards]))
@@ -262,7 +268,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print the cards' 
     for card in cards:
         figure = card.raw.get("metrics", {}).get("test", {}).get("accuracy", {})
         shown = f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})" if figure else ""
-        table.add_row(card.name, card.status, card.architecture, f"{card.preprocessing['size']} px", shown)
+        table.add_row(card.name, card.status, card.architecture, f"{card.preprocessing.get('size', '?')} px", shown)
     out.print(table)
     for name, reason in damaged.items():
         err.print(f"damaged: {name}: {reason}", soft_wrap=True)
@@ -287,7 +293,7 @@ def phantom(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; one readable line for an error, a traceback only with --debug."""
+    """Run the command line; one readable line for an error, a traceback only with --debug, which may stand anywhere."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -302,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return _explain_error(error)
     if status == _STOPPED:
-        err.print("stopped; a training keeps its last finished epoch and goes on with --resume")
+        err.print("stopped; the last finished epoch is kept, and --resume goes on from it" if given[:1] == ["train"] else "stopped")
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +38,13 @@ _KINDS = "a PNG, JPEG, TIFF or BMP picture"
 
 @dataclass(frozen=True)
 class Limits:
-    """What is accepted, checked before decoding. bytes : of the file. pixels : width x height. side : least, in pixels."""
+    """What is accepted, checked before decoding.
 
-    bytes: int = 20 * 2**20
-    pixels: int = 40_000_000
+    bytes : of the file. pixels : width x height; each map takes 4 bytes a pixel. side : least, in pixels. pages : of a TIFF.
+    """
+
+    bytes: int = 32 * 2**20
+    pixels: int = 9_000_000
     side: int = 32
     pages: int = 1024
 
@@ -138,6 +142,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     kind = _sniff(data)
     if kind == "PNG" and _PNG_END not in data:
         raise ScanError(_DAMAGED)
+    if kind == "TIFF":
+        _check_pages(data, limits)
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -172,6 +178,18 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
         raise ScanError(f"the picture has {image.width} x {image.height} pixels, too few for a B-scan (at least {limits.side} a side)")
 
 
+def _check_pages(data: bytes, limits: Limits) -> None:
+    """Follow the chain of page headers no further than the limit: Pillow counts them all, in a time that grows with their square."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    offset, pages = int.from_bytes(data[4:8], order), 0
+    while 0 < offset <= len(data) - 6:  # a chain that leaves the file is for Pillow to judge
+        pages += 1
+        if pages > limits.pages:
+            raise ScanError(f"the TIFF has more than the {limits.pages} pages that are accepted; export the B-scans you need")
+        end = offset + 2 + 12 * int.from_bytes(data[offset : offset + 2], order)
+        offset = int.from_bytes(data[end : end + 4], order)
+
+
 def _pages(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
@@ -184,8 +202,6 @@ def _check_frames(image: Image.Image, limits: Limits) -> None:
         raise ScanError(_DAMAGED) from error
     if pages > 1 and image.format != "TIFF":
         raise ScanError("this is an animated picture; export the one B-scan that you mean as a still PNG")
-    if pages > limits.pages:
-        raise ScanError(f"the TIFF has {pages} pages, more than the {limits.pages} that are accepted; export the B-scans you need")
 
 
 def _check_strips(image: Image.Image, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -144,13 +145,22 @@ def _refuse_empty(records: Sequence[Record]) -> None:
 
 
 def _write(out: Path, records: Sequence[Record], pixels: dict[str, GrayImage], report: PrepareReport) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    array = np.lib.format.open_memmap(out / PACK, mode="w+", dtype=np.uint8, shape=(len(records), report.size, report.size))
-    for row, record in enumerate(records):
-        array[row] = pixels[record.path]
-    array.flush()
-    write_manifest(out / MANIFEST, records)
-    (out / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
+    """All files or none: written beside ``out`` and moved there. A full disk is an error of writing, not of a memory map."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        with (part / PACK).open("wb") as file:
+            shape = (len(records), report.size, report.size)
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for record in records:
+                file.write(pixels[record.path].tobytes())
+        write_manifest(part / MANIFEST, records)
+        (part / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(f"{out} could not be written ({error}); free some space or choose another --out") from error
 
 
 def is_prepared(folder: Path) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oct_core.data.manifest import SPLITS, patient_of
 from oct_core.errors import DataError
 from oct_core.types import CLASSES
 
+OCT2017_VAL = 32
+"""A val folder of so few scans is too small to choose a model on: it joins the pool. What a CSV calls val stays val."""
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp"})
 
 
@@ -38,20 +42,39 @@ def find_candidates(source: Path) -> list[Candidate]:
 
 def _from_folder(source: Path) -> list[Candidate]:
     found = []
-    for folder, subfolders, names in os.walk(source):
-        subfolders.sort()
-        _refuse_other_labels(Path(folder), subfolders)
-        parts = [part.strip() for part in Path(folder).relative_to(source).parts] or [source.name.strip()]
+    for folder, names in _folders(source):
+        parts = [part.strip() for part in folder.relative_to(source).parts] or [source.name.strip()]
         label = parts[-1].upper()
+        pictures = [folder / name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
         if label not in CLASSES:
+            _refuse_hidden_scans(pictures, parts)
             continue
         given = next((part.lower() for part in reversed(parts[:-1]) if part.lower() in SPLITS), "")
-        found += [
-            Candidate(Path(folder) / name, label, patient_of(name) or "", given)
-            for name in sorted(names)
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
+        found += [Candidate(path, label, patient_of(path.name) or "", given) for path in pictures]
+    if sum(candidate.given == "val" for candidate in found) <= OCT2017_VAL:
+        found = [replace(candidate, given="") if candidate.given == "val" else candidate for candidate in found]
     return found
+
+
+def _folders(source: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder and the names of its files, links followed, each real folder once."""
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        subfolders.sort()
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        _refuse_other_labels(Path(folder), subfolders)
+        yield Path(folder), names
+
+
+def _refuse_hidden_scans(pictures: list[Path], parts: list[str]) -> None:
+    """A folder of pictures inside a class folder would be left out without a word."""
+    label = next((part for part in parts[:-1] if part.upper() in CLASSES), None)
+    if pictures and label:
+        raise DataError(f"{pictures[0].parent} lies inside the class folder {label}; move its pictures up into {label}, or out of the way")
 
 
 def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
@@ -63,14 +86,20 @@ def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
 
 
 def _from_csv(source: Path) -> list[Candidate]:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
     found = []
-    with source.open(newline="", encoding="utf-8-sig") as file:
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         missing = {"path", "label"} - set(reader.fieldnames or ())
         if missing:
             raise DataError(f"{source} has no column {', '.join(sorted(missing))}; needed: path, label; optional: patient, split")
         for number, row in enumerate(reader, start=2):
             found.append(_csv_row(source, number, row))
+    if not found:
+        raise DataError(f"{source} has no row below its header; give one row a scan")
     _refuse_shared_patients(source, found)
     return found
 
@@ -78,7 +107,7 @@ def _from_csv(source: Path) -> list[Candidate]:
 def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate:
     path = Path(row["path"] or "")
     path = path if path.is_absolute() else source.parent / path
-    label, split = (row["label"] or "").strip(), (row.get("split") or "").strip().lower()
+    label, split = (row["label"] or "").strip().upper(), (row.get("split") or "").strip().lower()
     if label not in CLASSES:
         raise DataError(f"{source} line {number}: label {label!r} is none of {', '.join(CLASSES)}; correct or remove the line")
     if split and split not in SPLITS:

@@ -42,12 +42,12 @@ class SplitResult:
 def split_records(records: Sequence[Record], given: Sequence[str], options: SplitOptions) -> SplitResult:
     """Give every record a split.
 
-    A given test part stays the test part, and its patients leave the training pool; a given val part of a CSV
-    (over 32 scans) stays too, the 32-image val folder of OCT2017 joins the pool. With ``repool`` nothing given counts.
+    A given test part stays the test part, and its patients leave the training pool; a given val part stays too (sources.py has put
+    OCT2017's 32-image val folder into the pool). With ``repool`` nothing given counts.
     """
     parts = ["" if options.repool else part for part in given]
     test_patients = {record.patient for record, part in zip(records, parts, strict=True) if part == "test"}
-    keeps_val = parts.count("val") > 32
+    keeps_val = "val" in parts
     fixed, pool, left_out = [], [], Counter[str]()
     for record, part in zip(records, parts, strict=True):
         if part == "test":

@@ -28,7 +28,8 @@ class Augmenter:
         """(N, 1, S, S) in [0, 1] -> the same shape and range."""
         if self.strength == 0:
             return gray
-        background = torch.quantile(gray.flatten(1), 0.1, dim=1).view(-1, 1, 1, 1)
+        flat = gray.flatten(1)  # not torch.quantile: it refuses large batches on some devices and versions
+        background = flat.kthvalue(max(1, round(0.1 * flat.shape[1])), dim=1).values.view(-1, 1, 1, 1)
         gray = self._resampled(self._moved(gray, background))
         gray = self._toned(gray, background)
         return self._wedged(self._speckled(gray), background).clamp_(0, 1)

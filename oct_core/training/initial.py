@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
 
 def _imagenet(architecture: str) -> dict[str, Tensor]:
     try:
-        weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(progress=True, check_hash=True)
+        weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise TrainingError(
+            f"torch's cached file of the ImageNet weights of {architecture} holds more than tensors and is not loaded; remove it from "
+            f"{torch.hub.get_dir()}/checkpoints and start again"
+        ) from error
     except (OSError, RuntimeError) as error:
         raise TrainingError(
             f"torchvision could not download the ImageNet weights of {architecture} ({error}); "

@@ -42,14 +42,13 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Means over the epoch, and the rows for steps.csv."""
+    """Means over the epoch."""
 
     loss: float
     accuracy: float
     learning_rate: float
     seconds: float
     images_per_second: float
-    step_rows: list[dict[str, float]]
 
 
 class Trainer:
@@ -110,9 +109,14 @@ class Trainer:
         for index in range(self.steps_per_epoch):
             yield np.sort(order[index * size : (index + 1) * size])
 
-    def epoch(self, epoch: int, after_step: Callable[[int, int], None] = lambda done, total: None) -> EpochResult:
-        """Train one epoch. ``after_step`` gets (steps done in the epoch, steps an epoch)."""
-        start, losses, hits, rows, rate = time.perf_counter(), [], [], [], 0.0
+    def epoch(
+        self,
+        epoch: int,
+        after_step: Callable[[int, int], None] = lambda done, total: None,
+        after_row: Callable[[dict[str, float]], None] = lambda row: None,
+    ) -> EpochResult:
+        """Train one epoch. ``after_step`` gets (steps done in the epoch, steps an epoch), ``after_row`` each row for steps.csv."""
+        start, losses, hits, rate = time.perf_counter(), [], [], 0.0
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
         augment = Augmenter(self.config.augmentation, generator)
@@ -127,11 +131,11 @@ class Trainer:
             if self.step % STEPS_PER_ROW == 0 or done == self.steps_per_epoch:
                 recent = losses[-STEPS_PER_ROW:], hits[-STEPS_PER_ROW:]
                 means = {"loss": _mean(recent[0]), "accuracy": _mean(recent[1])}
-                rows.append({"step": self.step, "epoch": epoch + 1, **means, "learning_rate": rate})
+                after_row({"step": self.step, "epoch": epoch + 1, **means, "learning_rate": rate})
             after_step(done, self.steps_per_epoch)
         seconds = time.perf_counter() - start
         images = self.steps_per_epoch * min(self.config.batch_size, len(self.data.labels))
-        return EpochResult(_mean(losses), _mean(hits), rate, seconds, images / seconds, rows)
+        return EpochResult(_mean(losses), _mean(hits), rate, seconds, images / seconds)
 
     def _train_step(self, batch: NDArray[np.int64], augment: Augmenter) -> tuple[float, float]:
         gray = torch.from_numpy(np.array(self.data.pixels[batch])).to(self.device)[:, None].float() / 255.0

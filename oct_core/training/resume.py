@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,29 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from oct_core.errors import TrainingError
+from oct_core.errors import RunExistsError, TrainingError
 from oct_core.runfiles import write_atomically
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None  # type: ignore[assignment]
+
 FOLDER, STATE, BEST = "resume", "state.safetensors", "best.safetensors"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold a run folder; the lock ends with the process, however that ends. Raises RunExistsError if another process holds it."""
+    path = folder / FOLDER / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunExistsError(f"run {folder.name} is being trained by another process; wait for it, or stop it first") from error
+        yield
 
 
 @dataclass

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -43,7 +44,7 @@ from oct_core.runfiles import (
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData, precision
-from oct_core.training.resume import BEST, FOLDER, Progress, load_state, restore_optimizer, save_state
+from oct_core.training.resume import BEST, FOLDER, Progress, load_state, only_writer, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 
 PHANTOM_SEED = 1_000_000
@@ -74,21 +75,32 @@ def train_run(
     if _is_finished(config, pack, folder, resume):
         return folder
     model = initial_model(config, len(CLASSES))  # before the folder: weights that do not fit leave no run behind
+    card = new_card(config, pack, folder.name, device)
     try:
-        card = new_card(config, pack, folder.name, device)
-        write_card(folder, card)
-        _train_epochs(config, model, pack, folder, device, card, events)
-        finish(config, pack, folder, device, card)
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"the device ran out of memory at batch size {config.batch_size}; "
-            f"start a new run with --batch-size {max(1, config.batch_size // 2)}"
-        ) from error
+        with only_writer(folder):
+            write_card(folder, card)
+            try:
+                _train_epochs(config, model, pack, folder, device, card, events)
+                finish(config, pack, folder, device, card)
+            except Exception as error:
+                with suppress(OSError):  # the disk may be full: then the card still says "training"
+                    write_card(folder, card | {"status": "failed", "reason": f"{type(error).__name__}: {error}"})
+                raise
     except OSError as error:
         raise TrainingError(
             f"{folder} could not be written ({error}); the last good state is kept: free some space and use --resume"
         ) from error
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        smaller = f"start a new run with --batch-size {config.batch_size // 2}" if config.batch_size > 1 else "prepare the scans at a smaller --size"
+        raise TrainingError(f"the device ran out of memory at batch size {config.batch_size}; {smaller}") from error
     return folder
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Each device says it in its own words; only CUDA has a class for it."""
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "out of memory" in str(error)
 
 
 def _settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
@@ -103,7 +115,7 @@ def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool)
     if not resume:
         raise RunExistsError(f"run {folder.name} exists; choose another --run, or go on with --resume")
     if not (folder / CARD).is_file():
-        if any(folder.iterdir()):
+        if any(not path.name.endswith(".part") and path.name != FOLDER for path in folder.iterdir()):
             raise RunExistsError(f"{folder} is there and is no run; choose another --run")
         return False
     raw = read_card(folder).raw
@@ -189,7 +201,11 @@ def _train_epochs(
     start = time.perf_counter() - progress.seconds
     saved = build_model(config.architecture, len(CLASSES), *config.normalisation).to(device)
     for epoch in range(progress.epoch, config.epochs):
-        result = trainer.epoch(epoch, lambda done, total, number=epoch: events.step(number + 1, done, total))  # type: ignore[misc]
+        result = trainer.epoch(
+            epoch,
+            lambda done, total, number=epoch: events.step(number + 1, done, total),  # type: ignore[misc]
+            lambda row: append_rows(folder / STEPS, [row]),
+        )
         saved.backbone.load_state_dict({name: _rounded(tensor) for name, tensor in trainer.average.items()})
         row = _history_row(epoch, result, pack, logits_of_pack(saved, pack.pixels[pack.rows("val")], device))
         progress.epoch, progress.step, progress.seconds = epoch + 1, trainer.step, time.perf_counter() - start
@@ -197,7 +213,6 @@ def _train_epochs(
         if is_best:
             progress.best_epoch, progress.best_loss = epoch + 1, row["val_loss"]
             write_atomically(folder / FOLDER / BEST, weights_bytes(saved))
-        append_rows(folder / STEPS, result.step_rows)
         append_rows(folder / HISTORY, [row])
         save_state(folder, progress, trainer.model.backbone.state_dict(), trainer.average, trainer.optimizer)
         events.epoch(row, is_best)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import streamlit as st
 
 from oct_core.errors import OctError
+from oct_core.scans import DEFAULT
 from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("oct_app")
 UNKNOWN_FAILURE = "Something went wrong on the server. Reload the page; if it happens again, restart the app."
-MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+MAX_UPLOAD_BYTES = DEFAULT.bytes
 P = ParamSpec("P")
 R = TypeVar("R")
 

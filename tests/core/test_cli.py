@@ -122,7 +122,8 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr(cli, "_device", stop)
     assert cli.main(["predict", "x.png", "--out", "o.csv"]) == 130
-    assert "goes on with --resume" in capsys.readouterr().err
+    assert capsys.readouterr().err == "stopped\n"
+    assert cli.main(["train", "vgg16", "--data", "d", "--run", "r", "--init", "random"]) in (1, 130)
 
 
 @pytest.mark.usefixtures("runs_here")
@@ -161,6 +162,54 @@ def test_a_path_is_written_as_given(scans: Path, tmp_path: Path, monkeypatch: py
     arguments = ["predict", "b/c/d.jpeg", "b/../b", "--run", "densenet121", "--out", str(tmp_path / "o.csv"), "--device", "cpu"]
     assert cli.main(arguments) == 0
     assert [row["image"] for row in rows_of(tmp_path / "o.csv")] == ["b/c/d.jpeg", "b/../b/c/d.jpeg"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("no/o.csv", "there is no folder"), ("over.png", "ends in .csv"), ("scan.csv", "one of the scans")])
+def test_an_out_that_cannot_be_or_is_a_scan_is_refused_before_the_work(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scan.csv").write_bytes(b"a scan under a strange name")
+    monkeypatch.setattr("oct_core.batch.predict_files", lambda *_: pytest.fail("it began to work"))
+    assert cli.main(["predict", str(tmp_path / "scan.csv"), "--out", str(tmp_path / name)]) == 1
+    assert message in capsys.readouterr().err and (tmp_path / "scan.csv").read_bytes().startswith(b"a scan")
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(scans: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"b\xe4d.png")
+    odd.write_bytes((scans / "a [bold].png").read_bytes())
+    assert cli.main(["predict", str(odd), "--run", "resnet50", "--out", str(tmp_path / "o.csv"), "--device", "cpu"]) == 0
+    assert b"b\xe4d.png,resnet50," in (tmp_path / "o.csv").read_bytes()
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_several_methods_and_layers_and_a_scan_without_evidence(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flat = tmp_path / "flat.png"
+    Image.fromarray(np.full((96, 130), 90, dtype=np.uint8)).save(flat)
+    options = ["--method", "gradcam", "--method", "hirescam", "--layer", "stem", "--layer", "layer4", "--device", "cpu"]
+    for image in (flat, scans / "a [bold].png"):
+        assert cli.main(["explain", str(image), "--run", "resnet50", "--out", str(tmp_path / "m"), *options]) == 0
+        with np.load(tmp_path / "m" / f"{image.stem}_resnet50.npz") as arrays:
+            assert set(arrays.files) == {"meta", "gradcam/stem", "gradcam/layer4", "hirescam/stem", "hirescam/layer4"}
+        assert ("no evidence for" in capsys.readouterr().err) is (image is flat)
+
+
+def test_the_report_is_made_and_cut_short_by_the_clock(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
+    monkeypatch.setenv("OCT_REPORT", str(tmp_path / "shown.json"))
+    arguments = ["explain-report", "--run", "resnet50", "--phantoms", "2", "--wider", "0", "--steps", "1", "--device", "cpu"]
+    assert cli.main([*arguments, "--minutes", "0.000001"]) == 0
+    assert "the same command goes on with the rest" in capsys.readouterr().err
+    assert cli.main(arguments) == 0
+    report = json.loads((tmp_path / "shown.json").read_text())
+    assert report["complete"] and report["tasks"] == {"done": 2, "planned": 2}, "where the page looks"
+
+
+def test_phantoms_can_be_prepared_as_they_are(tmp_path: Path) -> None:
+    assert cli.main(["phantom", "--out", str(tmp_path / "p"), "--per-class", "8", "--height", "64", "--width", "64"]) == 0
+    assert cli.main(["prepare", str(tmp_path / "p" / "scans"), "--out", str(tmp_path / "d"), "--size", "128", "--workers", "1"]) == 0
 
 
 def test_no_scans_and_no_runs_say_so(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,8 +84,8 @@ def test_the_oct2017_layout_is_found_at_any_depth(tmp_path: Path, inside: str) -
     found = find_candidates(tmp_path)
     assert len(found) == 4 * 8
     assert {given: sum(candidate.given == given for candidate in found) for given in ("train", "val", "test")} == {
-        "train": 20, "val": 4, "test": 8,
-    }  # fmt: skip
+        "train": 20, "val": 0, "test": 8,
+    }, "the small val folder has no say"  # fmt: skip
     assert all(candidate.label == candidate.path.parent.name for candidate in found)
     assert found == find_candidates(tmp_path), "the order is stable"
 
@@ -110,13 +110,57 @@ def test_a_test_folder_stays_and_its_patients_leave_the_pool_counted_per_class(t
     assert len(pack.records) == 32 - 4
 
 
-def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is() -> None:
-    for size, kept in ((32, False), (33, True)):
-        labels = [CLASSES[i % 4] for i in range(200)]
-        given = ["val"] * size + ["test"] * 20 + ["train"] * (200 - size - 20)
-        found = split_records(records([str(i) for i in range(200)], labels), given, SplitOptions()).records
-        val = {record.path for record in found if record.split == "val"}
-        assert (val == {f"{i}.png" for i in range(size)}) is kept
+@pytest.mark.parametrize(("per_class", "kept"), [(8, False), (9, True)])
+def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is(tmp_path: Path, per_class: int, kept: bool) -> None:
+    class_folders(tmp_path / "train", range(100, 103))
+    class_folders(tmp_path / "val", range(per_class))
+    found = find_candidates(tmp_path)
+    assert sum(candidate.given == "val" for candidate in found) == (4 * per_class if kept else 0)
+
+
+def test_what_is_given_as_validation_stays_validation() -> None:
+    labels = [CLASSES[i % 4] for i in range(200)]
+    given = ["val"] * 12 + ["test"] * 20 + ["train"] * 168
+    found = split_records(records([str(i) for i in range(200)], labels), given, SplitOptions()).records
+    assert {record.path for record in found if record.split == "val"} == {f"{i}.png" for i in range(12)}
+
+
+def test_a_folder_of_scans_inside_a_class_folder_is_refused_and_links_are_followed(tmp_path: Path) -> None:
+    class_folders(tmp_path / "real", [1, 2])
+    (tmp_path / "linked").mkdir()
+    for label in CLASSES:
+        (tmp_path / "linked" / label).symlink_to(tmp_path / "real" / label)
+    (tmp_path / "linked" / "again").symlink_to(tmp_path / "linked")
+    assert len(find_candidates(tmp_path / "linked")) == 8, "each folder once"
+    save(tmp_path / "real" / "CNV" / "patient 7" / "a.png", 5)
+    with pytest.raises(DataError, match="inside the class folder CNV"):
+        find_candidates(tmp_path / "real")
+
+
+def test_a_csv_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("path,label\nä.png,CNV\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8"):
+        find_candidates(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("path,label\n")
+    with pytest.raises(DataError, match="no row below its header"):
+        find_candidates(tmp_path / "b.csv")
+
+
+def test_a_full_disk_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(tmp_path / "raw", range(12))
+
+    def full(path: Path, rows: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("oct_core.data.pack.write_manifest", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob("*.part"))
+    monkeypatch.undo()
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "pack.npy").write_bytes(b"left by a kill")
+    prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
+    assert open_pack(tmp_path / "out").pixels.shape == (48, 64, 64) and not (tmp_path / "out.part").exists()
 
 
 def test_repool_forgets_what_was_given(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import softmax
 from oct_core.runfiles import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, read_history, read_predictions, read_steps
 from oct_core.training import run as training_run
-from oct_core.training.config import TrainingConfig
+from oct_core.training.config import TrainingConfig, recipe
+from oct_core.training.loop import Trainer
 from oct_core.training.resume import BEST, FOLDER, STATE, load_state
 from oct_core.training.run import Events, train_run
 
@@ -126,7 +128,7 @@ def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path
         process.kill()
     assert process.returncode == (-9 if how is signal.SIGKILL else 130)
     if how is signal.SIGINT:
-        assert "keeps its last finished epoch and goes on with --resume" in errors and "Traceback" not in errors
+        assert "the last finished epoch is kept, and --resume goes on from it" in errors and "Traceback" not in errors
     folder = tmp_path / "run"
     assert read_card(folder).status == "training" and list(read_history(folder)["epoch"]) == [1]
     assert not (folder / WEIGHTS).exists()
@@ -273,3 +275,45 @@ def test_the_seconds_before_a_stop_count(tiny_pack: Pack, tmp_path: Path) -> Non
     train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
     assert read_card(folder).raw["wall_seconds"] <= state.progress.seconds + time.perf_counter() - start_again + 0.1
     assert read_card(folder).raw["wall_seconds"] >= state.progress.seconds
+
+
+def test_a_failed_training_says_so_in_its_card_and_goes_on(tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=8), tmp_path / "run"
+    real = Trainer.epoch
+
+    def fails(self: Trainer, epoch: int, *rest: Any) -> Any:
+        if epoch == 1:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+        return real(self, epoch, *rest)
+
+    monkeypatch.setattr(Trainer, "epoch", fails)
+    with pytest.raises(TrainingError, match="ran out of memory at batch size 8; start a new run with --batch-size 4"):
+        train_run(config, tiny_pack, folder, torch.device("cpu"))
+    card = read_card(folder)
+    assert card.status == "failed" and "not enough memory" in card.raw["reason"]
+    monkeypatch.undo()
+    train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
+    assert read_card(folder).status == "done" and "reason" not in read_card(folder).raw
+
+
+def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(tiny_pack: Pack, tmp_path: Path) -> None:
+    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=2), tmp_path / "run"
+    seen: list[int] = []
+
+    def step(epoch: int, done: int, total: int) -> None:
+        seen.append(len(read_steps(folder).get("step", ())))
+        if len(seen) == 1:
+            with pytest.raises(RunExistsError, match="trained by another process"):
+                train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
+
+    train_run(config, tiny_pack, folder, torch.device("cpu"), events=Events(step=step))
+    assert seen[5] == 2, "a row after every fifth step, not only when an epoch of four ends"
+    assert read_card(folder).status == "done"
+
+
+def test_killed_during_its_first_write_a_run_can_be_started_again(tiny_pack: Pack, tmp_path: Path) -> None:
+    config, folder = recipe("resnet50", initialisation="random", epochs=1, batch_size=8), tmp_path / "run"
+    folder.mkdir()
+    (folder / "card.json.part").write_bytes(b'{"sch')
+    train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
+    assert read_card(folder).status == "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -142,8 +143,28 @@ REFUSED = [
     (animated("PNG"), "an animated picture"),
     (bomb(), "pixels"),
     (encoded(GRAY[:10, :10], "PNG"), "too few for a B-scan"),
-    (b"\xff" * (21 * 2**20), "more than the 20 MB"),
+    (b"\xff" * (33 * 2**20), "more than the 32 MB"),
 ]
+
+
+def tiff_of(pages: int) -> bytes:
+    """A chain of empty page headers."""
+    parts = [b"II*\0" + (8).to_bytes(4, "little")]
+    for page in range(pages):
+        after = 0 if page == pages - 1 else 8 + 6 * (page + 1)
+        parts.append(b"\0\0" + after.to_bytes(4, "little"))
+    return b"".join(parts)
+
+
+def test_a_tiff_with_a_great_many_pages_is_refused_at_once() -> None:
+    started = time.monotonic()
+    with pytest.raises(ScanError, match="more than the 1024 pages"):
+        read_scan(tiff_of(500_000))
+    looped = bytearray(tiff_of(3))
+    looped[-4:] = (8).to_bytes(4, "little")
+    with pytest.raises(ScanError, match="more than the 1024 pages"):
+        read_scan(bytes(looped))
+    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize(("data", "message"), REFUSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models import get_model_weights
 
 from oct_core.architectures import ARCHITECTURES, build_model, first_modules
 from oct_core.data.pack import Pack
@@ -331,3 +333,23 @@ def test_the_estimate_is_said_once_after_the_first_steps(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (12, "12 s"), (90, "2 min"), (3540, "59 min"), (5400, "1 h 30 min")])
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert readable(seconds) == text
+
+
+def test_a_pickle_in_torchs_cache_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "it ran"),)
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = get_model_weights("densenet121").DEFAULT.url.rsplit("/", 1)[-1]
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(Payload(), tmp_path / "hub" / "checkpoints" / name)
+    with pytest.raises(TrainingError, match="holds more than tensors"):
+        initial_model(recipe("densenet121"), 4)
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_large_batches_are_augmented_on_every_version() -> None:
+    """torch.quantile refused more than 2**24 numbers until 2.13; 340 scans at 224 pixels are more."""
+    out = augmenter(0.5)(torch.rand(340, 1, 224, 224))
+    assert out.shape == (340, 1, 224, 224) and bool(torch.isfinite(out).all())
