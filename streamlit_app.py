@@ -8,7 +8,7 @@ from pages.ui.layout import page_setup
 from pages.ui.run_data import find_runs
 from pages.ui.services import shown_errors, warm_up
 
-page_setup("Three CNNs read retinal OCT", ":material/visibility:")
+page_setup("Three CNNs read retinal OCT")
 home_views.introduction()
 with shown_errors():
     home_views.the_classes()

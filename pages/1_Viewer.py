@@ -6,6 +6,6 @@ from pages.ui import viewer_page
 from pages.ui.layout import page_setup
 from pages.ui.services import shown_errors
 
-page_setup("Viewer", ":material/image_search:")
+page_setup("Viewer")
 with shown_errors():
     viewer_page.show()

@@ -12,16 +12,17 @@ from pages.ui.services import shown_errors
 
 # How often a page with a run in training looks for new lines, in seconds.
 LOOK_AGAIN = 3.0
+# And a page on which nothing grows, for a training that begins.
+LOOK_SELDOM = 20.0
 
-page_setup("Training curves", ":material/show_chart:")
+page_setup("Training curves")
 with shown_errors():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:
         say_no_runs(runs)
     elif chosen := curves_views.choose(runs.cards):
-        # A timer only while something can grow: a finished page must cost the server nothing.
-        live = st.fragment(curves_views.curves, run_every=LOOK_AGAIN if runs.training else None)
+        live = st.fragment(curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM)
         live(chosen, watching=bool(runs.training))
     else:
         st.info("Choose at least one run above.", icon=":material/check_box:")

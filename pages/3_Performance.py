@@ -9,7 +9,7 @@ from pages.ui.empty_states import scored_runs
 from pages.ui.layout import page_setup
 from pages.ui.services import shown_errors
 
-page_setup("Performance", ":material/query_stats:")
+page_setup("Performance")
 with shown_errors():
     if cards := scored_runs():
         if chosen := evaluation_views.choose(cards):

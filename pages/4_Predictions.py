@@ -5,21 +5,24 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import prediction_views
-from pages.ui.data_folder import data_folder
+from pages.ui.data_folder import pictures_at_hand
 from pages.ui.empty_states import scored_runs
 from pages.ui.layout import page_setup
 from pages.ui.services import shown_errors
 
-page_setup("Predictions", ":material/table_rows:")
+page_setup("Predictions")
+at_hand = False
 with shown_errors():
     if cards := scored_runs():
-        found = prediction_views.filtered(prediction_views.everything(cards))
+        everything = prediction_views.everything(cards)
+        at_hand = pictures_at_hand(everything["image"])
+        found = prediction_views.filtered(everything)
         if found.empty:
             st.info("No scan fits these filters. Widen one of them.", icon=":material/filter_alt_off:")
-        elif data_folder() is None:
-            prediction_views.table_without_pictures(found)
-        else:
+        elif at_hand:
             prediction_views.table_with_pictures(found)
+        else:
+            prediction_views.table_without_pictures(found)
 with shown_errors():
-    if data_folder() is None:
+    if not at_hand:
         prediction_views.phantom_grid()

@@ -10,7 +10,7 @@ from pages.ui.layout import page_setup
 from pages.ui.run_data import find_runs
 from pages.ui.services import shown_errors
 
-page_setup("Gallery", ":material/photo_library:")
+page_setup("Gallery")
 with shown_errors():
     runs = find_runs()
     report_damaged(runs)

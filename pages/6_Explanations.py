@@ -11,7 +11,7 @@ from pages.ui.layout import page_setup
 from pages.ui.run_data import find_runs
 from pages.ui.services import shown_errors
 
-page_setup("Explanations", ":material/straighten:")
+page_setup("Explanations")
 report_views.introduction()
 with shown_errors():
     runs = find_runs()

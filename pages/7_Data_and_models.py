@@ -8,7 +8,7 @@ from pages.ui.layout import page_setup
 from pages.ui.run_data import find_runs
 from pages.ui.services import shown_errors
 
-page_setup("Data and models", ":material/database:")
+page_setup("Data and models")
 with shown_errors():
     runs = find_runs()
     report_damaged(runs)

@@ -79,12 +79,19 @@ def eigencam_map(activations: Tensor) -> Tensor:
     """The centred activations on their first principal axis: (N, C, h, w) -> (N, h, w), >= 0.
 
     Muhammad and Yeasin 2020, arXiv:2008.00299. pytorch-grad-cam asks for the full left vectors, (h w) x (h w): 10 GB at
-    VGG16's block1. The C x C covariance has the same axis. Its sign is arbitrary; the side with the larger extreme is kept.
+    VGG16's block1. The smaller of the two products, C x C or (h w) x (h w), has the same axis; the larger one is so far from full
+    rank at deep layers that the solver may not converge. Its sign is arbitrary; the side with the larger extreme is kept.
     """
-    rows = activations.float().flatten(2)
+    rows = activations.flatten(2).cpu().double()  # not every device has float64
     centred = rows - rows.mean(2, keepdim=True)
-    axis = torch.linalg.eigh(centred @ centred.transpose(1, 2)).eigenvectors[..., -1]
-    projected = torch.einsum("ncp,nc->np", centred, axis)
+    channels, pixels = centred.shape[1:]
+    if channels <= pixels:
+        axis = torch.linalg.eigh(centred @ centred.transpose(1, 2)).eigenvectors[..., -1]
+        projected = torch.einsum("ncp,nc->np", centred, axis)
+    else:
+        values, vectors = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
+        projected = vectors[..., -1] * values[..., -1:].clamp_min(0).sqrt()
+    projected = projected.to(activations.device, torch.float32)
     flip = projected.amax(1, keepdim=True) < -projected.amin(1, keepdim=True)
     return torch.where(flip, -projected, projected).clamp_min(0).reshape(-1, *activations.shape[-2:])
 

@@ -13,6 +13,7 @@ from pages.ui import services
 from pages.ui.charts import show
 from pages.ui.run_data import Columns, columns_of, find_runs, seconds_since_growth
 from pages.ui.services import title_of
+from pages.ui.session import kept
 from pages.ui.tables import duration_text
 
 # A run that has written nothing for this long (seconds) has probably been stopped.
@@ -22,25 +23,17 @@ STALE_AFTER = 900.0
 def choose(cards: Sequence[RunCard]) -> list[str]:
     """The names of the runs to draw, all of them at first."""
     titles = {card.name: title_of(card) for card in cards}
-    chosen = st.pills(
-        "Runs",
-        list(titles),
-        selection_mode="multi",
-        default=list(titles),
-        format_func=lambda name: titles[name],
-        key="curve_runs",
-    )
-    return list(chosen or [])
+    return list(kept("runs", list(titles), st.pills, "Runs", list(titles), page="curve", selection_mode="multi", format_func=titles.get))
 
 
 def curves(names: Sequence[str], watching: bool = False) -> None:
-    """Everything below the choice; drawn again by a timer while ``watching``.
+    """Everything below the choice; drawn again by a timer, a quick one while ``watching`` a training.
 
-    The run folders are read anew each time. When the last training ends, the whole page is drawn once more and its
-    timer goes.
+    The run folders are read anew each time. When a training begins or the last one ends, the whole page is drawn once more with
+    its other timer.
     """
     runs = find_runs()
-    if watching and not runs.training:
+    if watching is not bool(runs.training):
         st.rerun()
     cards = [card for card in runs.cards if card.name in names]
     for card in cards:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
@@ -17,9 +18,13 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 def data_folder() -> Path | None:
     """The folder of ``streamlit run streamlit_app.py -- --data DIR``, else of OCT_DATA; None if neither names a folder."""
-    named = _flag(sys.argv) or os.environ.get("OCT_DATA", "")
+    named = _named()
     folder = Path(named).expanduser() if named else None
     return folder if folder is not None and folder.is_dir() else None
+
+
+def _named() -> str:
+    return _flag(sys.argv) or os.environ.get("OCT_DATA", "")
 
 
 def _flag(arguments: list[str]) -> str:
@@ -29,6 +34,20 @@ def _flag(arguments: list[str]) -> str:
         if argument.startswith("--data="):
             return argument.removeprefix("--data=")
     return ""
+
+
+def pictures_at_hand(images: Iterable[str]) -> bool:
+    """Whether there is a data folder with at least one of these test scans in it; says what is wrong with one that was named."""
+    named = _named()
+    if not named:
+        return False
+    if data_folder() is None:
+        st.warning("The data folder that this app was started with does not exist; start it again with another.", icon=":material/folder_off:")
+        return False
+    if any(holds_name(image) for image in images):
+        return True
+    st.warning("The data folder holds none of the test scans. Name the folder of pictures, not the prepared one.", icon=":material/folder_off:")
+    return False
 
 
 def open_picture(image: str, sha256: str) -> Scan | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -11,7 +12,7 @@ from oct_core import figures
 from oct_core.errors import OctError
 from oct_core.metrics.summary import Evaluation
 from oct_core.types import FloatArray, IntArray, RunCard
-from pages.ui import services
+from pages.ui import services, session
 from pages.ui.charts import show
 from pages.ui.run_data import SPLITS, evaluation, probabilities, splits
 from pages.ui.services import title_of
@@ -26,15 +27,9 @@ def choose(cards: Sequence[RunCard]) -> tuple[list[RunCard], str] | None:
     titles = {card.name: title_of(card) for card in usable}
     parts = [split for split in SPLITS if any(split in splits(card) for card in usable)]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    names = left.pills(
-        "Models",
-        list(titles),
-        selection_mode="multi",
-        default=list(titles),
-        format_func=lambda name: titles[name],
-        key="performance_runs",
-    )
-    split = right.selectbox("Part of the data", parts, format_func=lambda part: SPLITS[part], key="performance_split")
+    kept = partial(session.kept, page="performance")
+    names = kept("runs", list(titles), left.pills, "Models", list(titles), selection_mode="multi", format_func=titles.get)
+    split = kept("split", parts[0] if parts else None, right.selectbox, "Part of the data", parts, format_func=SPLITS.get)
     chosen = [card for card in usable if card.name in (names or []) and split in splits(card)]
     return (chosen, split) if chosen and split else None
 

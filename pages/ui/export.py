@@ -46,6 +46,9 @@ def overlay_png(scan: Scan, explanation: Explanation, opacity: float, colormap: 
 
 def raw_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> bytes:
     """The raw maps as .npz: ``method/layer`` -> float32 (H, W) in the scan's pixels; ``meta`` holds JSON, no file name."""
+    import importlib.metadata
+
+    arrays = {each.key: each.values for each in maps}
     meta = {
         "run": card.name,
         "architecture": card.architecture,
@@ -57,15 +60,17 @@ def raw_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) 
             each.key: {
                 "target": each.target,
                 "signed": each.signed,
-                "minimum": float(each.values.min()),
-                "maximum": float(each.values.max()),
+                "minimum": float(arrays[each.key].min()),
+                "maximum": float(arrays[each.key].max()),
+                "evidence": each.evidence,
             }
             for each in maps
         },
+        "gray_unit": "0 black to 1 white",
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "grad-cam", "scipy")},
         "note": RESEARCH_LINE,
     }
     buffer = io.BytesIO()
-    arrays = {each.key: each.values for each in maps}
     np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
     return buffer.getvalue()
 
@@ -74,21 +79,24 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, colormap: str) -> bytes:
+def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, colormap: str, one_scale: bool = False) -> bytes:
     """The page as one PNG: the scan, and per model its probabilities and Grad-CAMs; the footer says what made it.
 
-    words : the agreement sentence. Maps keep the scan's aspect ratio.
+    words : the agreement sentence. one_scale : whether the maps of a model share the value of the last colour (as in Row.maxima).
+    Maps keep the scan's aspect ratio.
     """
     columns = 1 + max((len(row.maps) for row in rows), default=0)
     _, cell_height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], CELL)
     row_height = max(cell_height, 190) + CAPTION
-    head = max(cell_height, 150) + 24
+    head = max(cell_height, 175) + 24
     width = 2 * MARGIN + columns * (CELL + GAP)
     height = 2 * MARGIN + head + len(rows) * (row_height + GAP) + 40 + 24 * (len(rows) + 1)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     sheet.paste(Image.fromarray(shrunk(scan.pixels, CELL)).convert("RGB"), (MARGIN, MARGIN))
-    _heading(draw, scan, words, MARGIN + CELL + GAP)
+    scale = "one scale within a model" if one_scale else "each map scaled to its own maximum"
+    colours = f"Colours: {colormap}, from 0 to the maximum, {opacity:.0%} over the scan; {scale}."
+    _heading(draw, scan, words, colours, MARGIN + CELL + GAP)
     top = MARGIN + head + 10
     for row in rows:
         _bars(draw, row, MARGIN, top)
@@ -102,18 +110,19 @@ def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, co
     return png(np.asarray(sheet))
 
 
-def _heading(draw: ImageDraw.ImageDraw, scan: Scan, words: str, left: int) -> None:
+def _heading(draw: ImageDraw.ImageDraw, scan: Scan, words: str, colours: str, left: int) -> None:
     height, width = scan.pixels.shape
     draw.text((left, MARGIN), "OCT B-scan read by CNNs, side by side", INK, _font(34))
     draw.text((left, MARGIN + 52), words, INK, _font(23))
     draw.text((left, MARGIN + 88), f"Input {width} x {height} pixels, at the left as the models get it.", QUIET, _font(18))
     synthetic = "Synthetic sample, no patient. " if scan.source == "sample" else ""
     draw.text((left, MARGIN + 114), f"{synthetic}Maps: Grad-CAM, from the shallowest to the deepest layer.", QUIET, _font(18))
+    draw.text((left, MARGIN + 140), colours, QUIET, _font(18))
 
 
 def _bars(draw: ImageDraw.ImageDraw, row: Row, left: int, top: int) -> None:
     draw.rectangle((left, top, left + 5, top + 56), fill=model_colour(row.card.architecture))
-    draw.text((left + 16, top - 2), title_of(row.card), QUIET, _font(18))
+    draw.text((left + 16, top - 2), _fitting(title_of(row.card), CELL - 24, 18), QUIET, _font(18))
     draw.text((left + 16, top + 20), f"{row.prediction.predicted}  {row.prediction.confidence:.1%}", INK, _font(28))
     for place, (name, p) in enumerate(zip(row.prediction.classes, row.prediction.probabilities, strict=True)):
         y = top + 72 + place * 29
@@ -122,6 +131,16 @@ def _bars(draw: ImageDraw.ImageDraw, row: Row, left: int, top: int) -> None:
         draw.rectangle((left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18), fill=class_colour(name))
         draw.text((left + 242, y), f"{p:.1%}", QUIET, _font(16))
     draw.text((left, top + 192), f"Maps for {row.target}: {CLASS_TITLES.get(row.target, row.target)}", QUIET, _font(15))
+
+
+def _fitting(text: str, width: float, size: int) -> str:
+    """The text, cut with an ellipsis to ``width`` pixels."""
+    font = _font(size)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
 
 
 def _caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top: int) -> None:

@@ -13,12 +13,13 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from oct_core.errors import OctError
 from oct_core.overlay import overlay
 from oct_core.types import GrayImage, RunCard, Scan
 from pages.ui import services
 from pages.ui.data_folder import holds_name, open_picture
 from pages.ui.run_data import probabilities
-from pages.ui.samples import all_samples
+from pages.ui.samples import Sample, all_samples
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,6 +77,14 @@ def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
     )
 
 
+def test_images(card: RunCard) -> list[str]:
+    """The names of the test scans of a run; empty if its predictions cannot be read."""
+    try:
+        return [str(image) for image in services.prediction_table(card).of_split("test").image]
+    except OctError:
+        return []
+
+
 def test_examples(card: RunCard) -> list[Example]:
     """The test scans of predictions.csv that the data folder seems to hold; they are read only when shown."""
     table = services.prediction_table(card).of_split("test")
@@ -97,6 +106,11 @@ def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -
     elif choice == "mistakes":
         wanted = [one for one in wanted if one.true != predicted]
     return sorted(wanted, key=lambda one: one.confidence, reverse=choice != "doubtful")[:count]
+
+
+def sample_of(example: Example) -> Sample | None:
+    """The sample that an example is; None for a test scan."""
+    return next((sample for sample in all_samples() if f"{sample.label}/{sample.seed}" == example.key), None)
 
 
 def scan_of(example: Example) -> Scan | None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from pages.ui import gallery_data
-from pages.ui.data_folder import data_folder
+from pages.ui.data_folder import data_folder, pictures_at_hand
 from pages.ui.gallery_data import CHOICES, Example, Strip
 from pages.ui.prediction_views import open_in_viewer
 from pages.ui.services import title_of
@@ -22,7 +22,8 @@ def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
     with st.container(border=True):
         columns = st.columns([3, 2, 3, 2], vertical_alignment="bottom", gap="medium")
         name = columns[0].selectbox("Model", list(by_name), format_func=lambda key: title_of(by_name[key]), key="gallery_run")
-        sources = [SYNTHETIC] if data_folder() is None else [REAL, SYNTHETIC]
+        images = {image for card in cards for image in gallery_data.test_images(card)}
+        sources = [REAL, SYNTHETIC] if pictures_at_hand(images) else [SYNTHETIC]
         source = columns[1].selectbox("Examples from", sources, key="gallery_source")
         choice = columns[2].selectbox("Which examples", list(CHOICES), format_func=CHOICES.__getitem__, key="gallery_choice")
         count = columns[3].selectbox("Examples a class", [1, 2, 3], index=1, key="gallery_count")
@@ -37,7 +38,7 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
         "say roughly which region moved the score."
     )
     if source == SYNTHETIC:
-        hint = "" if data_folder() else " Start the app with `-- --data DIR` or OCT_DATA to see real test scans here."
+        hint = "" if data_folder() is not None else " Start the app with `-- --data DIR` or OCT_DATA to see real test scans here."
         st.caption(f"The scans are synthetic, drawn by this program.{hint}")
     place = st.empty()
     place.progress(0.0, text=f"{title_of(card)} reads the examples ...")
@@ -70,9 +71,9 @@ def _example(example: Example, strip: Strip | None) -> None:
         st.info("The data folder does not hold this scan, or not with the same content.", icon=":material/hide_image:")
         return
     if button.button("Open in viewer", key=f"gallery_{example.key}", icon=":material/open_in_new:", width="stretch"):
-        scan = gallery_data.scan_of(example)
-        if scan is not None:
-            open_in_viewer(scan)
+        handed = gallery_data.sample_of(example) or gallery_data.scan_of(example)
+        if handed is not None:
+            open_in_viewer(handed)
     for column, (title, picture, evidence) in zip(st.columns(len(strip.pictures), gap="small"), strip.pictures, strict=True):
         with column:
             st.image(picture, width="stretch", alt=f"{title} of {example.name}, read as {example.predicted}")

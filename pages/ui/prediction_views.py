@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,10 @@ import streamlit as st
 
 from oct_core.errors import OctError
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard, Scan
-from pages.ui import services
+from pages.ui import services, session
 from pages.ui.data_folder import open_picture
 from pages.ui.run_data import probabilities
-from pages.ui.samples import all_samples
+from pages.ui.samples import Sample, all_samples
 from pages.ui.services import title_of
 from pages.ui.tables import prediction_frame
 
@@ -23,8 +24,8 @@ VIEWER = "pages/1_Viewer.py"
 _SHOWN = ["image", "patient", "model", "true", "predicted", "right", "confidence", "p(true)", *(f"p({name})" for name in CLASSES)]
 
 
-def open_in_viewer(scan: Scan) -> None:
-    """Hand a scan to the viewer and go there."""
+def open_in_viewer(scan: Scan | Sample) -> None:
+    """Hand a scan or a sample to the viewer and go there."""
     st.session_state["open_scan"] = scan
     st.switch_page(VIEWER)
 
@@ -48,11 +49,12 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
     models = list(dict.fromkeys(rows["model"]))
     with st.container(border=True):
         first = st.columns([2, 2, 2, 2, 3], vertical_alignment="bottom", gap="medium")
-        model = first[0].selectbox("Model", ["All models", *models], key="prediction_model")
-        true = first[1].selectbox("True class", ["Any", *CLASSES], key="prediction_true")
-        predicted = first[2].selectbox("Predicted class", ["Any", *CLASSES], key="prediction_predicted")
-        outcome = first[3].selectbox("Outcome", ["Any", "Right", "Wrong"], key="prediction_outcome")
-        low, high = first[4].slider("Confidence of the prediction", 0.0, 1.0, (0.0, 1.0), 0.01, key="prediction_confidence")
+        kept = partial(session.kept, page="prediction")
+        model = kept("model", "All models", first[0].selectbox, "Model", ["All models", *models])
+        true = kept("true", "Any", first[1].selectbox, "True class", ["Any", *CLASSES])
+        predicted = kept("predicted", "Any", first[2].selectbox, "Predicted class", ["Any", *CLASSES])
+        outcome = kept("outcome", "Any", first[3].selectbox, "Outcome", ["Any", "Right", "Wrong"])
+        low, high = kept("confidence", (0.0, 1.0), first[4].slider, "Confidence of the prediction", 0.0, 1.0, step=0.01)
     keep = rows["confidence"].between(low, high)
     for column, wanted, any_of_them in (("model", model, "All models"), ("true", true, "Any"), ("predicted", predicted, "Any")):
         if wanted != any_of_them:
@@ -149,4 +151,4 @@ def phantom_grid() -> None:
             with column:
                 st.image(phantom.pixels, width="stretch", alt=f"Synthetic B-scan, {CLASS_TITLES[sample.label]}")
                 if st.button(sample.title, key=f"phantom_{sample.seed}", icon=":material/open_in_new:", width="stretch"):
-                    open_in_viewer(phantom.scan)
+                    open_in_viewer(sample)

@@ -7,7 +7,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
@@ -20,6 +20,33 @@ MAX_MAP_BYTES = 128 * 1024 * 1024
 MAX_PREDICTIONS = 1024
 Box = tuple[int, int, int, int]
 Value = TypeVar("Value")
+T = TypeVar("T")
+
+
+def kept(name: str, default: T, draw: Callable[..., T | None], label: str, *args: Any, page: str = "viewer", **options: Any) -> T:
+    """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets that are not drawn).
+
+    Its key is ``<page>_<name>``. Of a choice among options (the first of ``args``) what is no longer on offer is forgotten.
+    """
+    store: dict[str, Any] = st.session_state.setdefault(f"{page}_choices", {})
+    key = f"{page}_{name}"
+    if key not in st.session_state:
+        value = store.get(name, default)
+        if args and isinstance(args[0], list):
+            offered = args[0]
+            value = [one for one in value if one in offered] if isinstance(value, list) else value if value in offered else default
+        st.session_state[key] = value
+    drawn = draw(label, *args, key=key, **options)
+    store[name] = default if drawn is None else drawn
+    chosen: T = store[name]
+    return chosen
+
+
+def choices_kept(name: str, default: T, page: str = "viewer") -> T:
+    """A choice as it stands, without drawing its widget."""
+    store: dict[str, Any] = st.session_state.setdefault(f"{page}_choices", {})
+    value: T = st.session_state.get(f"{page}_{name}", store.get(name, default))
+    return value
 
 
 @dataclass
@@ -38,7 +65,6 @@ class Item:
     box: Box | None = None
     invert: bool = False
     sample: Sample | None = None
-    warning: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -52,6 +78,17 @@ class Item:
 
         scan = crop(self.scan, self.box) if self.box else self.scan
         return invert(scan) if self.invert else scan
+
+    def objection(self, view: Scan) -> str | None:
+        """Why the scan as read does not look like a B-scan, or None. A cut that leaves colour out cannot be told: it has none."""
+        from oct_core.likeness import looks_like_bscan
+        from oct_core.scans import COLOUR_NOTE
+
+        if self.sample is not None:
+            return None
+        height, width = self.scan.pixels.shape
+        whole = self.box in (None, (0, 0, width, height))
+        return looks_like_bscan(view if whole else replace(view, notes=tuple(note for note in view.notes if note != COLOUR_NOTE)))
 
 
 class Bounded(Generic[Value]):
@@ -98,7 +135,7 @@ def _maps_bytes(explanations: list[Explanation]) -> int:
 class Viewer:
     """Everything the viewer remembers in one browser session.
 
-    order : ids of the open scans as opened. current : the one shown. problems : sentences about refused uploads.
+    order : ids of the open scans as opened. current : the one shown. problems : (number, file name, sentence) of refused uploads.
     """
 
     items: Bounded[Item] = field(default_factory=lambda: Bounded(MAX_SCANS, MAX_SCAN_BYTES, lambda item: item.nbytes))
@@ -106,19 +143,33 @@ class Viewer:
     predictions: Bounded[Prediction] = field(default_factory=lambda: Bounded(MAX_PREDICTIONS, 1 << 30, lambda _: 0))
     measures: Bounded[dict[str, str]] = field(default_factory=lambda: Bounded(512, 1 << 30, lambda _: 0))
     current: str | None = None
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
     opened: int = 0
     uploader: int = 0
 
     def open(self, scan: Scan, *, data: bytes | None = None, pages: int = 1, sample: Sample | None = None) -> Item:
         """Add a scan and show it; the oldest go when the bounds are reached."""
-        from oct_core.likeness import looks_like_bscan
-
         self.opened += 1
-        item = Item(scan, self.opened, data, pages, sample=sample, warning=None if sample else looks_like_bscan(scan))
+        item = Item(scan, self.opened, data, pages, sample=sample)
         self.items.put(item.id, item)
         self.current = item.id
         return item
+
+    def show(self, scan: Scan) -> None:
+        """Open a scan, or go to it if the same picture is open."""
+        same = next((item for item in self.ordered() if item.sample is None and fingerprint(item.scan) == fingerprint(scan)), None)
+        if same is None:
+            self.open(scan)
+        else:
+            self.current = same.id
+
+    def show_sample(self, sample: Sample) -> None:
+        """Open a sample, or go to it if it is open."""
+        same = next((item for item in self.ordered() if item.sample == sample), None)
+        if same is None:
+            self.open(sample.phantom().scan, sample=sample)
+        else:
+            self.current = same.id
 
     def ordered(self) -> list[Item]:
         """The open scans, first opened first."""
@@ -147,8 +198,10 @@ def viewer() -> Viewer:
     if not isinstance(state, Viewer):  # The class is made anew when its file is edited while the server runs.
         state = st.session_state["viewer"] = Viewer()
     handed = st.session_state.pop("open_scan", None)
-    if isinstance(handed, Scan):
-        state.open(handed)
+    if isinstance(handed, Sample):
+        state.show_sample(handed)
+    elif isinstance(handed, Scan):
+        state.show(handed)
     return state
 
 
@@ -166,14 +219,12 @@ def shown_name(item: Item, hide: bool) -> str:
 
 def with_page(item: Item, page: int) -> None:
     """Show another page of a many-page TIFF; raises ScanError."""
-    from oct_core.likeness import looks_like_bscan
     from oct_core.scans import read_scan
 
     if item.data is None or page == item.page:
         return
     scan = read_scan(item.data, item.scan.name, page)
     item.scan, item.page, item.box = replace(scan, source="upload"), page, None
-    item.warning = looks_like_bscan(scan)
 
 
 def forget_upload(file_ids: Iterable[str]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from oct_core.types import Explanation, Prediction, RunCard, Scan
 from pages.ui.services import get_run, title_of
 from pages.ui.session import Viewer, fingerprint
+from pages.ui.viewer_pictures import sized
 
 TRIO: tuple[str, ...] = ("gradcam", "guided_backprop", "guided_gradcam")
 Progress = Callable[[float, str], None]
@@ -47,7 +49,7 @@ def target_of(prediction: Prediction, choice: str | None) -> str:
 
 
 def trio_maps(state: Viewer, scan: Scan, card: RunCard, target: str) -> list[Explanation]:
-    """Grad-CAM and guided Grad-CAM at every layer and guided backpropagation, from one pass; raises OctError."""
+    """Grad-CAM and guided Grad-CAM at every layer and guided backpropagation, from one pass, at the network's size; raises OctError."""
     return _explained(state, scan, card, target, TRIO, None)
 
 
@@ -55,6 +57,19 @@ def one_map(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, 
     """One map of any registered method; the trio's come from their common pass; raises OctError."""
     found = trio_maps(state, scan, card, target) if method in TRIO else _explained(state, scan, card, target, (method,), (layer,))
     return next((each for each in found if each.method == method and each.layer in (layer, "input")), found[0])
+
+
+def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]:
+    """The maps of one run as the command line gives them, (H, W); made anew, but for methods that are slow, which are stretched."""
+    from oct_core.explanations import METHODS, explain
+
+    slow = {each.key for each in maps if METHODS.get(each.method).slow}
+    found = {key: replace(each, values=sized(each.values, scan.pixels.shape)) for each in maps if (key := each.key) in slow}
+    for method in dict.fromkeys(each.method for each in maps if each.key not in slow):
+        layers = [each.layer for each in maps if each.method == method and each.layer != "input"]
+        for each in explain(scan, get_run(maps[0].run), maps[0].target, (method,), layers or None)[0]:
+            found[each.key] = each
+    return [found[each.key] for each in maps]
 
 
 def _explained(
@@ -65,6 +80,6 @@ def _explained(
     key = _key(card, fingerprint(scan), target, ",".join(methods), ",".join(layers or ()))
     kept = state.maps.get(key)
     if kept is None:
-        ((_, kept),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers)
+        ((_, kept),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
         state.maps.put(key, kept)
     return kept

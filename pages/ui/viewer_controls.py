@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import streamlit as st
 
 from oct_core.overlay import COLORMAPS
-from oct_core.types import CLASS_TITLES, CLASSES
+from oct_core.types import CLASS_TITLES, CLASSES, RunCard
+from pages.ui.services import title_of
+from pages.ui.session import choices_kept, kept
 from pages.ui.viewer_compute import TRIO
 
 OWN = "Each model's own prediction"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Choices:
     target : one class for all models, or None for each model's own prediction. opacity : of a map over the scan, 0 to 1.
     colormap : for maps that are not signed (signed ones are blue and orange). one_scale : one maximum a model instead of one a map.
     methods : registry names, in the registry's order. hide_names : show "Scan 1" instead of file names.
-    outline : draw a sample's lesion. hide_answer : keep a sample's class to itself.
+    outline : draw a sample's lesion. hide_answer : keep a sample's class to itself. models : names of the runs to compare.
     """
 
     target: str | None
@@ -34,25 +34,7 @@ class Choices:
     hide_names: bool
     outline: bool
     hide_answer: bool
-
-
-def kept(name: str, default: T, draw: Callable[..., T | None], label: str, *args: Any, **options: Any) -> T:
-    """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets that are not drawn)."""
-    store: dict[str, Any] = st.session_state.setdefault("viewer_choices", {})
-    key = f"viewer_{name}"
-    if key not in st.session_state:
-        st.session_state[key] = store.get(name, default)
-    value = draw(label, *args, key=key, **options)
-    store[name] = default if value is None else value
-    chosen: T = store[name]
-    return chosen
-
-
-def choices_kept(name: str, default: T) -> T:
-    """A choice as it stands, without drawing its widget."""
-    store: dict[str, Any] = st.session_state.setdefault("viewer_choices", {})
-    value: T = st.session_state.get(f"viewer_{name}", store.get(name, default))
-    return value
+    models: tuple[str, ...]
 
 
 def method_titles() -> dict[str, str]:
@@ -66,10 +48,20 @@ def method_titles() -> dict[str, str]:
     return {name: METHODS.get(name).title for name in usable}
 
 
-def controls() -> Choices:
-    """Draw the choices in the sidebar and return them."""
+def first_models(cards: Sequence[RunCard]) -> list[str]:
+    """The runs compared at first: one of each architecture, the repository's own or else the last by name."""
+    newest = {card.architecture: card.name for card in cards}
+    own = {card.architecture: card.name for card in cards if card.name == card.architecture}
+    return list((newest | own).values())
+
+
+def controls(cards: Sequence[RunCard]) -> Choices:
+    """Draw the choices in the sidebar and return them. cards : the runs that can be compared."""
     with st.sidebar:
         st.subheader("Explain", divider="gray")
+        models, names = first_models(cards), {card.name: title_of(card) for card in cards}
+        if len(names) > len(models):
+            models = kept("models", models, st.multiselect, "Models", list(names), format_func=names.get)
         target = kept("target", OWN, st.selectbox, "Target class", [OWN, *CLASSES], format_func=_class_title)
         titles = method_titles()
         methods = kept("methods", list(TRIO), st.multiselect, "Methods", list(titles), format_func=titles.get, help=_METHODS_HELP)
@@ -79,11 +71,14 @@ def controls() -> Choices:
         one_scale = kept("one_scale", False, st.toggle, "One scale within a model", help=_SCALE_HELP)
         hide_names = kept("hide_names", False, st.toggle, "Hide file names", help="File names may carry patient names.")
         st.subheader("Samples", divider="gray")
-        outline = kept("outline", False, st.toggle, "Outline the lesion", help="Samples are synthetic: the lesion is known exactly.")
+        hidden = choices_kept("hide_answer", False)
+        outline = kept(
+            "outline", False, st.toggle, "Outline the lesion", disabled=hidden, help="Samples are synthetic: the lesion is known exactly."
+        )
         hide_answer = kept("hide_answer", False, st.toggle, "Hide the answer", help="For teaching: a sample does not say its class.")
     ordered = tuple(name for name in titles if name in methods)
     chosen = None if target == OWN else target
-    return Choices(chosen, opacity / 100, colormap, one_scale, ordered, hide_names, outline and not hide_answer, hide_answer)
+    return Choices(chosen, opacity / 100, colormap, one_scale, ordered, hide_names, outline and not hide_answer, hide_answer, tuple(models))
 
 
 def _class_title(name: str) -> str:
@@ -95,3 +90,6 @@ _METHODS_HELP = (
     "Score-CAM, Ablation-CAM and occlusion run the model many times and take longer."
 )
 _SCALE_HELP = "Off: each map is scaled to its own maximum (printed below it). On: the maps of one method share one maximum within a model."
+
+
+__all__ = ["Choices", "choices_kept", "controls", "first_models", "kept", "method_titles"]

@@ -11,7 +11,7 @@ from oct_core.types import Explanation, Prediction, RunCard, Scan
 from pages.ui.export import overlay_png, raw_npz
 from pages.ui.services import shown_errors, title_of
 from pages.ui.session import Viewer
-from pages.ui.viewer_compute import one_map
+from pages.ui.viewer_compute import in_scan_pixels, one_map
 from pages.ui.viewer_controls import Choices
 from pages.ui.viewer_maps import GUIDED_WARNING, ModelMaps, measured_verdict, scale_of
 from pages.ui.viewer_measure import measure_panel
@@ -90,7 +90,7 @@ def _downloads(
     )
     second.download_button(
         "Raw maps (npz)",
-        lambda: raw_npz(maps.card, prediction, every),
+        lambda: raw_npz(maps.card, prediction, in_scan_pixels(scan, every)),
         f"oct_{maps.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",

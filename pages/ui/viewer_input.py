@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Literal
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 
+from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES
 from pages.ui.samples import Sample, all_samples
 from pages.ui.services import MAX_UPLOAD_BYTES, sentence
@@ -27,11 +29,11 @@ def _ingest(state: Viewer, key: str) -> None:
     """Callback of the uploader: decode each file, keep pictures and sentences about refusals, free the server's copies."""
     from oct_core.scans import inspect, read_scan
 
-    if key != uploader_key(state):
-        # A widget used while the maps are being made interrupts that run, and the browser then sends the emptied
-        # uploader once more. Its files were taken, and the server's copies are gone.
+    # A widget used while the maps are being made interrupts that run, and the browser then sends the emptied uploader once
+    # more: its files were taken and the server's copies are gone. A file dropped there meanwhile is new.
+    files = [file for file in st.session_state.get(key) or [] if not isinstance(file, DeletedFile)]
+    if not files:
         return
-    files = st.session_state.get(key) or []
     state.problems = []
     for number, file in enumerate(files, start=1):
         data = file.getvalue()
@@ -40,7 +42,7 @@ def _ingest(state: Viewer, key: str) -> None:
             pages = inspect(data).pages
             state.open(replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages)
         except Exception as error:
-            state.problems.append(f"File {number} ({file.name}): {sentence(error)}")
+            state.problems.append((number, file.name, sentence(error)))
     forget_upload(file.file_id for file in files)
     state.uploader += 1  # A new key empties the widget: the session's own store holds the scans now.
 
@@ -63,9 +65,9 @@ def upload(state: Viewer) -> None:
 
 def show_problems(state: Viewer, hide_names: bool) -> None:
     """One sentence a refused file; without file names where they are hidden."""
-    for problem in state.problems:
-        text = problem if not hide_names else problem.split(" (", 1)[0] + ": " + problem.split("): ", 1)[-1]
-        st.error(text, icon=":material/broken_image:")
+    for number, name, words in state.problems:
+        named = f"File {number}" if hide_names else f"File {number} ({plain(name)})"
+        st.error(f"{named}: {words}", icon=":material/broken_image:")
 
 
 def sample_titles(hide_answer: bool) -> dict[Sample, str]:
@@ -77,15 +79,6 @@ def sample_titles(hide_answer: bool) -> dict[Sample, str]:
     return {sample: f"Synthetic sample {place}" for place, sample in enumerate(shuffled, start=1)}
 
 
-def open_sample(state: Viewer, sample: Sample) -> None:
-    """Open a sample unless it is open already."""
-    for item in state.ordered():
-        if item.sample == sample:
-            state.current = item.id
-            return
-    state.open(sample.phantom().scan, sample=sample)
-
-
 def sample_menu(state: Viewer, hide_answer: bool) -> None:
     """A menu of all samples."""
     titles = sample_titles(hide_answer)
@@ -93,7 +86,7 @@ def sample_menu(state: Viewer, hide_answer: bool) -> None:
     def chosen() -> None:
         picked = st.session_state.get("viewer_sample")
         if picked is not None:
-            open_sample(state, picked)
+            state.show_sample(picked)
             st.session_state["viewer_sample"] = None
 
     st.selectbox(
@@ -116,7 +109,7 @@ def sample_cards(state: Viewer, hide_answer: bool) -> None:
             title = titles[sample]
             st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>')
             st.markdown(f"**{title}**" + ("" if hide_answer else f"  \n{sample.description}"))
-            st.button("Open", key=f"open_{sample.seed}", on_click=open_sample, args=(state, sample), width="stretch")
+            st.button("Open", key=f"open_{sample.seed}", on_click=state.show_sample, args=(sample,), width="stretch")
 
 
 def item_name(item: Item, choices: Choices) -> str:
@@ -140,7 +133,7 @@ def thumbnails(state: Viewer, choices: Choices) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 14 else name[:6] + "…" + name[-7:]
+    return name if len(name) <= 14 else "…" + name[-13:]
 
 
 def _show(state: Viewer, item: Item) -> None:
@@ -158,10 +151,20 @@ def reading_options(item: Item) -> None:
     item.box = _crop_box(item) if cropping else None
 
 
-def _crop_box(item: Item) -> tuple[int, int, int, int]:
+def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
+    """The box drawn; one too small to be read leaves the last good one."""
     height, width = item.scan.pixels.shape
     left, top, right, bottom = item.box or (0, 0, width, height)
     key = f"{item.id}_{item.page}"
     x = st.slider("Columns kept", 0, width, (left, right), key=f"columns_{key}")
     y = st.slider("Rows kept", 0, height, (top, bottom), key=f"rows_{key}")
+    least = DEFAULT.side
+    if x[1] - x[0] < least or y[1] - y[0] < least:
+        st.warning(f"The box must be at least {least} pixels a side; the last good one is kept.", icon=":material/crop:")
+        return item.box
     return x[0], y[0], x[1], y[1]
+
+
+def plain(text: str) -> str:
+    """Text with Markdown's own characters escaped: a file name is shown, never interpreted."""
+    return "".join("\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text)

@@ -30,14 +30,14 @@ def show() -> None:
         viewer_input.upload(state)
         hide_answer = choices_kept("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
+    choices = controls(ready_runs())
     item = state.item()
     if item is None:
-        viewer_input.show_problems(state, choices_kept("hide_names", False))
+        viewer_input.show_problems(state, choices.hide_names)
         invitation("Open a scan to begin", "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.")
         viewer_input.sample_cards(state, hide_answer)
         warm_up()
         return
-    choices = controls()
     viewer_input.show_problems(state, choices.hide_names)
     if len(state.ordered()) > 1:
         viewer_input.thumbnails(state, choices)
@@ -45,13 +45,18 @@ def show() -> None:
 
 
 def _read(state: Viewer, item: Item, choices: Choices) -> None:
-    cards = _usable()
+    cards = _usable(choices)
     left, right = st.columns([1, 2.4], gap="large")
     with left:
         scan = _scan_panel(state, item, choices)
     if not cards:
         with right:
-            invitation("No trained model yet", "Train the three with `./train_all.sh FOLDER`; they appear here by themselves.")
+            if ready_runs():
+                st.info("Choose at least one model in the sidebar.", icon=":material/check_box:")
+            else:
+                invitation("No trained model yet", "Train the three with `./train_all.sh FOLDER`; they appear here by themselves.")
+        return
+    if item.sample is not None and choices.hide_answer and not _revealed(item, right):
         return
     with right:
         place = st.empty()
@@ -64,10 +69,10 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
     _below(state, scan, cards, predictions, all_maps, choices)
 
 
-def _usable() -> list[RunCard]:
-    """The runs that load; for each that does not, one sentence."""
+def _usable(choices: Choices) -> list[RunCard]:
+    """The chosen runs that load; for each that does not, one sentence."""
     usable = []
-    for card in ready_runs():
+    for card in (card for card in ready_runs() if card.name in choices.models):
         try:
             with st.spinner(f"Loading {title_of(card)}"):
                 get_run(card.name)
@@ -93,11 +98,11 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     with top:
         st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(_reference(item, scan, choices), 760)), f"The scan {name}")}</div>')
         height, width = scan.pixels.shape
-        st.markdown(f"**{_plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit")
+        st.markdown(f"**{viewer_input.plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit")
         for note in item.scan.notes:
             st.caption(note)
-    if item.warning and not item.box:
-        st.warning(item.warning, icon=":material/help:")
+    if warning := item.objection(scan):
+        st.warning(warning, icon=":material/help:")
     if item.sample is not None:
         _answer(item, choices)
     st.button("Close this scan", icon=":material/close:", on_click=state.close, args=(item,), type="tertiary")
@@ -109,16 +114,16 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
 def _answer(item: Item, choices: Choices) -> None:
     if item.sample is None:
         return
-    if not choices.hide_answer:
+    if not choices.hide_answer or st.session_state.get(f"reveal_{item.id}"):
         st.caption(f"Synthetic sample, drawn as {item.sample.label}: {item.sample.description}.")
-        return
-    with st.expander("Show the answer"):
-        st.markdown(f"Drawn as **{item.sample.label}**: {item.sample.description}.")
 
 
-def _plain(text: str) -> str:
-    """Text with Markdown's own characters escaped: a file name is shown, never interpreted."""
-    return "".join("\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text)
+def _revealed(item: Item, place: DeltaGenerator) -> bool:
+    """For teaching: the class, and what the models say of it, come only when asked for."""
+    with place.container(border=True):
+        st.markdown("#### What do you see?")
+        st.markdown("The class of this sample, and what the models make of it, are hidden.")
+        return st.toggle("Show the answer and the models", key=f"reveal_{item.id}")
 
 
 def _maps(
@@ -132,13 +137,11 @@ def _maps(
         bar.progress(place / len(cards), f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation")
         target = target_of(prediction, choices.target)
         with shown_errors():
-            trio = trio_maps(state, scan, card, target)
-            last = [each.layer for each in trio if each.method == "gradcam"][-1]
-            extra = []
+            maps = ModelMaps(card, target, trio_maps(state, scan, card, target), [])
             for method in (name for name in choices.methods if name not in TRIO):
                 bar.progress((place + 0.5) / len(cards), f"{title_of(card)}: {titles[method]}")
-                extra.append(one_map(state, scan, card, target, method, last))
-            maps = ModelMaps(card, target, trio, extra)
+                with shown_errors():  # one method that fails leaves the others
+                    maps.extra.append(one_map(state, scan, card, target, method, maps.layers[-1]))
             show_model(scan, maps, choices, titles, reference)
             done.append(maps)
     bar.empty()
@@ -174,7 +177,7 @@ def _figure_download(scan: Scan, all_maps: Sequence[ModelMaps], predictions: Seq
             cams = maps.of("gradcam")
             rows.append(Row(maps.card, prediction, maps.target, cams, [scale_of(each, cams, choices) for each in cams]))
         words = viewer_predictions.agreement(predictions, [title_of(maps.card) for maps in all_maps])
-        return final_figure(scan, rows, words, choices.opacity, choices.colormap)
+        return final_figure(scan, rows, words, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
         "Download the figure (PNG)", make, "oct_comparison.png", "image/png", icon=":material/download:", type="primary", on_click="ignore"

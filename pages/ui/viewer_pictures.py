@@ -31,12 +31,11 @@ def shrunk(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def shrunk_values(values: Float32Array, longest: int) -> Float32Array:
-    """float32 (H, W) fitted to ``longest``; means of the pixels that fall together."""
-    size = fitted(values.shape[0], values.shape[1], longest)
-    if size == (values.shape[1], values.shape[0]):
+def sized(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
+    """float32 (h, w) stretched to (H, W): bilinear, averaging where pixels fall together; never beyond the lowest and highest value."""
+    if values.shape == shape:
         return values
-    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX), dtype=np.float32)
+    return np.asarray(Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def maximum_of(explanation: Explanation) -> float:
@@ -52,7 +51,7 @@ def drawn(
     if not explanation.evidence:
         return np.repeat(small[..., None], 3, axis=2)
     top = maximum_of(explanation) if maximum is None else maximum
-    values = shrunk_values(explanation.values, longest)
+    values = sized(explanation.values, (small.shape[0], small.shape[1]))
     return overlay(small, values, opacity, colormap, maximum=top, signed=explanation.signed)
 
 
@@ -71,7 +70,7 @@ def figure(uri: str, alt: str, caption: str = "") -> str:
 
 def grid(figures: list[str], columns: int) -> str:
     """Figures side by side in equal columns."""
-    return f'<div class="oct-maps" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">{"".join(figures)}</div>'
+    return f'<div class="oct-maps oct-grid" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">{"".join(figures)}</div>'
 
 
 def number(value: float) -> str:

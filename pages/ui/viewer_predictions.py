@@ -53,18 +53,20 @@ def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) ->
         st.success(words, icon=":material/check_circle:")
     else:
         st.warning(words, icon=":material/call_split:")
-    for column, prediction, card in zip(st.columns(len(cards)), predictions, cards, strict=True):
-        with column, st.container(border=True):
-            st.html(_heading(prediction, card))
-            _bars(prediction, card)
+    for start in range(0, len(cards), 3):
+        row = list(zip(predictions, cards, strict=True))[start : start + 3]
+        for column, (prediction, card) in zip(st.columns(len(row)), row, strict=True):
+            with column, st.container(border=True):
+                st.html(_heading(prediction, card))
+                _bars(prediction, card)
 
 
 def _heading(prediction: Prediction, card: RunCard) -> str:
     sure = f"{prediction.confidence:.1%}"
     return (
         f'<div data-testid="prediction-{html.escape(card.name, quote=True)}">'
-        f'<div style="border-left:4px solid {model_colour(card.architecture)};padding-left:.6rem" class="oct-muted">'
-        f"{html.escape(title_of(card))}</div>"
+        f'<div style="border-left:4px solid {model_colour(card.architecture)};padding-left:.6rem">'
+        f'<span class="oct-muted">{html.escape(title_of(card))}</span></div>'
         f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:.5rem">'
         f'<span style="font-size:1.55rem;font-weight:650">{html.escape(prediction.predicted)}</span>'
         f'<span style="font-size:1.25rem">{sure}</span></div>'
@@ -74,8 +76,10 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
 
 def _bars(prediction: Prediction, card: RunCard) -> None:
     figure = probability_bars([prediction], title="Class probabilities")
-    figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes])
-    figure.update_layout(height=215, margin={"l": 8, "r": 8, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
+    figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes], textposition="auto", textangle=0)
+    figure.update_xaxes(range=[0, 1.02])
+    figure.update_yaxes(title_standoff=2)
+    figure.update_layout(height=215, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
     st.plotly_chart(
         figure, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(figure) or None
     )

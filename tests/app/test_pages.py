@@ -14,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
 
+from pages.ui.samples import Sample
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CURVES, PERFORMANCE, PREDICTIONS = "2_Training_curves", "3_Performance", "4_Predictions"
 GALLERY, EXPLANATIONS, DATA = "5_Gallery", "6_Explanations", "7_Data_and_models"
@@ -97,9 +99,9 @@ def test_curves_grow_while_a_run_is_trained(root: Path) -> None:
     assert f"{EPOCHS + 2} of {EPOCHS + 4} epochs done" in page.run().get("progress")[0].proto.text
 
 
-@pytest.mark.parametrize(("status", "every"), [("training", 3.0), ("done", None)])
-def test_the_timer_runs_only_while_something_can_grow(
-    root: Path, monkeypatch: pytest.MonkeyPatch, status: str, every: float | None
+@pytest.mark.parametrize(("status", "every"), [("training", 3.0), ("done", 20.0)])
+def test_the_timer_is_quick_only_while_something_grows(
+    root: Path, monkeypatch: pytest.MonkeyPatch, status: str, every: float
 ) -> None:
     write_run(root, "vgg16", status)
     intervals: list[float | None] = []
@@ -173,7 +175,7 @@ def test_without_data_a_phantom_opens_in_the_viewer(root: Path, monkeypatch: pyt
     page = visit(PREDICTIONS)
     assert "--data DIR" in said(page)
     next(button for button in page.button if button.label == "Synthetic CNV 1").click().run()
-    assert page.session_state["gone_to"] == "pages/1_Viewer.py" and page.session_state["open_scan"].source == "sample"
+    assert page.session_state["gone_to"] == "pages/1_Viewer.py" and page.session_state["open_scan"] == Sample("CNV", 1)
 
 
 @pytest.mark.parametrize("way", ["variable", "flag"])
@@ -229,3 +231,26 @@ def test_gallery_of_the_data_folder(root: Path, tmp_path: Path, monkeypatch: pyt
     page = visit(GALLERY)
     assert not page.exception and not page.error and page.selectbox(key="gallery_source").value == "Test scans"
     assert "**CNV-0-1.png**" in said(page) and "CNV-4-1.png" not in said(page)
+
+
+def test_choices_survive_a_visit_to_another_page(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(PREDICTIONS)
+    page.selectbox(key="prediction_outcome").set_value("Wrong").run()
+    page.switch_page(f"pages/{CURVES}.py").run()
+    page.button_group(key="curve_runs").set_value(["resnet50"]).run()
+    page.switch_page(f"pages/{PREDICTIONS}.py").run()
+    assert page.selectbox(key="prediction_outcome").value == "Wrong"
+    page.switch_page(f"pages/{CURVES}.py").run()
+    assert page.button_group(key="curve_runs").value == ["resnet50"]
+
+
+@pytest.mark.parametrize(("named", "words"), [("nowhere", "does not exist"), (".", "holds none of the test scans")])
+def test_a_data_folder_of_no_use_is_said_and_phantoms_stand_in(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, words: str
+) -> None:
+    write_run(root, "vgg16")
+    monkeypatch.setenv("OCT_DATA", str(tmp_path / named))
+    page = visit(PREDICTIONS)
+    assert words in page.warning[0].value and any(button.label == "Synthetic CNV 1" for button in page.button)

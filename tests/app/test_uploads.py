@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
+from oct_core.scans import DEFAULT
 from pages.ui.services import MAX_UPLOAD_BYTES, keep_uploads_in_memory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,3 +49,10 @@ def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
     code = "import pages.ui.viewer_page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
     shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(shown.stdout.split()[-1]) > MAX_UPLOAD_BYTES
+
+
+def test_the_server_is_set_up_as_the_readme_says() -> None:
+    options = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert options["server"]["address"] == "localhost" and options["server"]["enableXsrfProtection"]
+    assert not options["browser"]["gatherUsageStats"] and options["client"]["showErrorDetails"] == "none"
+    assert options["server"]["maxUploadSize"] * 2**20 == MAX_UPLOAD_BYTES == DEFAULT.bytes

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +20,14 @@ from streamlit.testing.v1 import AppTest
 from oct_core.checkpoints import LoadedRun
 from oct_core.explanations import explain_with_predictions
 from oct_core.phantom import make_phantom
-from oct_core.types import CLASSES, Scan
-from pages.ui import viewer_input
+from oct_core.scans import COLOUR_NOTE
+from oct_core.types import CLASSES, Explanation, RunCard, Scan
+from pages.ui import viewer_compute, viewer_input, viewer_page
 from pages.ui.export import Row, final_figure, overlay_png, raw_npz
+from pages.ui.samples import Sample
 from pages.ui.session import Bounded, Viewer, fingerprint
+from pages.ui.viewer_compute import in_scan_pixels
+from pages.ui.viewer_controls import first_models
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,11 +60,14 @@ def open_sample(page: AppTest) -> AppTest:
 
 def test_an_uploader_that_was_emptied_already_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an interrupted run the browser sends the old uploader once more: its files are gone from the server by then."""
-    state = Viewer(uploader=1, problems=["File 1 (bad.png): this is no picture"])
-    deleted = DeletedFile("id")
-    monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [deleted]})
+    state = Viewer(uploader=1, problems=[(1, "bad.png", "this is no picture")])
+    monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id")]})
     viewer_input._ingest(state, "viewer_upload_0")
     assert (state.uploader, state.ordered(), len(state.problems)) == (1, [], 1)
+    new = SimpleNamespace(name="new.png", file_id="2", getvalue=png)
+    monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id"), new]})
+    viewer_input._ingest(state, "viewer_upload_0")
+    assert [item.scan.name for item in state.ordered()] == ["new.png"], "dropped there meanwhile, it is not lost"
 
 
 def test_empty_it_invites_to_open_a_scan(app: AppTest) -> None:
@@ -123,29 +131,99 @@ def test_uploads_good_and_bad(app: AppTest) -> None:
     assert "mister" not in said(page)
 
 
-def test_hiding_the_answer_hides_the_label(app: AppTest) -> None:
+def test_hiding_the_answer_hides_the_class_and_what_the_models_say_until_asked(app: AppTest) -> None:
     page = open_sample(app)
     page.toggle(key="viewer_hide_answer").set_value(True).run()
-    shown = [one.value for one in page.caption]
-    assert not any("drawn as" in text for text in shown)
+    assert not any(name in said(page).replace("oct-", "") for name in ("drawn as", "agree", "maps for", *(f"Synthetic {label}" for label in CLASSES)))
+    assert not page.get("plotly_chart")
+    next(one for one in page.toggle if str(one.key).startswith("reveal_")).set_value(True).run()
+    assert "drawn as CNV" in said(page) and "maps for" in said(page)
 
 
-def test_what_leaves_holds_no_metadata(demo_run: Callable[[str], LoadedRun]) -> None:
+def test_a_sample_handed_over_by_another_page_is_that_sample(app: AppTest) -> None:
+    app.session_state["open_scan"] = Sample("DME", 2)
+    page = app.run()
+    assert "Synthetic DME 2" in said(page) and "drawn as DME" in said(page)
+    page.session_state["open_scan"] = Sample("DME", 2)
+    page.run()
+    assert len(page.session_state["viewer"].ordered()) == 1, "opened once"
+
+
+def test_a_box_too_small_to_be_read_keeps_the_last_good_one(app: AppTest) -> None:
+    page = open_sample(app)
+    item = page.session_state["viewer"].item()
+    page.toggle(key=f"crop_{item.id}").set_value(True).run()
+    page.slider(key=f"columns_{item.id}_0").set_value((100, 300)).run()
+    assert item.view().pixels.shape == (496, 200)
+    page.slider(key=f"columns_{item.id}_0").set_value((100, 108)).run()
+    assert "at least 32 pixels" in said(page) and item.view().pixels.shape == (496, 200) and "maps for" in said(page)
+
+
+def test_the_doubt_is_about_the_scan_as_it_is_read() -> None:
+    white = Scan(255 - make_phantom("NORMAL", 3, 128, 160).pixels)
+    item = Viewer().open(white)
+    assert "switch on invert" in (item.objection(item.view()) or "")
+    item.invert = True
+    assert item.objection(item.view()) is None
+    coloured = Viewer().open(Scan(make_phantom("NORMAL", 3, 128, 160).pixels, notes=(COLOUR_NOTE,)))
+    coloured.box = (0, 0, 160, 128)
+    assert "in colour" in (coloured.objection(coloured.view()) or ""), "a box around everything cuts nothing off"
+    coloured.box = (4, 0, 160, 128)
+    assert coloured.objection(coloured.view()) is None
+
+
+def test_a_method_that_fails_leaves_the_other_maps(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = viewer_page.one_map
+
+    def fails(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str) -> Explanation:
+        if method == "eigencam":
+            raise RuntimeError("it does not converge")
+        return real(state, scan, card, target, method, layer)
+
+    monkeypatch.setattr(viewer_page, "one_map", fails)
+    page = open_sample(app)
+    page.multiselect(key="viewer_methods").set_value(["gradcam", "eigencam", "hirescam"]).run()
+    assert len(page.error) == 3 and said(page).count("<b>HiResCAM</b>") == 3 and said(page).count("<b>Grad-CAM</b>") == 15
+
+
+def test_of_many_runs_one_of_each_architecture_is_compared_at_first() -> None:
+    def card(name: str, architecture: str) -> RunCard:
+        return RunCard(name, Path(name), "done", architecture, CLASSES, {}, "sha", 1.0, 1, {})
+
+    many = [card("vgg16", "vgg16"), card("a-resnet50", "resnet50"), card("a-vgg16", "vgg16"), card("b-resnet50", "resnet50")]
+    assert first_models(many) == ["vgg16", "b-resnet50"]
+
+
+@pytest.mark.parametrize("name", ["bad (Anna): Mueller.png", "*Mueller*.png"])
+def test_a_hidden_name_is_not_in_the_sentence_about_a_refused_file(app: AppTest, name: str) -> None:
+    app.session_state["viewer"] = Viewer(problems=[(1, name, "this is no picture")])
+    page = app.run()
+    assert "Mueller" in said(page)
+    page.toggle(key="viewer_hide_names").set_value(True).run()
+    assert "Mueller" not in said(page) and "File 1: this is no picture" in said(page)
+
+
+def test_what_leaves_holds_no_metadata(demo_run: Callable[[str], LoadedRun], monkeypatch: pytest.MonkeyPatch) -> None:
     scan = Scan(make_phantom("DME", 4, 96, 160).pixels, name="Secret Name.png")
     run = demo_run("densenet121")
     [(prediction, maps)] = explain_with_predictions(scan, run)
+    [(_, small)] = explain_with_predictions(scan, run, network_size=True)
+    monkeypatch.setattr(viewer_compute, "get_run", lambda name: run)
     cams = [each for each in maps if each.method == "gradcam"]
     whole = final_figure(scan, [Row(run.card, prediction, "DME", cams, [1.0] * 5)], "All agree", 0.5, "viridis")
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
-    raw = raw_npz(run.card, prediction, maps)
-    for data in (whole, one, raw):
-        assert b"Secret" not in data
+    raw = raw_npz(run.card, prediction, in_scan_pixels(scan, small))
+    for data in (whole, one):
+        assert b"Secret" not in data and Image.open(io.BytesIO(data)).info == {}
     assert Image.open(io.BytesIO(one)).size == (160, 96)
     assert Image.open(io.BytesIO(whole)).info.keys().isdisjoint({"exif", "Comment", "Title"})
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         assert sum("/" in key for key in arrays) == len(maps)
-        assert json.loads(str(arrays["meta"]))["weights_sha256"] == run.card.weights_sha256
-        assert np.array_equal(arrays["gradcam/stem"], cams[0].values)
+        meta = json.loads(str(arrays["meta"]))
+        assert meta["weights_sha256"] == run.card.weights_sha256 and "Secret" not in json.dumps(meta)
+        assert {"signed", "minimum", "maximum", "evidence", "target"} <= set(meta["maps"]["gradcam/stem"]) and "torch" in meta["versions"]
+        for each in maps:  # as the command line gives them
+            np.testing.assert_allclose(arrays[each.key], each.values, rtol=1e-4, atol=1e-6)
 
 
 def test_the_session_store_is_bounded_and_keyed_by_pixels() -> None:

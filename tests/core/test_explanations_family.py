@@ -224,3 +224,16 @@ def test_the_tail_keeps_what_a_skip_connection_needs() -> None:
     model, x = Skip().eval(), torch.rand(2, 1, 14, 14)
     tail, layer = tail_of(model, model.conv2, x, model.conv2(model.conv1(x)).detach())
     assert isinstance(layer, nn.Conv2d) and layer is tail.get_submodule("conv2") and layer is not model.conv2
+
+
+@pytest.mark.parametrize(("channels", "side"), [(512, 8), (1024, 4), (8, 12)])
+def test_eigencam_of_activations_far_from_full_rank(channels: int, side: int) -> None:
+    """512 channels on 8 x 8 cells have a C x C product of rank 63 at most, on which the float32 solver did not converge."""
+    activations = torch.relu(torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0)))
+    activations[:, ::2] *= 1e-4
+    for ours, one in zip(eigencam_map(activations), activations.double().numpy(), strict=True):
+        rows = one.reshape(channels, -1)
+        axis = np.linalg.svd(rows - rows.mean(1, keepdims=True), full_matrices=False)[0][:, 0]
+        projected = axis @ (rows - rows.mean(1, keepdims=True))
+        expected = max(np.clip(projected, 0, None), np.clip(-projected, 0, None), key=np.max).reshape(side, side)
+        np.testing.assert_allclose(ours.numpy(), expected, atol=1e-3 * expected.max())
