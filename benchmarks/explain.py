@@ -28,12 +28,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oct_core.architectures import ARCHITECTURES, build_model, layer_modules
+from oct_core.checkpoints import load_run
 from oct_core.errors import OctError
-from oct_core.explanations import METHODS, Request, passes
+from oct_core.explanations import METHODS, Request, explain, passes
 from oct_core.explanations.gradcam import upsample
 from oct_core.phantom import make_phantom
 from oct_core.preprocess import Preprocessing
@@ -189,16 +192,15 @@ def median_ratio(above: list[float], below: list[float]) -> float:
 
 
 def stress(threads: int, calls: int) -> dict[str, Any]:
-    """Many threads, one model and its lock at 64 px: are all maps identical?"""
-    one, lock = subject("resnet50", 64, "cpu"), threading.Lock()
+    """Many threads on one loaded run, which has its own lock: are all maps of ``explain`` identical?"""
+    run, scan = load_run("resnet50"), make_phantom("DME", 1, 96, 128).scan
 
-    def call(_: int) -> list[Tensor]:
-        with lock:
-            return ours(one)
+    def call(_: int) -> list[NDArray[np.float32]]:
+        return [one.values for one in explain(scan, run)[0]]
 
     expected = call(0)
     with ThreadPoolExecutor(threads) as pool:
-        same = [all(map(torch.equal, maps, expected)) for maps in pool.map(call, range(threads * calls))]
+        same = [all(map(np.array_equal, maps, expected)) for maps in pool.map(call, range(threads * calls))]
     return {"threads": threads, "calls": calls, "different": same.count(False)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -16,13 +17,14 @@ from oct_core.explanations.methods import METHODS, ExplainableRun, Method, Reque
 from oct_core.types import Explanation, Float32Array, FloatArray, Prediction, Scan
 
 DEFAULT_METHODS = ("gradcam", "guided_backprop", "guided_gradcam")
-Target = str | int | None
+Target = str | int | Integral | None
+"""A class by name or number (numpy's integers too), or None for the scan's own prediction."""
 Explained = tuple[Prediction, list[Explanation]]
 
 
 def _targets(target: Target | Sequence[Target], count: int, classes: tuple[str, ...]) -> list[int | None]:
     """One class index (or None) a scan; raises ExplanationError naming the near classes."""
-    asked = [target] * count if target is None or isinstance(target, str | int) else list(target)
+    asked: list[Target] = list(target) if not isinstance(target, str | int | Integral | None) else [target] * count
     if len(asked) != count:
         raise ExplanationError(f"expected one target class for all or one a scan ({count}), got {len(asked)}")
     return [_class_index(one, classes) for one in asked]
@@ -33,8 +35,8 @@ def _class_index(target: Target, classes: tuple[str, ...]) -> int | None:
         return None
     if isinstance(target, str) and target in classes:
         return classes.index(target)
-    if isinstance(target, int) and 0 <= target < len(classes):
-        return target
+    if isinstance(target, Integral) and not isinstance(target, bool) and 0 <= int(target) < len(classes):
+        return int(target)
     raise ExplanationError(
         f"expected a target class of {', '.join(classes)} (or 0 to {len(classes) - 1}), got {target!r}; None explains the prediction"
     )

@@ -156,9 +156,13 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
 
 
 def versions() -> dict[str, str]:
-    """What the run was trained with."""
-    names = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "safetensors")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    """What this runs with."""
+    names = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "grad-cam")
+    found = {}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):  # grad-cam is not needed to train
+            found[name] = metadata.version(name)
+    return {"python": platform.python_version(), **found}
 
 
 def git_commit() -> str:

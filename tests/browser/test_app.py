@@ -81,7 +81,7 @@ def test_nothing_is_asked_of_another_host(page: Page, address: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/Viewer")
-    page.get_by_role("button", name="Open").first.click()
+    page.locator('[data-testid="stMain"]').get_by_role("button", name="Open").first.click()
     expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
     assert not [url for url in asked if not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))]
 

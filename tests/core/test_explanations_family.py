@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from captum.attr import IntegratedGradients, LayerGradCam
 from torch import Tensor, nn
 
 from oct_core.architectures import build_model, layer_modules
+from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
 from oct_core.explanations import METHODS, explain, passes
 from oct_core.explanations.attribution import integrated_gradients, occlusion
@@ -22,6 +24,7 @@ from oct_core.explanations.cams import eigencam_map
 from oct_core.explanations.gradcam import gradcam_map
 from oct_core.explanations.methods import Request
 from oct_core.explanations.tail import shared_copy, tail_of
+from oct_core.phantom import make_phantom
 from oct_core.types import CLASSES, RunCard, Scan
 
 LIBRARY = {
@@ -237,3 +240,26 @@ def test_eigencam_of_activations_far_from_full_rank(channels: int, side: int) ->
         projected = axis @ (rows - rows.mean(1, keepdims=True))
         expected = max(np.clip(projected, 0, None), np.clip(-projected, 0, None), key=np.max).reshape(side, side)
         np.testing.assert_allclose(ours.numpy(), expected, atol=1e-3 * expected.max())
+
+
+def test_numpys_integers_are_targets_and_truth_is_none(demo_run: Callable[[str], LoadedRun]) -> None:
+    run, scan = demo_run("resnet50"), make_phantom("DME", 1, 64, 64).scan
+    for target in (np.int64(1), np.array([1])):
+        assert explain(scan, run, target, ("gradcam",), ("layer4",))[0][0].target == CLASSES[1]
+    with pytest.raises(ExplanationError, match="expected a target class"):
+        explain(scan, run, True, ("gradcam",))
+
+
+def test_explain_waits_for_the_lock_of_the_run(demo_run: Callable[[str], LoadedRun]) -> None:
+    run, scan, done = demo_run("resnet50"), make_phantom("DME", 1, 64, 64).scan, threading.Event()
+
+    def work() -> None:
+        explain(scan, run, None, ("gradcam",), ("layer4",))
+        done.set()
+
+    with run.lock:
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert not done.wait(0.5), "it ran while another held the model"
+    assert done.wait(30)
+    thread.join()
