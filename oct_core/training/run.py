@@ -48,7 +48,7 @@ from oct_core.training.resume import BEST, FOLDER, Progress, load_state, only_wr
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 
 PHANTOM_SEED = 1_000_000
-"""Training phantoms count up from here; the app's samples and the tests use small seeds, fresh phantoms 2,000,000 on."""
+"""Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh phantoms 2,000,000 on."""
 
 INTENDED_USE = "Research and teaching: comparing networks and explanations on retinal OCT B-scans."
 LIMITS = "Not a medical device. Four classes only; one source of scans; no statement about other scanners, clinics or diseases."

@@ -70,14 +70,14 @@ def origins() -> None:
     st.subheader("Where data and weights come from", anchor=False)
     left, right = st.columns(2, gap="large")
     left.markdown(
-        "**Scans.** A small part of OCT2017: Kermany, Zhang and Goldbaum 2018, "
+        "**Scans of the models in this repository.** A small part of OCT2017: Kermany, Zhang and Goldbaum 2018, "
         "[doi:10.17632/rscbjbr9sj](https://doi.org/10.17632/rscbjbr9sj), CC BY 4.0. Spectralis B-scans from adults, each labelled CNV, "
         "DME, DRUSEN or NORMAL by graders in several rounds. The scans themselves are not in this repository; names, digests and "
         "the split are. The pictures that the app draws itself are synthetic, and called so."
     )
     right.markdown(
         "**First weights.** Each run card names its own: VGG16 starts from the ImageNet convolutions of its authors (CC BY 4.0); "
-        "ResNet50 and DenseNet121 were not given ImageNet weights. VGG16 keeps its 13 convolutions and takes a small head after a "
+        "ResNet50 and DenseNet121 of this repository were not given ImageNet weights. VGG16 keeps its 13 convolutions and takes a small head after a "
         "global average, 15 million parameters instead of 138 million."
     )
 
@@ -161,7 +161,7 @@ def licence_and_citation() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(
-            "The program and the weights trained with it are open source (see `LICENSE`). The scans they learned from are CC BY 4.0: "
+            "The program and the weights trained with it are open source (Apache-2.0, see `LICENSE`). The scans they learned from are CC BY 4.0: "
             "name their authors when you publish anything made with them."
         )
         st.markdown(REFERENCES)

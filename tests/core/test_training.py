@@ -69,6 +69,7 @@ def test_a_recipe_takes_what_is_given_and_none_changes_nothing() -> None:
     assert recipe("resnet50", epochs=None, seed=3) == replace(RECIPES["resnet50"], seed=3)
     random = recipe("vgg16", initialisation="random")
     assert random.learning_rate > RECIPES["vgg16"].learning_rate
+    assert random.frozen_layers == 0 < RECIPES["vgg16"].frozen_layers, "random layers must not stay as they start"
     assert recipe("vgg16", initialisation="random", learning_rate=2e-4).learning_rate == 2e-4
 
 
