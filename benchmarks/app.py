@@ -107,7 +107,7 @@ def first_page(page: Page, address: str) -> float:
 def upload(page: Page) -> tuple[float, float]:
     """Seconds to the three predictions and to all maps of a new scan; the viewer is open."""
     handed = scan_file()
-    shown = page.get_by_text(str(handed["name"])).first
+    shown = page.locator('[data-testid="stMain"]').get_by_text(str(handed["name"])).first  # the uploader shows the name too, for longer
     started = time.perf_counter()
     page.locator('[data-testid="stFileUploader"] input[type="file"]').first.set_input_files([handed])  # type: ignore[list-item]
     page.locator('[data-testid="stApp"][data-test-script-state="running"]').wait_for()  # else the last scan's answers would do
