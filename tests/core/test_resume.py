@@ -29,14 +29,16 @@ from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import softmax
 from oct_core.runfiles import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, read_history, read_predictions, read_steps
 from oct_core.training import run as training_run
-from oct_core.training.config import TrainingConfig, recipe
+from oct_core.training.config import recipe
 from oct_core.training.loop import Trainer
 from oct_core.training.resume import BEST, FOLDER, STATE, load_state
 from oct_core.training.run import Events, train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-CONFIG = TrainingConfig("densenet121", "random", epochs=3, batch_size=4, learning_rate=1e-3, limit=8)
+CONFIG = recipe(
+    "densenet121", initialisation="random", epochs=3, batch_size=4, learning_rate=1e-3, head_learning_rate=1e-3, limit=8
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
