@@ -25,9 +25,13 @@ _CSS = """
 .oct-maps figcaption { font-size: .74rem; line-height: 1.25; padding: .2rem .1rem .3rem; overflow-wrap: anywhere; }
 .oct-maps figcaption b { font-weight: 600; }
 .oct-maps figcaption span { opacity: .7; }
+@media (max-width: 1280px) {
+  [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  [data-testid="stColumn"] { min-width: min(100%, 12rem); }
+  [data-testid="stMainBlockContainer"] { padding-inline: 2rem; }
+}
 @media (max-width: 1100px) {
   .oct-maps.oct-grid { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
-  [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 15rem); flex: 1 1 15rem; }
   [data-testid="stMainBlockContainer"] { padding-inline: 1.5rem; }
 }
