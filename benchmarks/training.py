@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
@@ -32,10 +31,9 @@ from oct_core.types import CLASSES
 def images_per_second(architecture: str, data: loop.TrainingData, batch_size: int, precision: str, device: torch.device) -> float:
     """Of the second epoch."""
     config = recipe(architecture, initialisation="random", epochs=2, batch_size=batch_size)
-    with mock.patch.object(loop, "precision", lambda _: precision):
-        trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device)
-        trainer.epoch(0)
-        return trainer.epoch(1).images_per_second
+    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, multiplied_in=precision)
+    trainer.epoch(0)
+    return trainer.epoch(1).images_per_second
 
 
 def main() -> None:

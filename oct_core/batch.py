@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import oct_core
 from oct_core.checkpoints import LoadedRun, load_run
 from oct_core.data.sources import SUFFIXES
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.explanations import explain_with_predictions
 from oct_core.explanations.api import DEFAULT_METHODS
 from oct_core.inference import predict
+from oct_core.map_file import maps_npz
 from oct_core.overlay import overlay
 from oct_core.phantom import phantom_set
 from oct_core.runfiles import list_runs
 from oct_core.scans import read_scan
-from oct_core.training.run import versions
 from oct_core.types import CLASSES, Explanation, Prediction, Scan
 
 Progress = Callable[[int, int], None]
@@ -131,33 +128,8 @@ def explain_file(
     stem = out / f"{image.stem}_{run.card.name}"
     png, npz = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".npz")
     Image.fromarray(contact_sheet(scan, maps)).save(png)
-    arrays: dict[str, Any] = {each.key: each.values for each in maps}
-    np.savez_compressed(npz, meta=np.array(json.dumps(explanation_meta(run, prediction, maps))), **arrays)
+    npz.write_bytes(maps_npz(run.card, prediction, maps))
     return Explained(png, npz, maps[0].target, tuple(each.key for each in maps if not each.evidence))
-
-
-def explanation_meta(run: LoadedRun, prediction: Prediction, maps: Sequence[Explanation]) -> dict[str, Any]:
-    """What makes a map readable years later: run, weights, target, range and sign of each map, versions."""
-    return {
-        "run": run.card.name,
-        "architecture": run.card.architecture,
-        "weights_sha256": run.card.weights_sha256,
-        "predicted": prediction.predicted,
-        "probabilities": dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True)),
-        "target": maps[0].target if maps else prediction.predicted,
-        "maps": {
-            each.key: {
-                "signed": each.signed,
-                "minimum": float(each.values.min()),
-                "maximum": float(each.values.max()),
-                "evidence": each.evidence,
-            }
-            for each in maps
-        },
-        "gray_unit": "0 black to 1 white",
-        "versions": {"oct_core": oct_core.__version__, **versions()},
-        "use": "research only",
-    }
 
 
 def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320) -> NDArray[np.uint8]:

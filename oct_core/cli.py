@@ -114,17 +114,21 @@ def train(
     frozen_layers: Annotated[int | None, typer.Option(help="So many named layers, from the input on, stay as they start.")] = None,
     weight_averaging: Annotated[float | None, typer.Option(help="Decay a step of the averaged weights that are kept; 0 is off.")] = None,
     phantoms: Annotated[int | None, typer.Option(help="Synthetic scans a class, added to the training part.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Finished run, trained on the same data, whose answers are learned too.")] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Train on so many scans only, for a trial.")] = None,
     device: Device = "",
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train one network. Stopped at any moment, it goes on with --resume."""
+    from oct_core.checkpoints import load_run
     from oct_core.data.pack import open_pack
     from oct_core.runfiles import checkpoints_root
     from oct_core.training.config import recipe
-    from oct_core.training.run import train_run
+    from oct_core.training.run import teacher_of, train_run
 
+    where = _device(device)
+    teaching = load_run(teacher, where) if teacher else None
     config = recipe(
         architecture,
         initialisation=init,
@@ -136,6 +140,7 @@ def train(
         frozen_layers=frozen_layers,
         weight_averaging=weight_averaging,
         phantoms_per_class=phantoms,
+        teacher=teacher_of(teaching) if teaching else None,
         seed=seed,
         limit=limit,
     )
@@ -144,7 +149,7 @@ def train(
     folder = checkpoints_root() / run
     with _bar(f"{run}: epoch 1 of {config.epochs}") as bar:
         events = _training_events(bar, run, config.epochs)
-        train_run(config, open_pack(data), folder, _device(device), resume, events)
+        train_run(config, open_pack(data), folder, where, resume, events, teaching)
     out.print(f"{run} is trained: {folder}", soft_wrap=True)
 
 

@@ -14,7 +14,9 @@ from oct_core.cli import Device, _bar, _device, app, err, out
 @app.command("explain-report")
 def explain_report(
     data: Annotated[Path | None, typer.Option(help="A prepared folder: adds its validation scans, never its test part.")] = None,
-    run: Annotated[list[str] | None, typer.Option("--run", help="Run to measure, may be repeated; all finished runs by default.")] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Run to measure, may be repeated; the figures of others stay. All finished ones by default.")
+    ] = None,
     out_file: Annotated[
         Path | None,
         typer.Option("--out", help="JSON file to write; by default the one that the page shows: $OCT_REPORT or reports/explanations.json."),
@@ -42,7 +44,7 @@ def explain_report(
     done, planned = report["tasks"]["done"], report["tasks"]["planned"]
     if not report["complete"]:
         err.print(f"{done} of {planned} tasks are done; the same command goes on with the rest", soft_wrap=True)
-    out.print(f"{target}: {report['note']} {report['seconds']:.0f} s on {report['device']}.", soft_wrap=True)
+    out.print(f"{target}: {report['note']} {report['seconds']:.0f} s in all.", soft_wrap=True)
 
 
 def _print_summary(report: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,13 @@ def list_runs(root: Path | None = None) -> list[RunCard]:
             cards.append(read_card(folder))
         except CheckpointError:
             continue
-    order = list(SHIPPED)
-    return sorted(cards, key=lambda card: (order.index(card.name) if card.name in order else len(order), card.name))
+    by_name = {card.name: card for card in cards}
+    return [by_name[name] for name in run_order(by_name)]
+
+
+def run_order(names: Iterable[str]) -> list[str]:
+    """Names of runs, the shipped ones first, then by name."""
+    return sorted(names, key=lambda name: (SHIPPED.index(name) if name in SHIPPED else len(SHIPPED), name))
 
 
 def damaged_runs(root: Path | None = None) -> dict[str, str]:

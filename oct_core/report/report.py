@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from oct_core.checkpoints import LoadedRun, load_run
-from oct_core.errors import CheckpointError, DataError, ExplanationError
+from oct_core.errors import CheckpointError, DataError, ExplanationError, ReportError
 from oct_core.explanations import sanity
 from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
 from oct_core.explanations.baselines import BASELINES
@@ -26,7 +26,7 @@ from oct_core.explanations.engine import PRECISIONS
 from oct_core.explanations.faithfulness import FILLS, STEPS
 from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
 from oct_core.explanations.methods import METHODS
-from oct_core.report.report_file import SCHEMA, Line
+from oct_core.report.report_file import SCHEMA, Line, merged, of_runs, read_report
 from oct_core.report.report_items import Item, phantom_items, validation_items
 from oct_core.report.report_summary import summarise
 from oct_core.runfiles import checkpoints_root, list_runs, write_atomically
@@ -238,7 +238,8 @@ def write_report(
     Parameters
     ----------
     out : the JSON file. data : a prepared folder for validation scans; without it the report has phantoms only and says so.
-    runs : names, all finished ones by default. root : of the runs. progress : called with (tasks done, tasks in all, what).
+    runs : names, all finished ones by default; what ``out`` holds of other runs stays, as long as their weights are the installed ones.
+    root : of the runs. progress : called with (tasks done, tasks in all, what).
 
     Raises CheckpointError without a finished run, DataError for a folder that is not prepared.
     """
@@ -252,35 +253,36 @@ def write_report(
     lines = _work(tasks, loaded, part, chosen, progress)
     rows = [row for line in lines.values() for row in line["rows"]]
     rows += _beside_the_wider(rows, [item.key for item in _balanced(phantoms, real, chosen.wider)], loaded)
+    where = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    scans = {"phantoms": len(phantoms), "validation": len(real), "packed": sum(item.packed for item in real)}
+    measured = {
+        name: {
+            "architecture": run.architecture.name, "weights_sha256": run.card.weights_sha256, "layers": list(run.architecture.layers),
+            "size": run.preprocessing.size, "temperature": run.card.temperature, "scans": scans,
+            "settings": {**asdict(chosen), "minutes": None, "fills": list(FILLS)}, "device": where,
+            "tasks": {"done": sum(task.key in lines for task in tasks if task.run == name), "planned": sum(task.run == name for task in tasks)},
+            "seconds": round(sum(lines[task.key]["seconds"] for task in tasks if task.run == name and task.key in lines), 1),
+        }
+        for name, run in loaded.items()
+    }  # fmt: skip
     report: Line = {
         "schema": SCHEMA,
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "complete": len(lines) == len(tasks),
-        "tasks": {"done": len(lines), "planned": len(tasks)},
-        "seconds": round(sum(line["seconds"] for line in lines.values()), 1),
-        "device": torch.cuda.get_device_name() if torch.device(device).type == "cuda" else f"{torch.get_num_threads()} CPU threads",
-        "settings": {**asdict(chosen), "fills": list(FILLS)},
-        "scans": {"phantoms": len(phantoms), "validation": len(real)},
-        "note": _note(len(phantoms), real),
-        "runs": {name: _about(run) for name, run in loaded.items()},
         "methods": {name: METHODS.get(name).title for name in METHODS} | {name: BASELINES.get(name).title for name in BASELINES},
         "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
-        **summarise(rows, chosen.resamples, chosen.seed),
+        **merged({"runs": measured, **summarise(rows, chosen.resamples, chosen.seed)}, _other_runs(out, list(loaded), root)),
     }
     write_atomically(out, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     return report
 
 
-def _note(phantoms: int, real: Sequence[Item]) -> str:
-    if not real:
-        return f"Measured on {phantoms} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
-    packed = sum(item.packed for item in real)
-    missing = f" The files of {packed} were not at hand: their prepared pictures (square, wedges painted over) took their place." if packed else ""
-    return f"Measured on {phantoms} synthetic scans and {len(real)} validation scans; the test part is never used.{missing}"
-
-
-def _about(run: LoadedRun) -> Line:
-    return {
-        "architecture": run.architecture.name, "weights_sha256": run.card.weights_sha256, "layers": list(run.architecture.layers),
-        "size": run.preprocessing.size, "temperature": run.card.temperature,
-    }  # fmt: skip
+def _other_runs(out: Path, measured: Sequence[str], root: Path | None) -> Line:
+    """What the report at ``out`` holds of runs that are not measured now and have the same weights still."""
+    try:
+        found = read_report(out)
+    except ReportError:
+        return {}
+    if found is None:
+        return {}
+    hashes = {card.name: card.weights_sha256 for card in list_runs(root or checkpoints_root())}
+    return of_runs(found.raw, [name for name, about in found.runs.items() if name not in measured and hashes.get(name) == about["weights_sha256"]])

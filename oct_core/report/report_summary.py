@@ -102,12 +102,12 @@ def summarise(rows: Sequence[Line], resamples: int = 1000, seed: int = 0) -> Lin
     """The tables of a report from the rows of its tasks: "rows", "sanity", "verdicts", "right", "lesions" and "skipped"."""
     scored = [row for row in rows if row["kind"] in ("core", "wider")]
     sanity_table = _sanity([row for row in rows if row["kind"] == "sanity"], resamples, seed)
-    skipped = {row["method"]: row["reason"] for row in rows if row["kind"] == "skipped"}
+    skipped = {(row["run"], row["method"]): row["reason"] for row in rows if row["kind"] == "skipped"}
     return {
         "rows": _table(scored, resamples, seed),
         "sanity": sanity_table,
         "verdicts": _verdicts(sanity_table),
         "right": _read_rightly(scored),
         "lesions": _lesions(scored),
-        "skipped": skipped,
+        "skipped": [{"run": run, "method": method, "reason": reason} for (run, method), reason in skipped.items()],
     }

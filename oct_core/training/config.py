@@ -26,6 +26,7 @@ class TrainingConfig:
     augmentation : strength of every augmentation, 0 off to 1 full.
     frozen_layers : so many of the named layers, from the input on, keep their initial weights.
     phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
+    teacher : "RUN:HASH" of a finished run whose answers are learned beside the labels (distillation); None is none.
     seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
     """
 
@@ -43,6 +44,7 @@ class TrainingConfig:
     augmentation: float = 1.0
     frozen_layers: int = 0
     phantoms_per_class: int = 0
+    teacher: str | None = None
     seed: int = 0
     limit: int | None = None
 

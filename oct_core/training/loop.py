@@ -20,6 +20,8 @@ from oct_core.training.augment import Augmenter
 from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES
 
+TEACHER_SHARE = 0.8
+"""Of the loss, where there is a teacher; the labels have the rest."""
 STEPS_PER_ROW = 5
 """steps.csv gets one row for so many steps, and one at the end of an epoch."""
 
@@ -56,10 +58,23 @@ class Trainer:
 
     After ``epoch(e)`` for e = 0, 1, ... the averaged weights are in ``average``. All randomness of an epoch comes from
     (seed, e), so an epoch run again after a kill gives the same weights (bit for bit on the CPU).
+
+    teacher : a trained network whose probabilities for the same augmented scans are learned beside the labels. Distillation, Hinton et
+    al. 2015, arXiv:1503.02531; both see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
+    multiplied_in : "float32" or "bfloat16" instead of what the device does best (``precision``).
     """
 
-    def __init__(self, config: TrainingConfig, model: GrayClassifier, data: TrainingData, device: torch.device) -> None:
-        self.config, self.data, self.device = config, data, device
+    def __init__(
+        self,
+        config: TrainingConfig,
+        model: GrayClassifier,
+        data: TrainingData,
+        device: torch.device,
+        teacher: GrayClassifier | None = None,
+        multiplied_in: str | None = None,
+    ) -> None:
+        self.config, self.data, self.device, self.teacher = config, data, device, teacher
+        self.precision = multiplied_in or precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.frozen = nn.ModuleList(first_modules(self.model, config.architecture, config.frozen_layers)).requires_grad_(False)
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
@@ -101,7 +116,7 @@ class Trainer:
         return self.config.learning_rate * share
 
     def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self.device.type, torch.bfloat16) if precision(self.device) == "bfloat16" else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
 
     def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.data.labels))
@@ -145,6 +160,10 @@ class Trainer:
         with self._autocast():
             logits = self.model(gray)
         loss = F.cross_entropy(logits.float(), labels, weight=self.class_weight, label_smoothing=self.config.label_smoothing)
+        if self.teacher is not None:
+            with torch.no_grad(), self._autocast():
+                answers = self.teacher(gray).float().softmax(1)
+            loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * F.cross_entropy(logits.float(), answers)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"the loss became {value} at step {self.step + 1}; lower the learning rates and go on from an earlier run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import platform
 import shutil
 import subprocess
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from oct_core.architectures import GrayClassifier, build_model
-from oct_core.checkpoints import load_weights, weights_bytes
+from oct_core.checkpoints import LoadedRun, load_weights, weights_bytes
 from oct_core.data.manifest import count, manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
@@ -46,6 +44,7 @@ from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData, precision
 from oct_core.training.resume import BEST, FOLDER, Progress, load_state, only_writer, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
+from oct_core.versions import versions
 
 PHANTOM_SEED = 1_000_000
 """Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh phantoms 2,000,000 on."""
@@ -63,15 +62,22 @@ class Events:
 
 
 def train_run(
-    config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, resume: bool = False, events: Events | None = None
+    config: TrainingConfig,
+    pack: Pack,
+    folder: Path,
+    device: torch.device,
+    resume: bool = False,
+    events: Events | None = None,
+    teacher: LoadedRun | None = None,
 ) -> Path:
-    """Train, and leave a finished run in ``folder``.
+    """Train, and leave a finished run in ``folder``. teacher : the run that ``config.teacher`` names (``teacher_of``), on ``device``.
 
     Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if what is resumed was
     started otherwise, the initial weights do not fit, or the device runs out of memory. After any stop the last finished
     epoch is kept. Resuming a finished run leaves it as it is.
     """
     events = events or Events()
+    _check_teacher(config, teacher, pack)
     if _is_finished(config, pack, folder, resume):
         return folder
     model = initial_model(config, len(CLASSES))  # before the folder: weights that do not fit leave no run behind
@@ -80,7 +86,7 @@ def train_run(
         with only_writer(folder):
             write_card(folder, card)
             try:
-                _train_epochs(config, model, pack, folder, device, card, events)
+                _train_epochs(config, model, pack, folder, device, card, events, teacher)
                 finish(config, pack, folder, device, card)
             except Exception as error:
                 with suppress(OSError):  # the disk may be full: then the card still says "training"
@@ -96,6 +102,26 @@ def train_run(
         smaller = f"start a new run with --batch-size {config.batch_size // 2}" if config.batch_size > 1 else "prepare the scans at a smaller --size"
         raise TrainingError(f"the device ran out of memory at batch size {config.batch_size}; {smaller}") from error
     return folder
+
+
+def teacher_of(run: LoadedRun) -> str:
+    """What ``TrainingConfig.teacher`` calls a run: its name and the start of its weights' hash."""
+    return f"{run.card.name}:{run.card.weights_sha256[:12]}"
+
+
+def _check_teacher(config: TrainingConfig, teacher: LoadedRun | None, pack: Pack) -> None:
+    if config.teacher != (teacher_of(teacher) if teacher else None):
+        raise TrainingError(f"the configuration names the teacher {config.teacher}, which is not the run that was given; give that one")
+    if teacher and teacher.preprocessing.size != pack.size:
+        raise TrainingError(
+            f"the teacher {teacher.card.name} reads scans of {teacher.preprocessing.size} px, these are packed at {pack.size}; "
+            "prepare them at its size, or take another teacher"
+        )
+    if teacher and teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
+        raise TrainingError(
+            f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans of "
+            "this one; take a teacher that was trained on the same prepared folder"
+        )
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -155,16 +181,6 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
     }
 
 
-def versions() -> dict[str, str]:
-    """What this runs with."""
-    names = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "grad-cam")
-    found = {}
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):  # grad-cam is not needed to train
-            found[name] = metadata.version(name)
-    return {"python": platform.python_version(), **found}
-
-
 def git_commit() -> str:
     """The commit of the library's own checkout, or "" outside of one."""
     try:
@@ -196,9 +212,16 @@ def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
 
 
 def _train_epochs(
-    config: TrainingConfig, model: GrayClassifier, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any], events: Events
+    config: TrainingConfig,
+    model: GrayClassifier,
+    pack: Pack,
+    folder: Path,
+    device: torch.device,
+    card: dict[str, Any],
+    events: Events,
+    teacher: LoadedRun | None,
 ) -> None:
-    trainer = Trainer(config, model, training_data(config, pack), device)
+    trainer = Trainer(config, model, training_data(config, pack), device, teacher.model if teacher else None)
     progress = _restore(trainer, folder) or Progress(settings=_settings(config, pack))
     _cut_rows(folder / HISTORY, "epoch", progress.epoch)
     _cut_rows(folder / STEPS, "step", progress.step)
@@ -302,4 +325,4 @@ def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> Pre
     )
 
 
-__all__ = ["Events", "finish", "new_card", "predict_pack", "train_run", "training_data"]
+__all__ = ["Events", "finish", "new_card", "predict_pack", "teacher_of", "train_run", "training_data"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,37 +41,6 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 def overlay_png(scan: Scan, explanation: Explanation, opacity: float, colormap: str, maximum: float) -> bytes:
     """One map over the scan at the scan's own size."""
     return png(drawn(scan.pixels, explanation, opacity, colormap, maximum, max(scan.pixels.shape)))
-
-
-def raw_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> bytes:
-    """The raw maps as .npz: ``method/layer`` -> float32 (H, W) in the scan's pixels; ``meta`` holds JSON, no file name."""
-    import importlib.metadata
-
-    arrays = {each.key: each.values for each in maps}
-    meta = {
-        "run": card.name,
-        "architecture": card.architecture,
-        "weights_sha256": card.weights_sha256,
-        "version": app_version(),
-        "predicted": prediction.predicted,
-        "probabilities": dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True)),
-        "maps": {
-            each.key: {
-                "target": each.target,
-                "signed": each.signed,
-                "minimum": float(arrays[each.key].min()),
-                "maximum": float(arrays[each.key].max()),
-                "evidence": each.evidence,
-            }
-            for each in maps
-        },
-        "gray_unit": "0 black to 1 white",
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "grad-cam", "scipy")},
-        "note": RESEARCH_LINE,
-    }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
-    return buffer.getvalue()
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -35,17 +35,31 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
+class TestScan:
+    """A scan of predictions.csv that the data folder seems to hold. image : its file name. sha256 : of the file."""
+
+    image: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Example:
-    """One candidate for the gallery.
+    """One candidate for the gallery. source : what it shows. true, predicted : classes. confidence : of the prediction, 0 to 1."""
 
-    key : its name and digest or seed. true, predicted : classes. confidence : of the prediction, 0 to 1.
-    """
-
-    key: str
-    name: str
+    source: Sample | TestScan
     true: str
     predicted: str
     confidence: float
+
+    @property
+    def name(self) -> str:
+        """What it is called on the page."""
+        return self.source.title if isinstance(self.source, Sample) else self.source.image
+
+    @property
+    def scan(self) -> Scan | None:
+        """Its picture; None if the data folder does not hold it."""
+        return self.source.phantom().scan if isinstance(self.source, Sample) else open_picture(self.source.image, self.source.sha256)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +86,7 @@ def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
     samples = all_samples()
     predictions = predict([sample.phantom().scan for sample in samples], services.get_run(run))
     return tuple(
-        Example(f"{sample.label}/{sample.seed}", sample.title, sample.label, one.predicted, one.confidence)
+        Example(sample, sample.label, one.predicted, one.confidence)
         for sample, one in zip(samples, predictions, strict=True)
     )
 
@@ -92,7 +106,7 @@ def test_examples(card: RunCard) -> list[Example]:
         return []
     shares = probabilities(table, card.temperature)
     return [
-        Example(f"{image}|{sha256}", str(image), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
+        Example(TestScan(str(image), str(sha256)), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
         for image, sha256, label, row in zip(table.image, table.sha256, table.label, shares, strict=True)
         if holds_name(str(image))
     ]
@@ -108,19 +122,6 @@ def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -
     return sorted(wanted, key=lambda one: one.confidence, reverse=choice != "doubtful")[:count]
 
 
-def sample_of(example: Example) -> Sample | None:
-    """The sample that an example is; None for a test scan."""
-    return next((sample for sample in all_samples() if f"{sample.label}/{sample.seed}" == example.key), None)
-
-
-def scan_of(example: Example) -> Scan | None:
-    """The picture of an example; None if the data folder does not hold it."""
-    if "|" in example.key:
-        return open_picture(*example.key.rsplit("|", 1))
-    label, seed = example.key.split("/")
-    return services.phantom(label, int(seed)).scan
-
-
 def strip(card: RunCard, example: Example) -> Strip | None:
     """The scan and its Grad-CAM at every named layer, for the predicted class; None if there is no picture."""
     return _strip(card.name, card.weights_sha256, example)
@@ -130,7 +131,7 @@ def strip(card: RunCard, example: Example) -> Strip | None:
 def _strip(run: str, weights_sha256: str, example: Example) -> Strip | None:
     from oct_core.explanations import explain
 
-    scan = scan_of(example)
+    scan = example.scan
     if scan is None:
         return None
     maps = explain(scan, services.get_run(run), target=example.predicted, methods=("gradcam",))[0]

@@ -11,6 +11,7 @@ from pages.ui import gallery_data
 from pages.ui.data_folder import data_folder, pictures_at_hand
 from pages.ui.gallery_data import CHOICES, Example, Strip
 from pages.ui.prediction_views import open_in_viewer
+from pages.ui.samples import Sample
 from pages.ui.services import title_of
 
 SYNTHETIC, REAL = "Synthetic scans", "Test scans"
@@ -45,22 +46,22 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
     examples = gallery_data.test_examples(card) if source == REAL else gallery_data.synthetic_examples(card)
     chosen = {label: gallery_data.pick(examples, label, choice, count) for label in CLASSES}
     wanted = [example for row in chosen.values() for example in row]
-    strips: dict[str, Strip | None] = {}
+    strips: dict[Example, Strip | None] = {}
     for done, example in enumerate(wanted):
         place.progress(done / len(wanted), text=f"Explaining {done + 1} of {len(wanted)} ...")
-        strips[example.key] = gallery_data.strip(card, example)
+        strips[example] = gallery_data.strip(card, example)
     place.empty()
     for label, row in chosen.items():
         _class(label, row, strips, choice)
 
 
-def _class(label: str, row: Sequence[Example], strips: dict[str, Strip | None], choice: str) -> None:
+def _class(label: str, row: Sequence[Example], strips: dict[Example, Strip | None], choice: str) -> None:
     st.subheader(f"Predicted {label}", anchor=False, divider="gray", help=CLASS_TITLES[label])
     if not row:
         none = "took no example for this class" if choice != "mistakes" else "made no such mistake among these examples"
         st.info(f"The model {none}." if choice != "typical" else "The model read no example rightly as this class.")
     for example in row:
-        _example(example, strips[example.key])
+        _example(example, strips[example])
 
 
 def _example(example: Example, strip: Strip | None) -> None:
@@ -70,8 +71,8 @@ def _example(example: Example, strip: Strip | None) -> None:
     if strip is None:
         st.info("The data folder does not hold this scan, or not with the same content.", icon=":material/hide_image:")
         return
-    if button.button("Open in viewer", key=f"gallery_{example.key}", icon=":material/open_in_new:", width="stretch"):
-        handed = gallery_data.sample_of(example) or gallery_data.scan_of(example)
+    if button.button("Open in viewer", key=f"gallery_{example.source}", icon=":material/open_in_new:", width="stretch"):
+        handed = example.source if isinstance(example.source, Sample) else example.scan
         if handed is not None:
             open_in_viewer(handed)
     for column, (title, picture, evidence) in zip(st.columns(len(strip.pictures), gap="small"), strip.pictures, strict=True):

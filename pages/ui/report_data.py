@@ -36,6 +36,12 @@ def run_title(report: Report, run: str) -> str:
     return title if run == architecture else f"{title} ({run})"
 
 
+def count_text(report: Report, kind: str) -> str:
+    """How many scans of a kind ("phantoms", "validation") each run was measured on: ``24``, or ``16 to 24`` where runs differ."""
+    counts = sorted({int(about["scans"][kind]) for about in report.runs.values()})
+    return "0" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
 def layers_of(report: Report, run: str) -> list[str]:
     """Layer names, shallow to deep."""
     return list(report.runs[run]["layers"])

@@ -47,8 +47,8 @@ def wider(report: Report) -> None:
     else:
         _table(report, frame, _WIDER, "Scores of other methods")
         st.caption("All rows of a model are of the same few scans, so the intervals are wide. Point at a heading for its definition.")
-    for method, reason in report.raw["skipped"].items():
-        st.caption(f"Left out: **{data.method_title(report, method)}**. {reason}")
+    for left in report.raw["skipped"]:
+        st.caption(f"Left out: **{data.method_title(report, left['method'])}** of {data.run_title(report, left['run'])}. {left['reason']}")
 
 
 def whole(report: Report) -> None:

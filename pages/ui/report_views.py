@@ -37,10 +37,12 @@ def overview(report: Report) -> None:
     """What was measured: scans, time, day, runs."""
     raw = report.raw
     cells = st.columns(4)
-    cells[0].metric("Phantoms", raw["scans"].get("phantoms", 0), help="Synthetic scans whose lesion is known by the pixel; none was trained on.")
-    cells[1].metric("Validation scans", raw["scans"].get("validation", 0), help="Real scans, none trained on. The test part is never used here.")
+    devices = ", ".join(dict.fromkeys(str(about["device"]) for about in report.runs.values()))
+    cells[0].metric("Phantoms", data.count_text(report, "phantoms"), help="Synthetic scans whose lesion is known by the pixel; none was trained on.")
+    cells[1].metric("Validation scans", data.count_text(report, "validation"), help="Real scans, none trained on. The test part is never used here.")
     cells[2].metric("Models", len(raw["runs"]))
-    cells[3].metric("Time it took", duration_text(raw["seconds"]), help=f"On {raw['device']}.")
+    unknown = any(about["seconds"] is None for about in report.runs.values())
+    cells[3].metric("Time it took", ("over " if unknown else "") + duration_text(raw["seconds"]), help=f"On {devices}.")
     made = f" Made on {raw['made']}." if raw.get("made") else ""
     how = "Intervals are 95%, from a bootstrap by patient; each phantom is a patient."
     st.caption(f"{raw['note']}{made} Models: {', '.join(_read_rightly(report))}. {how}")

@@ -90,6 +90,3 @@ _METHODS_HELP = (
     "Score-CAM, Ablation-CAM and occlusion run the model many times and take longer."
 )
 _SCALE_HELP = "Off: each map is scaled to its own maximum (printed below it). On: the maps of one method share one maximum within a model."
-
-
-__all__ = ["Choices", "choices_kept", "controls", "first_models", "kept", "method_titles"]

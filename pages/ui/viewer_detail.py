@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from oct_core.map_file import maps_npz
 from oct_core.types import Explanation, Prediction, RunCard, Scan
-from pages.ui.export import overlay_png, raw_npz
+from pages.ui.export import overlay_png
 from pages.ui.services import shown_errors, title_of
 from pages.ui.session import Viewer
 from pages.ui.viewer_compute import in_scan_pixels, one_map
@@ -90,7 +91,7 @@ def _downloads(
     )
     second.download_button(
         "Raw maps (npz)",
-        lambda: raw_npz(maps.card, prediction, in_scan_pixels(scan, every)),
+        lambda: maps_npz(maps.card, prediction, in_scan_pixels(scan, every)),
         f"oct_{maps.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",

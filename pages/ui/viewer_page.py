@@ -15,9 +15,9 @@ from pages.ui.export import Row, final_figure
 from pages.ui.layout import invitation
 from pages.ui.samples import outlined
 from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
-from pages.ui.session import Item, Viewer, viewer
+from pages.ui.session import Item, Viewer, choices_kept, viewer
 from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_maps
-from pages.ui.viewer_controls import Choices, choices_kept, controls, method_titles
+from pages.ui.viewer_controls import Choices, controls, method_titles
 from pages.ui.viewer_maps import ModelMaps, scale_of, show_model
 from pages.ui.viewer_pictures import data_uri, figure, shrunk
 

@@ -116,7 +116,7 @@ def test_the_maps_of_the_cascade_are_drawn_on_demand_and_kept(filled: Path) -> N
         ("{", "got a damaged file"),
         ("[1]", "another JSON file"),
         ('{"schema": 99}', "got 99"),
-        ('{"schema": 2, "rows": 3}', "missing or of another form: complete"),
+        ('{"schema": 3, "rows": 3}', "missing or of another form: complete"),
     ],
 )
 def test_a_damaged_or_foreign_report_is_a_sentence(folder: Path, text: str, message: str) -> None:

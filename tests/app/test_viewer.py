@@ -19,11 +19,12 @@ from streamlit.testing.v1 import AppTest
 
 from oct_core.checkpoints import LoadedRun
 from oct_core.explanations import explain_with_predictions
+from oct_core.map_file import maps_npz
 from oct_core.phantom import make_phantom
 from oct_core.scans import COLOUR_NOTE
 from oct_core.types import CLASSES, Explanation, RunCard, Scan
 from pages.ui import viewer_compute, viewer_input, viewer_page
-from pages.ui.export import Row, final_figure, overlay_png, raw_npz
+from pages.ui.export import Row, final_figure, overlay_png
 from pages.ui.samples import Sample
 from pages.ui.session import Bounded, Viewer, fingerprint
 from pages.ui.viewer_compute import in_scan_pixels
@@ -212,7 +213,7 @@ def test_what_leaves_holds_no_metadata(demo_run: Callable[[str], LoadedRun], mon
     cams = [each for each in maps if each.method == "gradcam"]
     whole = final_figure(scan, [Row(run.card, prediction, "DME", cams, [1.0] * 5)], "All agree", 0.5, "viridis")
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
-    raw = raw_npz(run.card, prediction, in_scan_pixels(scan, small))
+    raw = maps_npz(run.card, prediction, in_scan_pixels(scan, small))
     for data in (whole, one):
         assert b"Secret" not in data and Image.open(io.BytesIO(data)).info == {}
     assert Image.open(io.BytesIO(one)).size == (160, 96)

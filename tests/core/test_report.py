@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from oct_core.phantom import make_phantom
 from oct_core.preprocess import Preprocessing
 from oct_core.report import report as module
 from oct_core.report.report import PartFile, ReportOptions, Task, plan, write_report
-from oct_core.report.report_file import read_report, report_path
+from oct_core.report.report_file import merged, read_report, report_path
 from oct_core.report.report_items import PHANTOM_SEED, phantom_items, validation_items
 from oct_core.report.report_summary import mean_interval, summarise
 from oct_core.runfiles import write_card
@@ -88,7 +89,7 @@ def test_a_validation_scan_whose_file_is_gone_or_changed_is_not_mixed_with_the_o
     Image.fromarray(make_phantom("CNV", 99, 96, 130).pixels).save(changed)
     again = validation_items(tmp_path / "data", 4)
     assert [item.packed for item in again] == [True, False, False, False] and again[0].scan.pixels.shape == (64, 64)
-    assert again[0].key != whole[0].key and "files of 1 were not at hand" in module._note(2, again)
+    assert again[0].key != whole[0].key
 
 
 def figures_of(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -117,6 +118,38 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_rows(one_run: Path, tmp_pa
     found = read_report(tmp_path / "cut.json")
     assert found is not None and found.raw == json.loads(json.dumps(again))
     assert set(found.measures) >= {row["measure"] for row in found.rows} and found.sources == ["phantoms"]
+
+
+def test_one_run_is_measured_anew_and_the_others_stay_while_their_weights_do(one_run: Path, tmp_path: Path) -> None:
+    for name in ("resnet50", "second", "third"):
+        shutil.copytree(one_run / "resnet50", tmp_path / "runs" / name)
+        write_card(tmp_path / "runs" / name, json.loads((one_run / "resnet50" / "card.json").read_text()) | {"name": name})
+    out, root = tmp_path / "report.json", tmp_path / "runs"
+    write_report(out, runs=["second", "third"], options=SMALL, root=root)
+    (tmp_path / "report.tasks.jsonl").unlink()
+    card = json.loads((root / "third" / "card.json").read_text())
+    write_card(root / "third", card | {"weights_sha256": "0" * 64})
+    more = replace(SMALL, phantoms=3)
+    found = write_report(out, runs=["resnet50"], options=more, root=root)
+    assert list(found["runs"]) == ["resnet50", "second"], "third has other weights now: what was measured of it is gone"
+    assert {row["run"] for row in found["rows"]} == {"resnet50", "second"} == set(found["right"]) == set(found["lesions"])
+    assert {row["n"] for row in found["rows"] if row["run"] == "second" and row["measure"] == "road"} == {2}
+    assert found["tasks"] == {"done": 5, "planned": 5} and found["complete"]
+    assert found["note"].startswith("resnet50: measured on 3 synthetic scans only") and "second: measured on 2 synthetic" in found["note"]
+    anew = write_report(out, runs=["second"], options=replace(more, minutes=1e-9), root=root)
+    assert (anew["runs"]["second"]["tasks"], anew["complete"]) == ({"done": 0, "planned": 3}, False), "measured anew, not mixed with the old"
+
+
+def test_the_note_says_on_what_was_measured() -> None:
+    def report_of(**scans: int) -> dict[str, Any]:
+        return {"runs": {"a": {"scans": scans, "tasks": {"done": 1, "planned": 1}, "seconds": None}}}
+
+    one, other = report_of(phantoms=2, validation=4, packed=0), report_of(phantoms=2, validation=4, packed=1)
+    assert merged(one, {})["note"] == "Measured on 2 synthetic scans and 4 validation scans; the test part is never used."
+    assert "files of 1 were not at hand" in merged(other, {})["note"]
+    other["runs"]["vgg16"] = other["runs"].pop("a")
+    both = merged(one, other)
+    assert list(both["runs"]) == ["vgg16", "a"] and both["note"].startswith("vgg16: measured") and " a: measured on 2" in both["note"]
 
 
 def test_lines_of_other_weights_and_lines_cut_short_are_passed_over(tmp_path: Path) -> None:
@@ -221,7 +254,8 @@ def test_the_summary_counts_averages_and_judges() -> None:
     assert (table["energy"]["n"], table["energy"]["value"]) == (2, 0.6), "undefined scans are left out, not counted as 0"
     assert found["verdicts"] == [{"run": "r", "method": "gradcam", "layer": "l", "verdict": verdict(0.1, 0.7)}], "half and whole"
     assert found["lesions"] == {"r": {"n": 2, "right": 1}}
-    assert found["right"] == {"r": {"phantoms": {"n": 3, "right": 2}}} and found["skipped"] == {"ablationcam": "too large"}
+    assert found["right"] == {"r": {"phantoms": {"n": 3, "right": 2}}}
+    assert found["skipped"] == [{"run": "r", "method": "ablationcam", "reason": "too large"}]
     assert found["sanity"][0]["ssim"]["value"] == 0.6
 
 
@@ -233,7 +267,7 @@ def test_the_report_lies_where_the_variable_says(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_report_with_a_damaged_row_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"schema": 2, "rows": [{"run": "r"}], "sanity": []}')
+    (tmp_path / "a.json").write_text('{"schema": 3, "rows": [{"run": "r"}], "sanity": []}')
     with pytest.raises(ReportError, match=r"complete, tasks, .*rows"):
         read_report(tmp_path / "a.json")
 

@@ -1,0 +1,54 @@
+"""Runs with random weights, two small phantoms, and what the tests of the maps compare them with."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from oct_core.architectures import ARCHITECTURES, build_model
+from oct_core.checkpoints import LoadedRun
+from oct_core.phantom import make_phantom
+from oct_core.preprocess import Preprocessing
+from oct_core.types import CLASSES, RunCard, Scan
+
+SIZE = 64
+GRAY = ((0.5,) * 3, (0.25,) * 3)
+
+
+@functools.cache
+def random_run(name: str) -> LoadedRun:
+    torch.manual_seed(0)
+    model = build_model(name, len(CLASSES), *GRAY).eval().requires_grad_(False)
+    for module in model.modules():  # keeps activations alive through 16 layers without batch normalisation
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    card = RunCard(name, Path("."), "done", name, CLASSES, {}, "", 1.5, 1, {})
+    return LoadedRun(card, model, ARCHITECTURES.get(name), Preprocessing(size=SIZE), torch.device("cpu"))
+
+
+@functools.cache
+def scans() -> tuple[Scan, ...]:
+    return tuple(make_phantom(label, seed, 96, 128).scan for seed, label in enumerate(CLASSES[:2]))
+
+
+def cosine(first: Any, second: Any) -> float:
+    """1 also if both are zero everywhere: a class may have no evidence in a network with random weights."""
+    a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
+    if not a.any() and not b.any():
+        return 1.0
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def fingerprint(model: nn.Module) -> list[Any]:
+    """Everything a careless explanation leaves behind."""
+    hooks = [
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks) for module in model.modules()
+    ]
+    modes = [(module.training, getattr(module, "inplace", None), id(type(module))) for module in model.modules()]
+    leaves = [(parameter.grad is None, parameter.requires_grad, parameter._version) for parameter in model.parameters()]
+    return [hooks, modes, leaves, [id(module) for module in model.modules()]]

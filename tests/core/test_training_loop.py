@@ -1,0 +1,118 @@
+"""The training loop: schedule, groups, class weights, frozen layers, moving average, order, the teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from oct_core.architectures import first_modules
+from oct_core.errors import TrainingError
+from oct_core.training.config import TrainingConfig
+from oct_core.training.initial import initial_model
+from oct_core.training.loop import TEACHER_SHARE, Trainer, TrainingData
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25)
+
+
+def data(count: int = 16) -> TrainingData:
+    generator = np.random.default_rng(0)
+    return TrainingData(generator.integers(0, 255, (count, 64, 64), dtype=np.uint8), np.arange(count) % 4)
+
+
+def trainer(config: TrainingConfig = QUICK, given: TrainingData | None = None) -> Trainer:
+    return Trainer(config, initial_model(config, 4), given or data(), CPU)
+
+
+def test_the_rate_rises_linearly_then_falls_as_a_cosine() -> None:
+    ours = trainer(replace(QUICK, head_learning_rate=5e-3))
+    rates = []
+    for step in range(8):  # 4 steps an epoch, 2 epochs, a quarter of them warm-up
+        ours.step = step
+        rates.append(ours._set_rate())
+    expected = [0.5, 1.0] + [0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    np.testing.assert_allclose(rates, np.array(expected) * 1e-3, rtol=1e-12)
+    by_peak = {group["peak"]: group["lr"] for group in ours.optimizer.param_groups}
+    assert by_peak[5e-3] == pytest.approx(5 * by_peak[1e-3])
+
+
+def test_only_weights_of_more_than_one_dimension_decay_and_every_parameter_learns() -> None:
+    ours = trainer()
+    groups = ours.optimizer.param_groups
+    assert len(groups) == 4
+    assert all((group["weight_decay"] > 0) is (parameter.ndim > 1) for group in groups for parameter in group["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(ours.model.parameters()))
+
+
+def test_rare_classes_weigh_more_by_the_inverse_root() -> None:
+    given = TrainingData(np.zeros((30, 64, 64), np.uint8), np.repeat([0, 1, 2, 3], [16, 4, 4, 6]))
+    weight = trainer(given=given).class_weight
+    assert weight is not None and float(weight.mean()) == pytest.approx(1)
+    assert float(weight[1] / weight[0]) == pytest.approx(2, rel=1e-5)
+    assert trainer(replace(QUICK, class_balance=False)).class_weight is None
+
+
+def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
+    ours = trainer(replace(QUICK, frozen_layers=1, epochs=1), data(8))
+    before = {name: tensor.clone() for name, tensor in ours.model.state_dict().items()}
+    ours.epoch(0)
+    frozen = {id(tensor) for module in first_modules(ours.model, "densenet121", 1) for tensor in module.state_dict(keep_vars=True).values()}
+    for name, tensor in ours.model.state_dict(keep_vars=True).items():
+        assert torch.equal(tensor, before[name]) is (id(tensor) in frozen), name
+
+
+def test_the_average_is_the_moving_average_written_out() -> None:
+    ours = trainer(replace(QUICK, weight_averaging=0.5, epochs=1), data(12))
+    name = "classifier.weight"
+    average = ours.model.backbone.state_dict()[name].double().clone()
+
+    def literal(done: int, total: int) -> None:
+        nonlocal average
+        decay = min(0.5, (1 + done - 1) / (10 + done - 1))
+        average = decay * average + (1 - decay) * ours.model.backbone.state_dict()[name].double()
+
+    ours.epoch(0, literal)
+    torch.testing.assert_close(ours.average[name].double(), average, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(ours.average[name], ours.model.backbone.state_dict()[name])
+
+
+def test_without_averaging_the_raw_weights_are_saved() -> None:
+    ours = trainer(replace(QUICK, weight_averaging=0.0, epochs=1), data(4))
+    ours.epoch(0)
+    assert all(torch.equal(ours.average[name], tensor) for name, tensor in ours.model.backbone.state_dict().items())
+
+
+def test_an_epoch_shows_every_scan_once_in_an_order_of_its_own() -> None:
+    ours = trainer()
+    first, again, second = (np.concatenate(list(ours._batches(epoch))) for epoch in (0, 0, 1))
+    assert sorted(first) == list(range(16))
+    np.testing.assert_array_equal(first, again)
+    assert list(first) != list(second)
+    assert [len(part) for part in trainer(given=data(3))._batches(0)] == [3], "fewer scans than a batch make one step"
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = trainer(given=data(4))
+    monkeypatch.setattr(ours.model, "forward", lambda gray: torch.full((4, 4), math.nan, requires_grad=True))
+    with pytest.raises(TrainingError, match="the loss became nan at step 1; lower the learning rates"):
+        ours.epoch(0)
+
+
+def test_with_a_teacher_the_loss_is_the_written_mix_and_the_teacher_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(QUICK, label_smoothing=0.0, class_balance=False, augmentation=0.0)
+    teacher = initial_model(replace(QUICK, seed=5), 4).eval().requires_grad_(False)
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teacher)
+    answers = teacher(torch.from_numpy(data(4).pixels)[:, None] / 255).softmax(1)
+    logits = torch.tensor([[2.0, 0.0, 1.0, 0.0]]).repeat(4, 1).requires_grad_(True)
+    monkeypatch.setattr(ours.model, "forward", lambda gray: logits)
+    logs = logits.detach().log_softmax(1)
+    of_labels, of_teacher = -logs[range(4), range(4)].mean(), -(answers * logs).sum(1).mean()
+    found = ours.epoch(0).loss
+    assert found == pytest.approx(float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teacher), rel=1e-5)
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
