@@ -114,7 +114,9 @@ def train(
     frozen_layers: Annotated[int | None, typer.Option(help="So many named layers, from the input on, stay as they start.")] = None,
     weight_averaging: Annotated[float | None, typer.Option(help="Decay a step of the averaged weights that are kept; 0 is off.")] = None,
     phantoms: Annotated[int | None, typer.Option(help="Synthetic scans a class, added to the training part.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="Finished run, trained on the same data, whose answers are learned too.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Finished run, trained on the same data, whose answers are learned too; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Train on so many scans only, for a trial.")] = None,
     device: Device = "",
@@ -125,10 +127,10 @@ def train(
     from oct_core.data.pack import open_pack
     from oct_core.runfiles import checkpoints_root
     from oct_core.training.config import recipe
-    from oct_core.training.run import teacher_of, train_run
+    from oct_core.training.run import teacher_name, train_run
 
     where = _device(device)
-    teaching = load_run(teacher, where) if teacher else None
+    teachers = [load_run(name, where) for name in teacher or []]
     config = recipe(
         architecture,
         initialisation=init,
@@ -140,7 +142,7 @@ def train(
         frozen_layers=frozen_layers,
         weight_averaging=weight_averaging,
         phantoms_per_class=phantoms,
-        teacher=teacher_of(teaching) if teaching else None,
+        teachers=tuple(teacher_name(one) for one in teachers),
         seed=seed,
         limit=limit,
     )
@@ -149,7 +151,7 @@ def train(
     folder = checkpoints_root() / run
     with _bar(f"{run}: epoch 1 of {config.epochs}") as bar:
         events = _training_events(bar, run, config.epochs)
-        train_run(config, open_pack(data), folder, where, resume, events, teaching)
+        train_run(config, open_pack(data), folder, where, resume, events, teachers)
     out.print(f"{run} is trained: {folder}", soft_wrap=True)
 
 
@@ -220,7 +222,7 @@ def predict(
 ) -> None:
     """Classify scans with one or all runs. Unreadable files are named on stderr, the rest is scored, exit status 1."""
     from oct_core.batch import check_out, predict_files, predictions_csv
-    from oct_core.runfiles import write_atomically
+    from oct_core.runfiles import damaged_runs, write_atomically
 
     check_out(out_file, paths)
     with _bar("predicting") as bar:
@@ -228,6 +230,8 @@ def predict(
             paths, run or [], str(_device(device)), lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
         )
     write_atomically(out_file, predictions_csv(rows))
+    for name, reason in {} if run else damaged_runs().items():
+        err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
     for path, reason in unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
     out.print(f"{len(rows)} rows in {out_file}", soft_wrap=True)

@@ -26,7 +26,7 @@ class TrainingConfig:
     augmentation : strength of every augmentation, 0 off to 1 full.
     frozen_layers : so many of the named layers, from the input on, keep their initial weights.
     phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
-    teacher : "RUN:HASH" of a finished run whose answers are learned beside the labels (distillation); None is none.
+    teachers : "RUN:HASH" of each finished run whose answers, on average, are learned beside the labels (distillation).
     seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
     """
 
@@ -44,7 +44,7 @@ class TrainingConfig:
     augmentation: float = 1.0
     frozen_layers: int = 0
     phantoms_per_class: int = 0
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     seed: int = 0
     limit: int | None = None
 
@@ -73,6 +73,7 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form stored in the run card. A weights file is named without its folder."""
         raw = asdict(self)
+        raw["teachers"] = list(self.teachers)  # as JSON gives it back
         raw["initialisation"] = self.initialisation.replace("\\", "/").rsplit("/", 1)[-1]
         return raw
 

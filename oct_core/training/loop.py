@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES
 
 TEACHER_SHARE = 0.8
-"""Of the loss, where there is a teacher; the labels have the rest."""
+"""Of the loss, where there are teachers; the labels have the rest."""
 STEPS_PER_ROW = 5
 """steps.csv gets one row for so many steps, and one at the end of an epoch."""
 
@@ -59,8 +59,8 @@ class Trainer:
     After ``epoch(e)`` for e = 0, 1, ... the averaged weights are in ``average``. All randomness of an epoch comes from
     (seed, e), so an epoch run again after a kill gives the same weights (bit for bit on the CPU).
 
-    teacher : a trained network whose probabilities for the same augmented scans are learned beside the labels. Distillation, Hinton et
-    al. 2015, arXiv:1503.02531; both see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
+    teachers : trained networks whose probabilities for the same augmented scans, on average, are learned beside the labels.
+    Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
     multiplied_in : "float32" or "bfloat16" instead of what the device does best (``precision``).
     """
 
@@ -70,10 +70,10 @@ class Trainer:
         model: GrayClassifier,
         data: TrainingData,
         device: torch.device,
-        teacher: GrayClassifier | None = None,
+        teachers: Sequence[GrayClassifier] = (),
         multiplied_in: str | None = None,
     ) -> None:
-        self.config, self.data, self.device, self.teacher = config, data, device, teacher
+        self.config, self.data, self.device, self.teachers = config, data, device, teachers
         self.precision = multiplied_in or precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.frozen = nn.ModuleList(first_modules(self.model, config.architecture, config.frozen_layers)).requires_grad_(False)
@@ -160,9 +160,9 @@ class Trainer:
         with self._autocast():
             logits = self.model(gray)
         loss = F.cross_entropy(logits.float(), labels, weight=self.class_weight, label_smoothing=self.config.label_smoothing)
-        if self.teacher is not None:
+        if self.teachers:
             with torch.no_grad(), self._autocast():
-                answers = self.teacher(gray).float().softmax(1)
+                answers = torch.stack([teacher(gray).float().softmax(1) for teacher in self.teachers]).mean(0)
             loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * F.cross_entropy(logits.float(), answers)
         value = float(loss.detach())
         if not math.isfinite(value):

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,16 +68,16 @@ def train_run(
     device: torch.device,
     resume: bool = False,
     events: Events | None = None,
-    teacher: LoadedRun | None = None,
+    teachers: Sequence[LoadedRun] = (),
 ) -> Path:
-    """Train, and leave a finished run in ``folder``. teacher : the run that ``config.teacher`` names (``teacher_of``), on ``device``.
+    """Train, and leave a finished run in ``folder``. teachers : the runs that ``config.teachers`` names (``teacher_name``), on ``device``.
 
     Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if what is resumed was
     started otherwise, the initial weights do not fit, or the device runs out of memory. After any stop the last finished
     epoch is kept. Resuming a finished run leaves it as it is.
     """
     events = events or Events()
-    _check_teacher(config, teacher, pack)
+    _check_teachers(config, teachers, pack)
     if _is_finished(config, pack, folder, resume):
         return folder
     model = initial_model(config, len(CLASSES))  # before the folder: weights that do not fit leave no run behind
@@ -86,7 +86,7 @@ def train_run(
         with only_writer(folder):
             write_card(folder, card)
             try:
-                _train_epochs(config, model, pack, folder, device, card, events, teacher)
+                _train_epochs(config, model, pack, folder, device, card, events, teachers)
                 finish(config, pack, folder, device, card)
             except Exception as error:
                 with suppress(OSError):  # the disk may be full: then the card still says "training"
@@ -104,24 +104,26 @@ def train_run(
     return folder
 
 
-def teacher_of(run: LoadedRun) -> str:
-    """What ``TrainingConfig.teacher`` calls a run: its name and the start of its weights' hash."""
+def teacher_name(run: LoadedRun) -> str:
+    """What ``TrainingConfig.teachers`` calls a run: its name and the start of its weights' hash."""
     return f"{run.card.name}:{run.card.weights_sha256[:12]}"
 
 
-def _check_teacher(config: TrainingConfig, teacher: LoadedRun | None, pack: Pack) -> None:
-    if config.teacher != (teacher_of(teacher) if teacher else None):
-        raise TrainingError(f"the configuration names the teacher {config.teacher}, which is not the run that was given; give that one")
-    if teacher and teacher.preprocessing.size != pack.size:
-        raise TrainingError(
-            f"the teacher {teacher.card.name} reads scans of {teacher.preprocessing.size} px, these are packed at {pack.size}; "
-            "prepare them at its size, or take another teacher"
-        )
-    if teacher and teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
-        raise TrainingError(
-            f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans of "
-            "this one; take a teacher that was trained on the same prepared folder"
-        )
+def _check_teachers(config: TrainingConfig, teachers: Sequence[LoadedRun], pack: Pack) -> None:
+    given = tuple(teacher_name(teacher) for teacher in teachers)
+    if config.teachers != given:
+        raise TrainingError(f"the configuration names the teachers {config.teachers}, the runs given are {given}; give the same")
+    for teacher in teachers:
+        if teacher.preprocessing.size != pack.size:
+            raise TrainingError(
+                f"the teacher {teacher.card.name} reads scans of {teacher.preprocessing.size} px, these are packed at {pack.size}; "
+                "prepare them at its size, or take another teacher"
+            )
+        if teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
+            raise TrainingError(
+                f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans "
+                "of this one; take a teacher that was trained on the same prepared folder"
+            )
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -219,9 +221,9 @@ def _train_epochs(
     device: torch.device,
     card: dict[str, Any],
     events: Events,
-    teacher: LoadedRun | None,
+    teachers: Sequence[LoadedRun],
 ) -> None:
-    trainer = Trainer(config, model, training_data(config, pack), device, teacher.model if teacher else None)
+    trainer = Trainer(config, model, training_data(config, pack), device, [teacher.model for teacher in teachers])
     progress = _restore(trainer, folder) or Progress(settings=_settings(config, pack))
     _cut_rows(folder / HISTORY, "epoch", progress.epoch)
     _cut_rows(folder / STEPS, "step", progress.step)
@@ -325,4 +327,4 @@ def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> Pre
     )
 
 
-__all__ = ["Events", "finish", "new_card", "predict_pack", "teacher_of", "train_run", "training_data"]
+__all__ = ["Events", "finish", "new_card", "predict_pack", "teacher_name", "train_run", "training_data"]

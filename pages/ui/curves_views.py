@@ -119,12 +119,23 @@ def _per_step(by_step: dict[RunCard, Columns]) -> None:
     st.caption("Training figures of single batches, every few steps: unsmoothed they jump more than the means per epoch.")
 
 
+_SHOWN = {
+    "train_loss": "training loss",
+    "val_loss": "validation loss",
+    "train_accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_auc": "validation AUC",
+    "images_per_second": "scans a second",
+}
+_FORMATS = {title: st.column_config.NumberColumn(format="%.1f" if title == "scans a second" else "%.3f") for title in _SHOWN.values()}
+
+
 def _table(epochs: dict[RunCard, Columns]) -> None:
     rows = [_summary(card, columns) for card, columns in epochs.items()]
     if not rows:
         st.info("No run has finished an epoch yet.", icon=":material/hourglass_empty:")
         return
-    st.dataframe(rows, hide_index=True, width="stretch", alt="The kept epoch of each run")
+    st.dataframe(rows, hide_index=True, width="stretch", column_config=_FORMATS, alt="The kept epoch of each run")
     st.caption("The figures of the kept epoch; of the last one while the run is being trained.")
 
 
@@ -133,13 +144,13 @@ def _summary(card: RunCard, columns: Columns) -> dict[str, object]:
     epochs = columns["epoch"]
     kept = np.flatnonzero(epochs == card.best_epoch) if card.best_epoch is not None else np.array([], dtype=int)
     row = int(kept[0]) if len(kept) else len(epochs) - 1
-    values = {name.replace("_", " "): round(float(columns[name][row]), 4) for name in columns if name not in {"epoch", "seconds"}}
+    values = {title: float(columns[name][row]) for name, title in _SHOWN.items() if name in columns}
     time = duration_text(float(np.nansum(columns["seconds"]))) if "seconds" in columns else ""
     return {
         "run": title_of(card),
         "status": card.status,
         "epochs": len(epochs),
-        "epoch shown": int(epochs[row]),
+        "epoch": int(epochs[row]),
         **values,
         "time": time,
     }

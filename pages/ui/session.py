@@ -104,12 +104,14 @@ class Bounded(Generic[Value]):
             self._entries.move_to_end(key)
         return self._entries.get(key)
 
-    def put(self, key: str, value: Value) -> None:
-        """Keep an entry and drop the oldest until the bounds hold."""
+    def put(self, key: str, value: Value) -> int:
+        """Keep an entry and drop the oldest until the bounds hold; how many were dropped."""
         self._entries[key] = value
         self._entries.move_to_end(key)
+        before = len(self._entries)
         while len(self._entries) > 1 and (len(self._entries) > self.count or self.total() > self.nbytes):
             self._entries.popitem(last=False)
+        return before - len(self._entries)
 
     def total(self) -> int:
         """Bytes of all entries."""
@@ -122,6 +124,11 @@ class Bounded(Generic[Value]):
     def drop(self, key: str) -> None:
         """Forget an entry if it is there."""
         self._entries.pop(key, None)
+
+    def drop_all_with(self, part: str) -> None:
+        """Forget every entry whose key holds ``part``."""
+        for key in [key for key in self._entries if part in key]:
+            self.drop(key)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -136,6 +143,7 @@ class Viewer:
     """Everything the viewer remembers in one browser session.
 
     order : ids of the open scans as opened. current : the one shown. problems : (number, file name, sentence) of refused uploads.
+    crowded_out : how many scans the bounds closed.
     """
 
     items: Bounded[Item] = field(default_factory=lambda: Bounded(MAX_SCANS, MAX_SCAN_BYTES, lambda item: item.nbytes))
@@ -145,13 +153,14 @@ class Viewer:
     current: str | None = None
     problems: list[tuple[int, str, str]] = field(default_factory=list)
     opened: int = 0
+    crowded_out: int = 0
     uploader: int = 0
 
     def open(self, scan: Scan, *, data: bytes | None = None, pages: int = 1, sample: Sample | None = None) -> Item:
         """Add a scan and show it; the oldest go when the bounds are reached."""
         self.opened += 1
         item = Item(scan, self.opened, data, pages, sample=sample)
-        self.items.put(item.id, item)
+        self.crowded_out += self.items.put(item.id, item)
         self.current = item.id
         return item
 
@@ -180,8 +189,10 @@ class Viewer:
         return self.items.get(self.current) if self.current else None
 
     def close(self, item: Item) -> None:
-        """Forget one scan; the neighbour that is left is shown."""
+        """Forget one scan and what was computed from it; the neighbour that is left is shown."""
         self.items.drop(item.id)
+        for store in (self.maps, self.predictions):
+            store.drop_all_with(fingerprint(item.view()))
         left = self.ordered()
         if self.current == item.id:
             self.current = left[-1].id if left else None

@@ -12,7 +12,7 @@ from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES
 from pages.ui.samples import Sample, all_samples
 from pages.ui.services import MAX_UPLOAD_BYTES, sentence
-from pages.ui.session import MAX_SCANS, Item, Viewer, forget_upload, shown_name, with_page
+from pages.ui.session import MAX_SCAN_BYTES, MAX_SCANS, Item, Viewer, forget_upload, shown_name, with_page
 from pages.ui.viewer_controls import Choices
 from pages.ui.viewer_pictures import data_uri, figure, shrunk
 
@@ -68,6 +68,10 @@ def show_problems(state: Viewer, hide_names: bool) -> None:
     for number, name, words in state.problems:
         named = f"File {number}" if hide_names else f"File {number} ({plain(name)})"
         st.error(f"{named}: {words}", icon=":material/broken_image:")
+    if state.crowded_out:
+        limit = f"at most {MAX_SCANS}, or {MAX_SCAN_BYTES // 2**20} MB, stay open"
+        gone = "The scan opened first was" if state.crowded_out == 1 else f"The {state.crowded_out} scans opened first were"
+        st.info(f"{gone} closed to make room: {limit}.", icon=":material/inventory_2:")
 
 
 def sample_titles(hide_answer: bool) -> dict[Sample, str]:

@@ -247,3 +247,24 @@ def test_many_scans_stay_within_the_bound() -> None:
     numbers = [int(found.group()) for item in state.ordered() if (found := re.search(r"\d+", str(item.number)))]
     assert len(numbers) <= 64
     assert max(numbers) == 70
+    assert state.crowded_out == 6
+    state.close_all()
+    assert state.crowded_out == 0
+
+
+def test_scans_that_had_to_go_are_told_of(app: AppTest) -> None:
+    page = open_sample(app)
+    page.session_state["viewer"].crowded_out = 2
+    assert "The 2 scans opened first were closed to make room: at most 64" in said(page.run())
+
+
+def test_a_closed_scan_leaves_no_maps_behind() -> None:
+    state, scans = Viewer(), [Scan(np.full((40, 40), value, np.uint8)) for value in (1, 2)]
+    items = [state.open(scan) for scan in scans]
+    items[0].invert = True
+    for item in items:
+        state.maps.put(f"run|hash|{fingerprint(item.view())}|CNV", [])
+        state.predictions.put(f"run|hash|{fingerprint(item.view())}", None)  # type: ignore[arg-type]
+    state.close(items[0])
+    assert len(state.maps) == len(state.predictions) == 1
+    assert state.predictions.get(f"run|hash|{fingerprint(scans[1])}") is None and state.maps.get(f"run|hash|{fingerprint(scans[1])}|CNV") == []

@@ -272,6 +272,20 @@ def test_runs_lists_figures_and_names_the_damaged(
     assert [(row["run"], row["status"]) for row in found] == [(name, "done") for name in RUNS]
 
 
+def test_predict_says_which_run_is_damaged_and_asks_the_others(
+    demo_root: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "some"
+    (root / "broken").mkdir(parents=True)
+    (root / "broken" / "card.json").write_text("{")
+    (root / "densenet121").symlink_to(demo_root / "densenet121")
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(root))
+    for options, told in (([], 1), (["--run", "densenet121"], 0)):
+        assert cli.main(["predict", str(scans), *options, "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
+        assert capsys.readouterr().err.count("left out: the run broken:") == told
+        assert {row["run"] for row in rows_of(tmp_path / "out.csv")} == {"densenet121"}
+
+
 def test_phantoms_are_prepared_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole way of an engineer, at 64 px: phantom, prepare, train, evaluate."""
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "runs"))

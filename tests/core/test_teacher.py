@@ -18,7 +18,7 @@ from oct_core.data.pack import MANIFEST, PACK, Pack
 from oct_core.errors import TrainingError
 from oct_core.runfiles import WEIGHTS, read_card, read_history
 from oct_core.training.config import recipe
-from oct_core.training.run import Events, teacher_of, train_run
+from oct_core.training.run import Events, teacher_name, train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -31,42 +31,42 @@ def teacher(demo_run: Callable[[str], LoadedRun]) -> LoadedRun:
 
 def test_the_answers_of_a_teacher_change_what_is_learned_and_the_card_names_it(teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path) -> None:
     alone = recipe("densenet121", initialisation="random", epochs=1, batch_size=4)
-    taught = replace(alone, teacher=teacher_of(teacher))
+    taught = replace(alone, teachers=(teacher_name(teacher),))
     train_run(alone, tiny_pack, tmp_path / "alone", CPU)
-    train_run(taught, tiny_pack, tmp_path / "taught", CPU, teacher=teacher)
+    train_run(taught, tiny_pack, tmp_path / "taught", CPU, teachers=[teacher])
     assert (tmp_path / "alone" / WEIGHTS).read_bytes() != (tmp_path / "taught" / WEIGHTS).read_bytes()
-    named = read_card(tmp_path / "taught").raw["training"]["teacher"]
-    assert named == f"vgg16:{teacher.card.weights_sha256[:12]}" and read_card(tmp_path / "alone").raw["training"]["teacher"] is None
+    named = read_card(tmp_path / "taught").raw["training"]["teachers"]
+    assert named == [f"vgg16:{teacher.card.weights_sha256[:12]}"] and read_card(tmp_path / "alone").raw["training"]["teachers"] == []
 
 
 def test_a_stopped_student_goes_on_to_the_same_weights_and_with_no_other_teacher(teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path) -> None:
-    config = recipe("densenet121", initialisation="random", epochs=2, batch_size=4, teacher=teacher_of(teacher))
+    config = recipe("densenet121", initialisation="random", epochs=2, batch_size=4, teachers=(teacher_name(teacher),))
 
     def stop(epoch: int, done: int, total: int) -> None:
         if (epoch, done) == (2, 1):
             raise KeyboardInterrupt
 
-    train_run(config, tiny_pack, tmp_path / "whole", CPU, teacher=teacher)
+    train_run(config, tiny_pack, tmp_path / "whole", CPU, teachers=[teacher])
     with pytest.raises(KeyboardInterrupt):
-        train_run(config, tiny_pack, tmp_path / "cut", CPU, events=Events(step=stop), teacher=teacher)
+        train_run(config, tiny_pack, tmp_path / "cut", CPU, events=Events(step=stop), teachers=[teacher])
     with pytest.raises(TrainingError, match="started with other settings"):
-        train_run(replace(config, teacher=None), tiny_pack, tmp_path / "cut", CPU, resume=True)
-    train_run(config, tiny_pack, tmp_path / "cut", CPU, resume=True, teacher=teacher)
+        train_run(replace(config, teachers=()), tiny_pack, tmp_path / "cut", CPU, resume=True)
+    train_run(config, tiny_pack, tmp_path / "cut", CPU, resume=True, teachers=[teacher])
     assert (tmp_path / "cut" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     np.testing.assert_array_equal(read_history(tmp_path / "cut")["train_loss"], read_history(tmp_path / "whole")["train_loss"])
 
 
 def test_a_teacher_of_another_size_or_split_is_refused(teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path) -> None:
-    config = recipe("densenet121", initialisation="random", teacher=teacher_of(teacher))
-    with pytest.raises(TrainingError, match="not the run that was given"):
+    config = recipe("densenet121", initialisation="random", teachers=(teacher_name(teacher),))
+    with pytest.raises(TrainingError, match=r"the runs given are \(\)"):
         train_run(config, tiny_pack, tmp_path / "run", CPU)
     larger = Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels.repeat(2, 1).repeat(2, 2), 128)
     with pytest.raises(TrainingError, match="reads scans of 64 px, these are packed at 128"):
-        train_run(config, larger, tmp_path / "run", CPU, teacher=teacher)
+        train_run(config, larger, tmp_path / "run", CPU, teachers=[teacher])
     swapped = {"train": "test", "test": "train", "val": "val"}
     records = tuple(replace(record, split=swapped[record.split]) for record in tiny_pack.records)
     with pytest.raises(TrainingError, match="may have seen validation or test scans"):
-        train_run(config, Pack(tiny_pack.folder, records, tiny_pack.pixels, 64), tmp_path / "run", CPU, teacher=teacher)
+        train_run(config, Pack(tiny_pack.folder, records, tiny_pack.pixels, 64), tmp_path / "run", CPU, teachers=[teacher])
     assert not (tmp_path / "run").exists()
 
 
@@ -79,4 +79,5 @@ def test_the_command_takes_the_name_of_a_run(demo_root: Path, tiny_pack: Pack, t
     options = ["train", "densenet121", "--data", str(tmp_path), "--run", "student", "--init", "random", "--epochs", "1", "--batch-size", "4"]
     done = CliRunner().invoke(app, [*options, "--device", "cpu", "--teacher", "vgg16"])
     assert done.exit_code == 0, done.output
-    assert read_card(tmp_path / "runs" / "student").raw["training"]["teacher"].startswith("vgg16:")
+    [named] = read_card(tmp_path / "runs" / "student").raw["training"]["teachers"]
+    assert named.startswith("vgg16:")

@@ -103,16 +103,17 @@ def test_a_loss_that_is_no_number_stops_with_advice(monkeypatch: pytest.MonkeyPa
         ours.epoch(0)
 
 
-def test_with_a_teacher_the_loss_is_the_written_mix_and_the_teacher_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(QUICK, label_smoothing=0.0, class_balance=False, augmentation=0.0)
-    teacher = initial_model(replace(QUICK, seed=5), 4).eval().requires_grad_(False)
-    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teacher)
-    answers = teacher(torch.from_numpy(data(4).pixels)[:, None] / 255).softmax(1)
+    teachers = [initial_model(replace(QUICK, seed=seed), 4).eval().requires_grad_(False) for seed in (5, 6)]
+    before = {name: tensor.clone() for name, tensor in teachers[0].state_dict().items()}
+    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers)
+    x = torch.from_numpy(data(4).pixels)[:, None] / 255
+    answers = (teachers[0](x).softmax(1) + teachers[1](x).softmax(1)) / 2
     logits = torch.tensor([[2.0, 0.0, 1.0, 0.0]]).repeat(4, 1).requires_grad_(True)
     monkeypatch.setattr(ours.model, "forward", lambda gray: logits)
     logs = logits.detach().log_softmax(1)
-    of_labels, of_teacher = -logs[range(4), range(4)].mean(), -(answers * logs).sum(1).mean()
+    of_labels, of_teachers = -logs[range(4), range(4)].mean(), -(answers * logs).sum(1).mean()
     found = ours.epoch(0).loss
-    assert found == pytest.approx(float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teacher), rel=1e-5)
-    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    assert found == pytest.approx(float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teachers), rel=1e-5)
+    assert all(torch.equal(before[name], tensor) for name, tensor in teachers[0].state_dict().items())
