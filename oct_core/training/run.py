@@ -165,6 +165,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         "preprocessing": Preprocessing(pack.size, mean, std).to_dict(),
         "weights_sha256": "",
         "initialisation": config.to_dict()["initialisation"],
+        "initial_weights_sha256": _file_sha256(config.initialisation),
         "data": {"manifest_sha256": manifest_sha256(pack.records), "counts": count(pack.records)},
         "training": config.to_dict(),
         "versions": versions(),
@@ -181,6 +182,12 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         "limits": LIMITS,
         "licence": "Apache-2.0",
     }
+
+
+def _file_sha256(initialisation: str) -> str:
+    """The hash of a file of initial weights, "" for the named ways to start."""
+    path = Path(initialisation)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def git_commit() -> str:

@@ -25,6 +25,8 @@ _CSS = """
 .oct-maps figcaption { font-size: .74rem; line-height: 1.25; padding: .2rem .1rem .3rem; overflow-wrap: anywhere; }
 .oct-maps figcaption b { font-weight: 600; }
 .oct-maps figcaption span { opacity: .7; }
+.oct-key { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; font-size: .78rem; opacity: .85; }
+.oct-key i { display: inline-block; width: 7rem; height: .6rem; border-radius: .2rem; vertical-align: middle; margin: 0 .3rem; }
 @media (max-width: 1280px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 12rem); }

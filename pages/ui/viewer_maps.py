@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from oct_core.errors import ReportError
+from oct_core.overlay import COLORMAPS, NEGATIVE, POSITIVE
 from oct_core.types import Explanation, RunCard, Scan
 from pages.ui.services import report, title_of
 from pages.ui.viewer_controls import Choices
@@ -78,6 +79,26 @@ def grid_of(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str
     cells += [_blank()] * (-len(cells) % columns if maps.extra and first else 0)
     cells += [map_figure(scan, maps, each, choices, titles.get(each.method, each.method)) for each in maps.extra]
     return grid(cells, columns)
+
+
+def colour_key(choices: Choices) -> str:
+    """The HTML of what the colours say, of maps that are not signed and of those that are."""
+    from oct_core.explanations import METHODS
+
+    kinds = {METHODS.get(method).signed for method in choices.methods}
+    table = COLORMAPS.get(choices.colormap)
+    unsigned = ", ".join(f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist())
+    signed = f"rgb{NEGATIVE}, #000, rgb{POSITIVE}"
+    highest = "largest in this model" if choices.one_scale else "its maximum"
+    keys = []
+    if False in kinds:
+        keys.append(("CAM: 0", unsigned, highest))
+    if True in kinds:
+        keys.append(("Signed: against the class", signed, "for the class"))
+    bars = "".join(
+        f'<span>{low} <i style="background:linear-gradient(to right, {stops})"></i> {high}</span>' for low, stops, high in keys
+    )
+    return f'<div class="oct-key" role="img" aria-label="Colours of the maps">{bars}</div>'
 
 
 def show_model(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> None:

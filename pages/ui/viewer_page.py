@@ -18,7 +18,7 @@ from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title
 from pages.ui.session import Item, Viewer, choices_kept, viewer
 from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_maps
 from pages.ui.viewer_controls import Choices, controls, method_titles
-from pages.ui.viewer_maps import ModelMaps, scale_of, show_model
+from pages.ui.viewer_maps import ModelMaps, colour_key, scale_of, show_model
 from pages.ui.viewer_pictures import data_uri, figure, shrunk
 
 
@@ -132,6 +132,7 @@ def _maps(
     """Each model's maps, drawn as soon as they are there."""
     titles, reference, done = method_titles(), _reference(item, scan, choices), []
     st.subheader("Where each model looked", anchor=False)
+    st.html(colour_key(choices))
     bar = st.progress(0.0, "Making the maps")
     for place, (card, prediction) in enumerate(zip(cards, predictions, strict=True)):
         bar.progress(place / len(cards), f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation")

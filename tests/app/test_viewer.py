@@ -258,6 +258,13 @@ def test_scans_that_had_to_go_are_told_of(app: AppTest) -> None:
     assert "The 2 scans opened first were closed to make room: at most 64" in said(page.run())
 
 
+def test_the_colours_of_the_chosen_methods_are_explained(app: AppTest) -> None:
+    page = open_sample(app)
+    assert "CAM: 0" in said(page) and "against the class" in said(page)
+    page.multiselect(key="viewer_methods").set_value(["guided_backprop"]).run()
+    assert "CAM: 0" not in said(page) and "against the class" in said(page)
+
+
 def test_a_closed_scan_leaves_no_maps_behind() -> None:
     state, scans = Viewer(), [Scan(np.full((40, 40), value, np.uint8)) for value in (1, 2)]
     items = [state.open(scan) for scan in scans]

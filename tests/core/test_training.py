@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from oct_core.training.config import RECIPES, TrainingConfig, recipe
 from oct_core.training.estimate import Estimate, readable
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import Trainer
-from oct_core.training.run import PHANTOM_SEED, train_run, training_data
+from oct_core.training.run import PHANTOM_SEED, new_card, train_run, training_data
 from oct_core.types import CLASSES
 
 torch.set_num_threads(1)
@@ -165,6 +166,13 @@ def test_no_network_says_what_to_give_instead(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(initial.models, "get_model_weights", offline)
     with pytest.raises(TrainingError, match=r"could not download .* densenet121 .*--init random or --init FILE\.safetensors"):
         initial_model(replace(QUICK, initialisation="imagenet"), 4)
+
+
+def test_the_card_holds_the_hash_of_the_initial_weights(backbone_file: Path, tiny_pack: Pack) -> None:
+    expected = hashlib.sha256(backbone_file.read_bytes()).hexdigest()
+    for initialisation, known in ((str(backbone_file), expected), ("random", "")):
+        card = new_card(replace(QUICK, initialisation=initialisation), tiny_pack, "run", CPU)
+        assert card["initial_weights_sha256"] == known
 
 
 def test_initial_weights_that_do_not_fit_leave_no_run_behind(tiny_pack: Pack, tmp_path: Path) -> None:
