@@ -23,7 +23,22 @@ try:
 except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
-FOLDER, STATE, BEST = "resume", "state.safetensors", "best.safetensors"
+FOLDER, STATE = "resume", "state.safetensors"
+
+
+def best_file(folder: Path, epoch: int | None) -> Path:
+    """Where the weights of the best epoch lie while a run is trained.
+
+    One file an epoch: one killed before its state was written, and trained again on a device that is not exact, leaves the earlier best.
+    """
+    return folder / FOLDER / f"best-{epoch}.safetensors"
+
+
+def drop_other_bests(folder: Path, epoch: int | None) -> None:
+    """Remove the weights of epochs that are not the best any more. Call it when the state that says so is on disk."""
+    for path in (folder / FOLDER).glob("best-*.safetensors"):
+        if path != best_file(folder, epoch):
+            path.unlink()
 
 
 @contextmanager

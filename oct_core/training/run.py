@@ -42,7 +42,7 @@ from oct_core.runfiles import (
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData, precision
-from oct_core.training.resume import BEST, FOLDER, Progress, load_state, only_writer, restore_optimizer, save_state
+from oct_core.training.resume import FOLDER, Progress, best_file, drop_other_bests, load_state, only_writer, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 from oct_core.versions import versions
 
@@ -248,9 +248,10 @@ def _train_epochs(
         is_best = row["val_loss"] < progress.best_loss
         if is_best:
             progress.best_epoch, progress.best_loss = epoch + 1, row["val_loss"]
-            write_atomically(folder / FOLDER / BEST, weights_bytes(saved))
+            write_atomically(best_file(folder, epoch + 1), weights_bytes(saved))
         append_rows(folder / HISTORY, [row])
         save_state(folder, progress, trainer.model.backbone.state_dict(), trainer.average, trainer.optimizer)
+        drop_other_bests(folder, progress.best_epoch)
         events.epoch(row, is_best)
     card["best_epoch"], card["wall_seconds"] = progress.best_epoch, round(progress.seconds, 1)
 
@@ -304,7 +305,7 @@ def _history_row(epoch: int, result: EpochResult, pack: Pack, logits: Float32Arr
 
 def finish(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any]) -> None:
     """Publish the best weights, reload them from disk, predict validation and test, fit the temperature, close the card."""
-    best = folder / FOLDER / BEST
+    best = best_file(folder, card["best_epoch"])
     if not best.is_file():
         raise TrainingError(f"run {folder.name} has no usable epoch; train it anew")
     write_atomically(folder / WEIGHTS, best.read_bytes())

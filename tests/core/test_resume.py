@@ -31,7 +31,7 @@ from oct_core.runfiles import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, 
 from oct_core.training import run as training_run
 from oct_core.training.config import recipe
 from oct_core.training.loop import Trainer
-from oct_core.training.resume import BEST, FOLDER, STATE, load_state
+from oct_core.training.resume import FOLDER, STATE, best_file, load_state
 from oct_core.training.run import Events, train_run
 
 torch.set_num_threads(1)
@@ -172,6 +172,9 @@ def test_stopped_between_two_writes(tiny_pack: Pack, whole: Path, tmp_path: Path
     assert_same_run(tmp_path / "run", whole)
 
 
+BEST = best_file(Path(), 1).name
+
+
 @pytest.mark.parametrize("name", [STATE, BEST])
 def test_a_full_disk_leaves_the_last_good_state_and_says_so(
     tiny_pack: Pack, whole: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -194,6 +197,34 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(
     assert (state.progress.epoch if state else 0) == (1 if name == STATE else 0)
     assert not list(folder.rglob("*.part"))
     assert_same_run(train_run(CONFIG, tiny_pack, folder, CPU, resume=True), whole)
+
+
+def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_of_the_best(
+    tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, which is not exact: the second epoch is better before the kill, and worse when it is trained again."""
+    losses, real = iter([1.0, 0.5, 2.0, 3.0]), training_run._history_row
+
+    def row(*arguments: Any) -> dict[str, float]:
+        return real(*arguments) | {"val_loss": next(losses)}
+
+    saves, save = [], training_run.save_state
+
+    def saving(*arguments: Any) -> None:
+        saves.append(1)
+        if len(saves) == 2:
+            raise Stop
+        save(*arguments)
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(training_run, "_history_row", row)
+    monkeypatch.setattr(training_run, "save_state", saving)
+    with pytest.raises(Stop):
+        train_run(CONFIG, tiny_pack, folder, CPU)
+    first = best_file(folder, 1).read_bytes()
+    assert best_file(folder, 2).read_bytes() != first
+    train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
+    assert read_card(folder).best_epoch == 1 and (folder / WEIGHTS).read_bytes() == first
 
 
 def test_an_existing_run_is_an_error_and_stays_as_it_is(tiny_pack: Pack, whole: Path) -> None:
