@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from oct_core.explanations.baselines import BASELINES
 from oct_core.explanations.sanity import half_depth
 from oct_core.report.report_file import Report, read_report
-from oct_core.runfiles import list_runs
+from oct_core.runfiles import list_runs, read_predictions
 from oct_core.types import CLASSES, RunCard
 
 
@@ -47,6 +48,16 @@ def robustness_table(cards: list[RunCard]) -> str:
             f"| {phantoms['accuracy']:.3f} (n = {phantoms['n']}) |"
         )
     return "\n".join(lines)
+
+
+def hardest_patient(cards: list[RunCard]) -> str:
+    """The patient of the test part with most errors over all models: ``scans of 53018: 4 of 6, 2 of 6, 6 of 9``."""
+    errors = []
+    for card in cards:
+        test = read_predictions(card.folder).of_split("test")
+        errors.append(Counter(test.patient[test.logits.argmax(1) != test.label].tolist()))
+    patient = max(sum(errors, Counter()).items(), key=lambda item: (item[1], item[0]))[0]
+    return f"scans of {patient}: " + ", ".join(f"{one[patient]} of {one.total()}" for one in errors)
 
 
 def _cell(row: dict[str, Any] | None) -> str:
@@ -80,7 +91,7 @@ def main() -> None:
     """Print the tables and the JSON line."""
     cards = [card for card in list_runs() if card.status == "done"]
     measured = [card for card in cards if "robustness" in card.raw]
-    print(held_out_table(cards), robustness_table(measured), sep="\n\n", end="\n\n")
+    print(held_out_table(cards), f"Errors on {hardest_patient(cards)}", robustness_table(measured), sep="\n\n", end="\n\n")
     report = read_report()
     if report is not None:
         print(explanations_table(report), end="\n\n")

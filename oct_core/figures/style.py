@@ -68,7 +68,7 @@ def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure
         template=_template(),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.26, "x": 0},
         margin={"l": 10, "r": 10, "t": 50, "b": 10},
         meta={"alt": alt},
     )

@@ -116,6 +116,7 @@ def facts(card: RunCard) -> dict[str, str]:
     found = {
         "Network": card.architecture,
         "First weights": _prose(raw.get("initialisation") or ""),
+        "Learned from too": ", ".join(str(name).split(":")[0] for name in (raw.get("training") or {}).get("teachers") or ()),
         "Input": f"{card.preprocessing['size']} × {card.preprocessing['size']} pixels" if "size" in card.preprocessing else "",
         "Best epoch": "" if card.best_epoch is None else str(card.best_epoch),
         "Temperature": f"{card.temperature:.3f}",
