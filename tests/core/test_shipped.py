@@ -88,6 +88,7 @@ def test_the_readme_quotes_the_cards() -> None:
     cards = [card for card in list_runs() if card.name in SHIPPED]
     assert results().held_out_table(cards) in readme
     assert results().robustness_table(cards) in readme
+    assert results().hardest_patient(cards) in " ".join(readme.split())
 
 
 def test_the_readme_quotes_the_report_and_the_report_is_of_these_weights() -> None:
