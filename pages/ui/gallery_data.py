@@ -35,7 +35,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class TestScan:
+class FolderScan:
     """A scan of predictions.csv that the data folder seems to hold. image : its file name. sha256 : of the file."""
 
     image: str
@@ -46,7 +46,7 @@ class TestScan:
 class Example:
     """One candidate for the gallery. source : what it shows. true, predicted : classes. confidence : of the prediction, 0 to 1."""
 
-    source: Sample | TestScan
+    source: Sample | FolderScan
     true: str
     predicted: str
     confidence: float
@@ -106,7 +106,7 @@ def test_examples(card: RunCard) -> list[Example]:
         return []
     shares = probabilities(table, card.temperature)
     return [
-        Example(TestScan(str(image), str(sha256)), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
+        Example(FolderScan(str(image), str(sha256)), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
         for image, sha256, label, row in zip(table.image, table.sha256, table.label, shares, strict=True)
         if holds_name(str(image))
     ]
