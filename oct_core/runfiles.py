@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +84,12 @@ def list_runs(root: Path | None = None) -> list[RunCard]:
             cards.append(read_card(folder))
         except CheckpointError:
             continue
-    by_name = {card.name: card for card in cards}
-    return [by_name[name] for name in run_order(by_name)]
+    return sorted(cards, key=lambda card: run_rank(card.name))
 
 
-def run_order(names: Iterable[str]) -> list[str]:
-    """Names of runs, the shipped ones first, then by name."""
-    return sorted(names, key=lambda name: (SHIPPED.index(name) if name in SHIPPED else len(SHIPPED), name))
+def run_rank(name: str) -> tuple[int, str]:
+    """What runs are sorted by: the shipped ones first, then by name."""
+    return (SHIPPED.index(name) if name in SHIPPED else len(SHIPPED), name)
 
 
 def damaged_runs(root: Path | None = None) -> dict[str, str]:

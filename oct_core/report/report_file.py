@@ -12,7 +12,7 @@ from typing import Any
 
 from oct_core.errors import ReportError
 from oct_core.metrics.intervals import Interval
-from oct_core.runfiles import run_order
+from oct_core.runfiles import run_rank
 
 SCHEMA = 3
 COMMAND = "python -m oct_core explain-report --data DATA"
@@ -101,8 +101,7 @@ def merged(first: Line, second: Line) -> Line:
     for part, found in first.items():
         other = second.get(part, type(found)())
         whole[part] = [*found, *other] if isinstance(found, list) else found | other
-    names = run_order(whole["runs"])
-    whole["runs"] = {name: whole["runs"][name] for name in names}
+    whole["runs"] = dict(sorted(whole["runs"].items(), key=lambda run: run_rank(run[0])))
     abouts = list(whole["runs"].values())
     tasks = {count: sum(about["tasks"][count] for about in abouts) for count in ("done", "planned")}
     seconds = sum(about["seconds"] or 0 for about in abouts)

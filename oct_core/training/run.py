@@ -187,8 +187,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
 
 def _file_sha256(initialisation: str) -> str:
     """The hash of a file of initial weights, "" for the named ways to start."""
-    path = Path(initialisation)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return "" if initialisation in ("imagenet", "random") else hashlib.sha256(Path(initialisation).read_bytes()).hexdigest()
 
 
 def git_commit() -> str:

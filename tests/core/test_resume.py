@@ -208,15 +208,13 @@ def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_o
     def row(*arguments: Any) -> dict[str, float]:
         return real(*arguments) | {"val_loss": next(losses)}
 
-    saves, save = [], training_run.save_state
+    folder, stops, save = tmp_path / "run", iter([False, True, False, False]), training_run.save_state
 
     def saving(*arguments: Any) -> None:
-        saves.append(1)
-        if len(saves) == 2:
+        if next(stops):
             raise Stop
         save(*arguments)
 
-    folder = tmp_path / "run"
     monkeypatch.setattr(training_run, "_history_row", row)
     monkeypatch.setattr(training_run, "save_state", saving)
     with pytest.raises(Stop):
