@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -121,15 +122,23 @@ class Explained:
 def explain_file(
     image: Path, run_name: str, out: Path, target: str | None, methods: Sequence[str] | None, layers: Sequence[str] | None, device: str
 ) -> Explained:
-    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer."""
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer.
+
+    Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two folders may hold a scan of one name).
+    """
     scan, run = read_scan(image), load_run(run_name, device)
     [(prediction, maps)] = explain_with_predictions(scan, run, target, tuple(methods or DEFAULT_METHODS), layers or None)
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{image.stem}_{run.card.name}"
-    png, npz = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".npz")
+    png, npz = _unused(out, f"{image.stem}_{run.card.name}")
     Image.fromarray(contact_sheet(scan, maps)).save(png)
     npz.write_bytes(maps_npz(run.card, prediction, maps))
     return Explained(png, npz, maps[0].target, tuple(each.key for each in maps if not each.evidence))
+
+
+def _unused(out: Path, stem: str) -> tuple[Path, Path]:
+    ends = chain([""], (f"_{number}" for number in count(2)))
+    pairs = ((out / f"{stem}{end}.png", out / f"{stem}{end}.npz") for end in ends)
+    return next(pair for pair in pairs if not any(file.exists() for file in pair))
 
 
 def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320) -> NDArray[np.uint8]:

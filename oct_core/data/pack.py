@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from oct_core.scans import read_scan
 from oct_core.types import CLASSES, GrayImage
 
 MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"
+_READ = "read.u8"
 
 
 @dataclass(frozen=True)
@@ -79,55 +80,78 @@ def prepare(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out or remove it")
     candidates = find_candidates(source)
-    read = _read_all(candidates, Preprocessing(size=size), workers or os.cpu_count() or 1, progress)
-    good = [(candidate, result) for candidate, result in zip(candidates, read, strict=True) if not isinstance(result, str)]
-    bad = [(str(candidate.path), result) for candidate, result in zip(candidates, read, strict=True) if isinstance(result, str)]
-    records = [_record(candidate, result) for candidate, result in good]
-    chosen = split_records(records, [candidate.given for candidate, _ in good], options or SplitOptions())
-    _refuse_empty(chosen.records)
-    pixels = {os.path.abspath(candidate.path): result.pixels for candidate, result in good}
-    report = PrepareReport(
-        count(chosen.records),
-        bad,
-        chosen.left_out,
-        find_duplicates(chosen.records),
-        sum(not candidate.patient for candidate, _ in good),
-        len(official_test_in_training(chosen.records)),
-        size,
-        manifest_sha256(chosen.records),
-    )
-    _write(out, chosen.records, pixels, report)
+    with _whole_or_not_at_all(out) as part:
+        read = _read_all(candidates, Preprocessing(size=size), workers or os.cpu_count() or 1, part / _READ, progress)
+        good = [(candidate, result) for candidate, result in zip(candidates, read, strict=True) if not isinstance(result, str)]
+        records = [_record(candidate, result) for candidate, result in good]
+        chosen = split_records(records, [candidate.given for candidate, _ in good], options or SplitOptions())
+        _refuse_empty(chosen.records)
+        report = PrepareReport(
+            count(chosen.records),
+            [(str(candidate.path), result) for candidate, result in zip(candidates, read, strict=True) if isinstance(result, str)],
+            chosen.left_out,
+            find_duplicates(chosen.records),
+            sum(not candidate.patient for candidate, _ in good),
+            len(official_test_in_training(chosen.records)),
+            size,
+            manifest_sha256(chosen.records),
+        )
+        place = {record.path: row for row, record in enumerate(records)}
+        _write(part, chosen.records, [place[record.path] for record in chosen.records], report)
     return report
+
+
+@contextmanager
+def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` to write in, moved to ``out`` at the end and removed on any error.
+
+    A full disk is an error of writing, not of a memory map.
+    """
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        part.replace(out)
+    except OSError as error:
+        raise DataError(f"{out} could not be written ({error}); free some space or choose another --out") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class _Read:
-    pixels: GrayImage
     sha256: str
     width: int
     height: int
 
 
-def _read_one(task: tuple[Path, Preprocessing]) -> _Read | str:
+def _read_one(task: tuple[Path, Preprocessing]) -> tuple[_Read, GrayImage] | str:
     path, preprocessing = task
     try:
         data = path.read_bytes()
         scan = read_scan(data, name=path.name)
         height, width = scan.pixels.shape
-        return _Read(preprocessing.prepare(scan.pixels), hashlib.sha256(data).hexdigest(), width, height)
+        return _Read(hashlib.sha256(data).hexdigest(), width, height), preprocessing.prepare(scan.pixels)
     except (ScanError, OSError) as error:
         return str(error)
 
 
 def _read_all(
-    candidates: Sequence[Candidate], preprocessing: Preprocessing, workers: int, progress: Callable[[int, int], None]
+    candidates: Sequence[Candidate], preprocessing: Preprocessing, workers: int, pixels: Path, progress: Callable[[int, int], None]
 ) -> list[_Read | str]:
+    """What each file is, or why it cannot be read. The readable ones' pixels go to the file ``pixels``, one after the other: a large
+    collection is larger than memory."""
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
-    results = []
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+    results: list[_Read | str] = []
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool, pixels.open("wb") as file:
         found = pool.map(_read_one, tasks, chunksize=16) if pool else map(_read_one, tasks)
         for done, result in enumerate(found, start=1):
-            results.append(result)
+            if isinstance(result, str):
+                results.append(result)
+            else:
+                results.append(result[0])
+                file.write(result[1].tobytes())
             progress(done, len(tasks))
     return results
 
@@ -144,23 +168,18 @@ def _refuse_empty(records: Sequence[Record]) -> None:
                 raise DataError(f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed")
 
 
-def _write(out: Path, records: Sequence[Record], pixels: dict[str, GrayImage], report: PrepareReport) -> None:
-    """All files or none: written beside ``out`` and moved there. A full disk is an error of writing, not of a memory map."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
-        with (part / PACK).open("wb") as file:
-            shape = (len(records), report.size, report.size)
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for record in records:
-                file.write(pixels[record.path].tobytes())
-        write_manifest(part / MANIFEST, records)
-        (part / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
-        part.replace(out)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise DataError(f"{out} could not be written ({error}); free some space or choose another --out") from error
+def _write(part: Path, records: Sequence[Record], rows: Sequence[int], report: PrepareReport) -> None:
+    """The three files into ``part``, where the pixels as they were read lie; record i has row rows[i] of these."""
+    shape = (report.size, report.size)
+    read = np.memmap(part / _READ, np.uint8, "r").reshape(-1, *shape)
+    with (part / PACK).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(records), *shape)})
+        for row in rows:
+            file.write(read[row].tobytes())
+    del read
+    (part / _READ).unlink()
+    write_manifest(part / MANIFEST, records)
+    (part / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
 
 
 def is_prepared(folder: Path) -> bool:

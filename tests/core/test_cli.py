@@ -194,6 +194,19 @@ def test_several_methods_and_layers_and_a_scan_without_evidence(scans: Path, tmp
         assert ("no evidence for" in capsys.readouterr().err) is (image is flat)
 
 
+@pytest.mark.usefixtures("runs_here")
+def test_maps_are_never_written_over(scans: Path, tmp_path: Path) -> None:
+    arguments = ["explain", str(scans / "a [bold].png"), "--run", "resnet50", "--out", str(tmp_path / "m"), "--layer", "stem", "--device", "cpu"]
+    assert cli.main([*arguments, "--target", "CNV"]) == 0
+    first = (tmp_path / "m" / "a [bold]_resnet50.npz").read_bytes()
+    (tmp_path / "m" / "a [bold]_resnet50_2.png").write_bytes(b"another's")
+    assert cli.main([*arguments, "--target", "DME"]) == 0
+    names = {path.name for path in (tmp_path / "m").iterdir()}
+    assert names == {f"a [bold]_resnet50{end}" for end in (".png", ".npz", "_2.png", "_3.png", "_3.npz")}
+    assert (tmp_path / "m" / "a [bold]_resnet50.npz").read_bytes() == first
+    assert (tmp_path / "m" / "a [bold]_resnet50_2.png").read_bytes() == b"another's"
+
+
 def test_the_report_is_made_and_cut_short_by_the_clock(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

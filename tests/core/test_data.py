@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,6 +135,18 @@ def test_a_full_disk_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "out.part" / "pack.npy").write_bytes(b"left by a kill")
     prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
     assert open_pack(tmp_path / "out").pixels.shape == (48, 64, 64) and not (tmp_path / "out.part").exists()
+
+
+def test_the_pixels_of_a_folder_are_never_all_in_memory(tmp_path: Path) -> None:
+    class_folders(tmp_path / "raw", range(20))
+    prepare(tmp_path / "raw", tmp_path / "warm", HALVES, size=64, workers=1)  # imports and caches come first
+    tracemalloc.start()
+    try:
+        prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=224, workers=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < (tmp_path / "out" / "pack.npy").stat().st_size / 2
 
 
 def test_repool_forgets_what_was_given(tmp_path: Path) -> None:
