@@ -28,6 +28,8 @@ _KNOWN_OTHERS = (
     (b"RIFF", "a WebP picture or a film"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"<svg", "an SVG drawing"),
+    (b"II+\x00", "a BigTIFF"),
+    (b"MM\x00+", "a BigTIFF"),
 )
 _PNG_END = b"IEND\xaeB`\x82"
 _DAMAGED = "the picture is damaged or cut off and cannot be read; export or copy it again"
@@ -201,7 +203,7 @@ def _check_frames(image: Image.Image, limits: Limits) -> None:
         # Counting the pages walks headers that may be damaged.
         raise ScanError(_DAMAGED) from error
     if pages > 1 and image.format != "TIFF":
-        raise ScanError("this is an animated picture; export the one B-scan that you mean as a still PNG")
+        raise ScanError("this file holds several pictures (an animation, or a camera's pair); export the one B-scan that you mean as a still PNG")
 
 
 def _check_strips(image: Image.Image, size: int) -> None:
