@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,17 +11,16 @@ from numpy.typing import ArrayLike
 from plotly.subplots import make_subplots
 
 from oct_core.errors import MetricError
-from oct_core.figures.style import CLASS_COLOURS, MODEL_COLOURS, NEUTRAL, class_colour, finish, run_colours, say_empty
+from oct_core.figures.style import NEUTRAL, class_colour, finish, run_colours, say_empty
 from oct_core.metrics import curves
 from oct_core.metrics.calibration import Reliability
-from oct_core.metrics.curves import MACRO, RocCurve
+from oct_core.metrics.curves import MACRO, RocCurve, pair_names
 from oct_core.metrics.intervals import Interval
 from oct_core.metrics.summary import Evaluation
 from oct_core.types import CLASSES
 
 _BLUES = [[0.0, "#EAF2FB"], [0.5, "#6AAED6"], [1.0, "#08519C"]]
-_PAIR_COLOURS = (*MODEL_COLOURS.values(), CLASS_COLOURS["CNV"], CLASS_COLOURS["DME"], CLASS_COLOURS["DRUSEN"])
-_PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def confusion_matrix(
@@ -134,10 +134,14 @@ def roc_one_vs_rest(
 def roc_one_vs_one(
     labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES, title: str = "ROC, one class against another"
 ) -> go.Figure:
-    """The ROC curve of each pair of classes of one run (Hand & Till, see metrics.curves). Raises MetricError for bad arrays."""
+    """The ROC curve of each pair of classes of one run (Hand & Till, see metrics.curves): the first class's colour, a dash for the second.
+
+    Raises MetricError for bad arrays.
+    """
     found = curves.roc_one_vs_one(labels, probabilities, classes)
-    styles = [(_PAIR_COLOURS[k % 6], _PAIR_DASHES[k % 6]) for k in range(len(found))]
-    traces = [_roc_trace(name, curve, *style) for (name, curve), style in zip(found.items(), styles, strict=True)]
+    pairs = zip(pair_names(classes), combinations(range(len(classes)), 2), strict=True)
+    styles = {name: (class_colour(classes[i]), _DASHES[(j - 1) % len(_DASHES)]) for name, (i, j) in pairs}
+    traces = [_roc_trace(name, curve, *styles[name]) for name, curve in found.items()]
     return _roc_figure(title, found, traces)
 
 

@@ -16,7 +16,7 @@ from oct_core.errors import MetricError
 from oct_core.figures.training import running_mean
 from oct_core.metrics import Evaluation, evaluate_table
 from oct_core.metrics.calibration import reliability, softmax
-from oct_core.metrics.curves import MACRO, roc_one_vs_rest
+from oct_core.metrics.curves import MACRO, pair_names, roc_one_vs_rest
 from oct_core.metrics.intervals import Interval
 from oct_core.types import CLASSES, Prediction, PredictionTable
 
@@ -207,6 +207,7 @@ def test_roc_figures_draw_classes_pairs_and_chance() -> None:
     assert [trace.name.split(":")[0] for trace in rest.data] == [*CLASSES, MACRO, "chance"]
     assert rest.data[0].line.color == figures.CLASS_COLOURS["CNV"] and rest.data[4].line.dash == "dash"
     assert len(pairs.data) == 7 and len({(trace.line.color, trace.line.dash) for trace in pairs.data}) == 7
+    assert [trace.line.color for trace in pairs.data[:6]] == [figures.CLASS_COLOURS[name.split(" ")[0]] for name in pair_names(CLASSES)]
     expected = roc_one_vs_rest(TABLE.label, SCORES)["CNV"]
     np.testing.assert_array_equal(rest.data[0].x, expected.false_positive_rate)
     assert rest.data[0].name == f"CNV: AUC {expected.auc:.3f}"
