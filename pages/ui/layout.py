@@ -7,6 +7,8 @@ from functools import lru_cache
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from pages.ui.memory import keep_one_heap
+
 RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
 APP_TITLE = "OCT B-scan CNN comparison"
 
@@ -57,6 +59,7 @@ def page_setup(title: str) -> None:
 
     title : the page's heading and browser title. The browser's icon is drawn here: a named one would be fetched from elsewhere.
     """
+    keep_one_heap()
     st.set_page_config(page_title=f"{title} · {APP_TITLE}", page_icon=_icon(), layout="wide")
     st.html(_CSS)
     st.title(title, anchor=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from oct_core.types import Explanation, Prediction, RunCard, Scan
+from pages.ui.memory import give_memory_back
 from pages.ui.services import get_run, title_of
 from pages.ui.session import Viewer, fingerprint
 from pages.ui.viewer_pictures import sized
@@ -86,9 +85,3 @@ def _explained(
         state.maps.put(key, kept)
         give_memory_back()
     return kept
-
-
-def give_memory_back() -> None:
-    """Ask the C library (glibc) to return what was freed: each thread that served a page leaves an arena with holes otherwise."""
-    with suppress(OSError, AttributeError):  # another system, another library
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,21 @@
+"""What the server asks of the C library's heap (glibc; elsewhere nothing happens), so that its memory does not grow with its visits."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+
+_M_ARENA_MAX = -8  # malloc.h
+_NOT_GLIBC = (OSError, AttributeError, TypeError)
+
+
+def keep_one_heap() -> None:
+    """Let new threads share a heap: each visit is a thread, and one that had a heap of its own would leave it behind full of holes."""
+    with suppress(*_NOT_GLIBC):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def give_memory_back() -> None:
+    """Return to the system what was freed."""
+    with suppress(*_NOT_GLIBC):
+        ctypes.CDLL(None).malloc_trim(0)
