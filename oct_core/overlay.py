@@ -48,8 +48,7 @@ for _name, _hexadecimal in _ANCHORS.items():
 
 def colorize(values: Float32Array, colormap: str = "viridis", maximum: float | None = None) -> ColorImage:
     """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default: the largest value) the last."""
-    position = _scaled(values, maximum, signed=False)
-    return np.asarray(COLORMAPS.get(colormap)[(position * 255).round().astype(np.intp)], dtype=np.uint8)
+    return np.asarray(COLORMAPS.get(colormap)[_positions(_scaled(values, maximum, signed=False))], dtype=np.uint8)
 
 
 def overlay(
@@ -80,16 +79,24 @@ def overlay(
         )
     if not 0 <= opacity <= 1:
         raise ExplanationError(f"expected an opacity from 0 to 1, got {opacity}")
-    gray = np.repeat(pixels[:, :, None], 3, axis=2)
     scaled = _scaled(values, maximum, signed)
     if not scaled.any():
-        return gray
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    ground = pixels * np.float32(1 - opacity)
     if not signed:
-        blend = gray * (1 - opacity) + colorize(values, colormap, maximum) * opacity
-        return np.asarray(blend.round(), dtype=np.uint8)
-    colours = np.where(scaled[:, :, None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
-    strength = np.sqrt(opacity * np.abs(scaled))[:, :, None]
-    return np.asarray((gray * (1 - opacity) * (1 - strength) + colours * strength).round(), dtype=np.uint8)
+        table = COLORMAPS.get(colormap) * np.float32(opacity)
+        return np.asarray(np.rint(ground[:, :, None] + np.take(table, _positions(scaled), axis=0)), dtype=np.uint8)
+    strength = np.sqrt(np.float32(opacity) * np.abs(scaled))
+    ground *= 1 - strength
+    above = np.where(scaled > 0, strength, np.float32(0))
+    below = strength - above
+    channels = [ground + above * np.float32(high) + below * np.float32(low) for high, low in zip(POSITIVE, NEGATIVE, strict=True)]
+    return np.asarray(np.rint(np.stack(channels, axis=2)), dtype=np.uint8)
+
+
+def _positions(scaled: Float32Array) -> NDArray[np.intp]:
+    """[0, 1] -> row of a colour map."""
+    return np.asarray(np.rint(scaled * np.float32(255)), dtype=np.intp)
 
 
 def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:
@@ -98,7 +105,8 @@ def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float3
         raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
     if maximum is not None and maximum < 0:
         raise ExplanationError(f"expected a maximum of at least 0, got {maximum}")
-    top = float(np.abs(values).max(initial=0.0)) if maximum is None else maximum
+    top = np.float32(np.abs(values).max(initial=0.0) if maximum is None else maximum)
     if top == 0:
         return np.zeros_like(values, dtype=np.float32)
-    return np.clip(np.asarray(values, dtype=np.float64) / top, -1.0 if signed else 0.0, 1.0).astype(np.float32)
+    with np.errstate(over="ignore"):  # a value far above a tiny maximum is clipped all the same
+        return np.asarray(np.clip(np.asarray(values, dtype=np.float32) / top, -1.0 if signed else 0.0, 1.0), dtype=np.float32)

@@ -18,6 +18,7 @@ import streamlit as st
 from oct_core.errors import OctError
 from oct_core.scans import DEFAULT
 from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
+from pages.ui.memory import spare_the_collector
 
 if TYPE_CHECKING:
     from oct_core.checkpoints import LoadedRun
@@ -127,6 +128,7 @@ def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
     for folder, weights_sha256 in wanted:
         with suppress(Exception):
             _load(folder, weights_sha256)
+    spare_the_collector()
 
 
 def title_of(card: RunCard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
-    0: {"errors", "registry", "types", "versions"},
+    0: {"errors", "registry", "threads", "types", "versions"},
     1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file"},
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
@@ -103,6 +104,23 @@ def test_a_bare_machine_can_train(needs: str) -> None:
     """Without streamlit, plotly and grad-cam installed."""
     blocked = "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', 'cv2', 'pandas')))"
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
+@pytest.mark.parametrize(
+    ("start", "own", "spin"),
+    [
+        ("from pages.ui.layout import page_setup; page_setup('Page')", {}, "1000"),
+        ("from oct_core.cli import main; main(['runs'])", {}, "1000"),
+        ("from oct_core.cli import main; main(['runs'])", {"GOMP_SPINCOUNT": "77"}, "77"),
+        ("from oct_core.cli import main; main(['runs'])", {"OMP_WAIT_POLICY": "passive"}, "0"),
+    ],
+)
+def test_torchs_threads_wait_as_chosen_before_it_is_loaded(start: str, own: dict[str, str], spin: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    environment |= {"OMP_DISPLAY_ENV": "verbose", **own}
+    done = subprocess.run([sys.executable, "-c", f"{start}; import torch"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert f"GOMP_SPINCOUNT = '{spin}'" in done.stderr
 
 
 def test_public_names_and_no_subpackage_called_like_a_function() -> None:
