@@ -44,8 +44,25 @@ def test_one_maximum_gives_one_scale_and_clips() -> None:
     np.testing.assert_array_equal(colorize(VALUES, maximum=4.0), colorize(VALUES))
 
 
+@pytest.mark.parametrize("scale", [1e-35, 1.0, 1e35])
+def test_a_literal_twin_in_float64_agrees_within_one_of_255(scale: float) -> None:
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (40, 50), dtype=np.uint8)
+    values = (draw.standard_normal((40, 50)) * scale).astype(np.float32)
+    gray, table = np.repeat(pixels[..., None], 3, axis=2).astype(float), COLORMAPS.get("turbo").astype(float)
+    for opacity in (0.3, 1.0):
+        for top in (float(np.abs(values).max()), 0.4 * scale):
+            part = np.clip(np.abs(values).astype(float) / top, 0, 1)
+            colours = gray * (1 - opacity) + table[np.rint(part * 255).astype(int)] * opacity
+            strength = np.sqrt(opacity * part)[..., None]
+            sides = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
+            signed = gray * (1 - opacity) * (1 - strength) + sides * strength
+            assert np.abs(overlay(pixels, np.abs(values), opacity, "turbo", top) - colours).max() <= 1
+            assert np.abs(overlay(pixels, values, opacity, maximum=top, signed=True) - signed).max() <= 1
+
+
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("maximum", [None, 0.0])
+@pytest.mark.parametrize("maximum", [None, 0.0, 1e-60])
 def test_no_evidence_leaves_the_scan(signed: bool, maximum: float | None) -> None:
     shown = overlay(PIXELS, np.zeros((2, 2), np.float32), 0.9, maximum=maximum, signed=signed)
     np.testing.assert_array_equal(shown, np.repeat(PIXELS[..., None], 3, axis=2))
