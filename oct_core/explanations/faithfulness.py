@@ -33,7 +33,7 @@ STEPS = 16
 """Equal steps of a deletion or insertion curve by default: each removes 1/16 of the pixels."""
 ROAD_FRACTIONS = (0.2, 0.4, 0.6, 0.8)
 """Shares of the pixels that ROAD removes."""
-BATCH = 4
+BATCH = 16
 _BLUR_SIGMA = 10 / 224
 
 Fill = Callable[[Tensor], Tensor]
