@@ -8,7 +8,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,8 +145,7 @@ def _read_all(
     collection is larger than memory."""
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results: list[_Read | str] = []
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool, pixels.open("wb") as file:
-        found = pool.map(_read_one, tasks, chunksize=16) if pool else map(_read_one, tasks)
+    with _reading(tasks, workers) as found, pixels.open("wb") as file:
         for done, result in enumerate(found, start=1):
             if isinstance(result, str):
                 results.append(result)
@@ -154,6 +154,23 @@ def _read_all(
                 file.write(result[1].tobytes())
             progress(done, len(tasks))
     return results
+
+
+@contextmanager
+def _reading(tasks: Sequence[tuple[Path, Preprocessing]], workers: int) -> Iterator[Iterator[tuple[_Read, GrayImage] | str]]:
+    """Each task's result, in order, by so many processes; by this one if it is one."""
+    if workers == 1:
+        yield map(_read_one, tasks)
+        return
+    try:
+        with ProcessPoolExecutor(workers) as pool:
+            try:
+                found = pool.map(_read_one, tasks, chunksize=16)
+            except OSError as error:
+                raise DataError(f"the system starts no {workers} processes ({error}); try again with --workers 1") from error
+            yield found
+    except BrokenProcessPool as error:
+        raise DataError("a process that reads scans was stopped, most likely for want of memory; try again with --workers 1") from error
 
 
 def _record(candidate: Candidate, read: _Read) -> Record:

@@ -59,7 +59,8 @@ class Trainer:
     After ``epoch(e)`` for e = 0, 1, ... the averaged weights are in ``average``. All randomness of an epoch comes from
     (seed, e), so an epoch run again after a kill gives the same weights (bit for bit on the CPU).
 
-    teachers : trained networks whose probabilities for the same augmented scans, on average, are learned beside the labels.
+    teachers : each gives the logits (N, 4) of a trained network for gray (N, 1, S, S); their probabilities for the same augmented scans,
+    on average, are learned beside the labels.
     Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
     multiplied_in : "float32" or "bfloat16" instead of what the device does best (``precision``).
     """
@@ -70,7 +71,7 @@ class Trainer:
         model: GrayClassifier,
         data: TrainingData,
         device: torch.device,
-        teachers: Sequence[GrayClassifier] = (),
+        teachers: Sequence[Callable[[Tensor], Tensor]] = (),
         multiplied_in: str | None = None,
     ) -> None:
         self.config, self.data, self.device, self.teachers = config, data, device, teachers

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
 from oct_core.architectures import GrayClassifier, build_model
@@ -114,16 +115,24 @@ def _check_teachers(config: TrainingConfig, teachers: Sequence[LoadedRun], pack:
     if config.teachers != given:
         raise TrainingError(f"the configuration names the teachers {config.teachers}, the runs given are {given}; give the same")
     for teacher in teachers:
-        if teacher.preprocessing.size != pack.size:
+        if teacher.preprocessing.size > pack.size:
             raise TrainingError(
                 f"the teacher {teacher.card.name} reads scans of {teacher.preprocessing.size} px, these are packed at {pack.size}; "
-                "prepare them at its size, or take another teacher"
+                "prepare them at its size or above, or take another teacher"
             )
         if teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
             raise TrainingError(
                 f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans "
                 "of this one; take a teacher that was trained on the same prepared folder"
             )
+
+
+def _lesson(teacher: LoadedRun, size: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Gray (N, 1, size, size) -> the teacher's logits, at the size that it reads."""
+    own = teacher.preprocessing.size
+    if own == size:
+        return teacher.model
+    return lambda gray: teacher.model(F.interpolate(gray, size=own, mode="bilinear", antialias=True))
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -230,7 +239,7 @@ def _train_epochs(
     events: Events,
     teachers: Sequence[LoadedRun],
 ) -> None:
-    trainer = Trainer(config, model, training_data(config, pack), device, [teacher.model for teacher in teachers])
+    trainer = Trainer(config, model, training_data(config, pack), device, [_lesson(teacher, pack.size) for teacher in teachers])
     progress = _restore(trainer, folder) or Progress(settings=_settings(config, pack))
     _cut_rows(folder / HISTORY, "epoch", progress.epoch)
     _cut_rows(folder / STEPS, "step", progress.step)

@@ -37,6 +37,7 @@ def show() -> None:
         invitation("Open a scan to begin", "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.")
         viewer_input.sample_cards(state, hide_answer)
         warm_up()
+        viewer_predictions.what_to_expect([card for card in ready_runs() if card.name in choices.models])
         return
     viewer_input.show_problems(state, choices.hide_names)
     if len(state.ordered()) > 1:

@@ -10,13 +10,27 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from oct_core.figures import alt_text, class_colour, model_colour, probability_bars
+from oct_core.figures import alt_text, class_colour, model_colour, probability_bars, sensitivity_specificity
 from oct_core.types import CLASS_TITLES, CLASSES, Prediction, RunCard
+from pages.ui.charts import show
+from pages.ui.run_data import stored_evaluation
 from pages.ui.services import title_of
+from pages.ui.tables import sample_text
 
 UNSURE = 0.6
 CSV_COLUMNS = ("image", "run", "predicted", *(f"p_{name}" for name in CLASSES))
 _WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
+
+
+def what_to_expect(cards: Sequence[RunCard]) -> None:
+    """Before the first scan: how often the models are right on their test parts. Its chart has the browser load plotly meanwhile."""
+    scores = {title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None}
+    if not scores:
+        return
+    st.subheader("How often they are right", anchor=False)
+    show(sensitivity_specificity(scores), "expected")
+    samples = " and ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
+    st.caption(f"On {samples} of the test part, of patients that the models never saw. Expect worse on scans of other devices.")
 
 
 def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:

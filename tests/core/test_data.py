@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Sequence
@@ -135,6 +137,26 @@ def test_a_full_disk_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "out.part" / "pack.npy").write_bytes(b"left by a kill")
     prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
     assert open_pack(tmp_path / "out").pixels.shape == (48, 64, 64) and not (tmp_path / "out.part").exists()
+
+
+def _killed(task: object) -> None:
+    os._exit(9)
+
+
+def _refused(*of: object, **options: object) -> None:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_processes_that_are_killed_or_not_started_are_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = oct2017(tmp_path / "raw")
+    with monkeypatch.context() as broken:
+        broken.setattr("oct_core.data.pack._read_one", _killed)
+        with pytest.raises(DataError, match=r"a process that reads scans was stopped, .*--workers 1"):
+            prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
+    monkeypatch.setattr("oct_core.data.pack.ProcessPoolExecutor.map", _refused)
+    with pytest.raises(DataError, match=r"the system starts no 2 processes .*--workers 1"):
+        prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 
 def test_the_pixels_of_a_folder_are_never_all_in_memory(tmp_path: Path) -> None:

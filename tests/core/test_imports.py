@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,14 @@ def test_a_bare_machine_can_train(needs: str) -> None:
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True)
 
 
+NEEDS_THE_APP = pytest.mark.skipif(find_spec("streamlit") is None, reason="the library alone is installed")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
 @pytest.mark.parametrize(
     ("start", "own", "spin"),
     [
-        ("from pages.ui.layout import page_setup; page_setup('Page')", {}, "1000"),
+        pytest.param("from pages.ui.layout import page_setup; page_setup('Page')", {}, "1000", marks=NEEDS_THE_APP),
         ("from oct_core.cli import main; main(['runs'])", {}, "1000"),
         ("from oct_core.cli import main; main(['runs'])", {"GOMP_SPINCOUNT": "77"}, "77"),
         ("from oct_core.cli import main; main(['runs'])", {"OMP_WAIT_POLICY": "passive"}, "0"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from oct_core.checkpoints import LoadedRun
@@ -56,13 +57,27 @@ def test_a_stopped_student_goes_on_to_the_same_weights_and_with_no_other_teacher
     np.testing.assert_array_equal(read_history(tmp_path / "cut")["train_loss"], read_history(tmp_path / "whole")["train_loss"])
 
 
-def test_a_teacher_of_another_size_or_split_is_refused(teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path) -> None:
+def test_a_teacher_that_reads_smaller_scans_is_shown_them_at_its_size(
+    teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = recipe("densenet121", initialisation="random", epochs=1, batch_size=4, augmentation=0.0, limit=8, teachers=(teacher_name(teacher),))
+    seen = []
+    monkeypatch.setattr(teacher.model, "forward", lambda gray: seen.append(gray) or torch.zeros(len(gray), 4))
+    doubled = Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels.repeat(2, 1).repeat(2, 2), 128)
+    train_run(config, doubled, tmp_path / "run", CPU, teachers=[teacher])
+    shown = [np.asarray(Image.fromarray(pixels).resize((64, 64), Image.Resampling.BILINEAR)) / 255 for pixels in doubled.pixels]
+    assert len(seen) == 2
+    for one in torch.cat(seen).numpy()[:, 0]:
+        assert min(np.abs(one - other).max() for other in shown) < 0.01  # rounded to 1 / 255
+
+
+def test_a_teacher_of_a_larger_size_or_another_split_is_refused(teacher: LoadedRun, tiny_pack: Pack, tmp_path: Path) -> None:
     config = recipe("densenet121", initialisation="random", teachers=(teacher_name(teacher),))
     with pytest.raises(TrainingError, match=r"the runs given are \(\)"):
         train_run(config, tiny_pack, tmp_path / "run", CPU)
-    larger = Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels.repeat(2, 1).repeat(2, 2), 128)
-    with pytest.raises(TrainingError, match="reads scans of 64 px, these are packed at 128"):
-        train_run(config, larger, tmp_path / "run", CPU, teachers=[teacher])
+    smaller = Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels[:, ::2, ::2], 32)
+    with pytest.raises(TrainingError, match="reads scans of 64 px, these are packed at 32"):
+        train_run(config, smaller, tmp_path / "run", CPU, teachers=[teacher])
     swapped = {"train": "test", "test": "train", "val": "val"}
     records = tuple(replace(record, split=swapped[record.split]) for record in tiny_pack.records)
     with pytest.raises(TrainingError, match="may have seen validation or test scans"):
