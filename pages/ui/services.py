@@ -121,11 +121,14 @@ def warm_up() -> None:
     """
     if _warming.acquire(blocking=False):
         wanted = [(str(card.folder.resolve()), card.weights_sha256) for card in ready_runs()]
-        threading.Thread(target=_load_quietly, args=(wanted,), name="warm-up", daemon=True).start()
+        # Not a daemon: torch aborts the process if it ends while one loads it.
+        threading.Thread(target=_load_quietly, args=(wanted,), name="warm-up", daemon=False).start()
 
 
 def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
     for folder, weights_sha256 in wanted:
+        if not threading.main_thread().is_alive():
+            return  # the server ends
         with suppress(Exception):
             _load(folder, weights_sha256)
     spare_the_collector()
