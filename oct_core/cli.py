@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from oct_core.errors import OctError, UnknownNameError
+from oct_core.heap import keep_freed_memory
 from oct_core.threads import yield_when_waiting
 from oct_core.types import CLASSES
 
@@ -305,6 +306,7 @@ def phantom(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; one readable line for an error, a traceback only with --debug, which may stand anywhere."""
     yield_when_waiting()
+    keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

@@ -7,8 +7,8 @@ from functools import lru_cache
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from oct_core.heap import keep_one_heap
 from oct_core.threads import yield_when_waiting
-from pages.ui.memory import keep_one_heap
 
 RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
 APP_TITLE = "OCT B-scan CNN comparison"

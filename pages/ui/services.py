@@ -6,6 +6,7 @@ that lives in ``session.py``, per browser session and bounded.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,6 @@ import streamlit as st
 from oct_core.errors import OctError
 from oct_core.scans import DEFAULT
 from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
-from pages.ui.memory import spare_the_collector
 
 if TYPE_CHECKING:
     from oct_core.checkpoints import LoadedRun
@@ -131,7 +131,17 @@ def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
             return  # the server ends
         with suppress(Exception):
             _load(folder, weights_sha256)
-    spare_the_collector()
+    _spare_the_collector()
+
+
+def _spare_the_collector() -> None:
+    """Take what is loaded by now, torch above all, out of the view of Python's collector of garbage, once.
+
+    The web server has it look at every object, half a million, after every run of a page. What is set aside is still freed when the
+    last reference goes; only a cycle that is alive now would stay.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def title_of(card: RunCard) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from oct_core.heap import give_memory_back
 from oct_core.types import Explanation, Prediction, RunCard, Scan
-from pages.ui.memory import give_memory_back
 from pages.ui.services import get_run, title_of
 from pages.ui.session import Viewer, fingerprint
 from pages.ui.viewer_pictures import sized

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
-    0: {"errors", "registry", "threads", "types", "versions"},
+    0: {"errors", "heap", "registry", "threads", "types", "versions"},
     1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file"},
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
