@@ -8,6 +8,7 @@ Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -143,9 +144,15 @@ ARCHITECTURES.add(
 )
 
 
-def build_model(architecture: str, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> GrayClassifier:
-    """A network with fresh weights, in float32 and training mode; raises UnknownNameError."""
-    backbone = ARCHITECTURES.get(architecture).build(classes)
+def build_model(
+    architecture: str, classes: int, mean: tuple[float, ...], std: tuple[float, ...], hollow: bool = False
+) -> GrayClassifier:
+    """A network with fresh weights, in float32 and training mode; raises UnknownNameError.
+
+    hollow : with none, for ``load_weights`` to fill: random numbers that are written over at once cost most of the loading.
+    """
+    with torch.device("meta") if hollow else nullcontext():
+        backbone = ARCHITECTURES.get(architecture).build(classes)
     for module in backbone.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False

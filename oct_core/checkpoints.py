@@ -57,7 +57,7 @@ def load_run(run: str | Path, device: str | torch.device = "cpu", root: Path | N
     if card.status != "done":
         raise CheckpointError(f"run {card.name} is {card.status!r}; it can be used when its training is done (go on with --resume)")
     preprocessing = Preprocessing.from_dict(card.preprocessing)
-    model = build_model(card.architecture, len(card.classes), preprocessing.mean, preprocessing.std)
+    model = build_model(card.architecture, len(card.classes), preprocessing.mean, preprocessing.std, hollow=True)
     load_weights(model, folder / WEIGHTS, card.weights_sha256)
     model.eval().requires_grad_(False)
     where = torch.device(device)
@@ -94,7 +94,7 @@ def load_weights(model: GrayClassifier, path: Path, sha256: str) -> None:
     odd = sorted(name for name in own.keys() | tensors.keys() if name not in own or name not in tensors or own[name].shape != tensors[name].shape)
     if odd:  # checked first: load_state_dict fills what fits before it complains of the rest
         raise CheckpointError(f"{path} does not fit the architecture of its card: {len(odd)} tensors differ, {odd[0]!r} for one; restore it")
-    model.backbone.load_state_dict(tensors)
+    model.backbone.load_state_dict(tensors, assign=next(model.backbone.parameters()).is_meta)
 
 
 def weights_bytes(model: GrayClassifier) -> bytes:

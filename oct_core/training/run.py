@@ -319,7 +319,7 @@ def finish(config: TrainingConfig, pack: Pack, folder: Path, device: torch.devic
         raise TrainingError(f"run {folder.name} has no usable epoch; train it anew")
     write_atomically(folder / WEIGHTS, best.read_bytes())
     card["weights_sha256"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    model = build_model(config.architecture, len(CLASSES), *config.normalisation)
+    model = build_model(config.architecture, len(CLASSES), *config.normalisation, hollow=True)
     load_weights(model, folder / WEIGHTS, card["weights_sha256"])
     table = predict_pack(model.to(device), pack, device)
     write_predictions(folder, table)

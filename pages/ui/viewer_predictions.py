@@ -69,9 +69,12 @@ def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) ->
         st.warning(words, icon=":material/call_split:")
     for start in range(0, len(cards), 3):
         row = list(zip(predictions, cards, strict=True))[start : start + 3]
-        for column, (prediction, card) in zip(st.columns(len(row)), row, strict=True):
-            with column, st.container(border=True):
+        frames = [column.container(border=True) for column in st.columns(len(row))]
+        for frame, (prediction, card) in zip(frames, row, strict=True):
+            with frame:
                 st.html(_heading(prediction, card))
+        for frame, (prediction, card) in zip(frames, row, strict=True):  # after all the answers: a chart takes longer
+            with frame:
                 _bars(prediction, card)
 
 

@@ -102,6 +102,15 @@ def test_first_modules_grow_with_the_layers_and_never_reach_the_head(named: tupl
     assert all(module is not head for module in first_modules(model, name, 5))
 
 
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_a_hollow_model_has_the_same_tensors_without_their_memory(name: str) -> None:
+    hollow, full = build_model(name, 4, MEAN, STD, hollow=True), build_model(name, 4, MEAN, STD)
+    found, expected = hollow.backbone.state_dict(), full.backbone.state_dict()
+    assert all(tensor.is_meta for tensor in found.values())
+    assert {key: tensor.shape for key, tensor in found.items()} == {key: tensor.shape for key, tensor in expected.items()}
+    assert torch.equal(hollow.mean, full.mean) and torch.equal(hollow.std, full.std)
+
+
 def test_an_unknown_architecture_is_named_with_the_near_one() -> None:
     with pytest.raises(UnknownNameError, match="no architecture is called 'resnet5'; did you mean resnet50"):
         build_model("resnet5", 4, MEAN, STD)
