@@ -23,7 +23,7 @@ class VGG16(nn.Module):
 
     def __init__(self, classes: int, dropout: float = 0.5) -> None:
         super().__init__()
-        # models.vgg16() would also fill the 4096-wide layers with 120 M random numbers, at each loading.
+        # models.vgg16() would also fill the 4096-wide layers with 120 M random numbers.
         self.features = models.vgg.make_layers(models.vgg.cfgs["D"])
         for module in self.features:
             if isinstance(module, nn.Conv2d) and module.bias is not None:

@@ -117,7 +117,7 @@ def train(
     weight_averaging: Annotated[float | None, typer.Option(help="Decay a step of the averaged weights that are kept; 0 is off.")] = None,
     phantoms: Annotated[int | None, typer.Option(help="Synthetic scans a class, added to the training part.")] = None,
     teacher: Annotated[
-        list[str] | None, typer.Option(help="Finished run, trained on the same data, whose answers are learned too; may be repeated.")
+        list[str] | None, typer.Option(help="Finished run of the same scans, at this size or below, whose answers are learned too; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Train on so many scans only, for a trial.")] = None,

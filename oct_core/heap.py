@@ -6,7 +6,7 @@ import ctypes
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
-_MOST = 2**31 - 1
+_NEVER = -1
 _NOT_GLIBC = (OSError, AttributeError, TypeError)
 
 
@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     """
     with suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
-        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, _MOST)
+        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 def keep_one_heap() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -167,6 +168,8 @@ def _reading(tasks: Sequence[tuple[Path, Preprocessing]], workers: int) -> Itera
             try:
                 found = pool.map(_read_one, tasks, chunksize=16)
             except OSError as error:
+                for started in multiprocessing.active_children():
+                    started.terminate()  # it would wait for work that never comes, and this process for it
                 raise DataError(f"the system starts no {workers} processes ({error}); try again with --workers 1") from error
             yield found
     except BrokenProcessPool as error:

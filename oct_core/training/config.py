@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from oct_core.architectures import ARCHITECTURES
 from oct_core.errors import TrainingError, UnknownNameError
-from oct_core.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD
+from oct_core.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from oct_core.runfiles import CARD, read_card
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,14 @@ class TrainingConfig:
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation that fit the initial weights."""
-        return (GRAY_MEAN, GRAY_STD) if self.initialisation == "random" else (IMAGENET_MEAN, IMAGENET_STD)
+        """Mean and standard deviation that fit the initial weights; a run's own bring those of the card beside them."""
+        if self.initialisation == "random":
+            return GRAY_MEAN, GRAY_STD
+        beside = Path(self.initialisation).parent
+        if self.initialisation != "imagenet" and (beside / CARD).is_file():
+            found = Preprocessing.from_dict(read_card(beside).preprocessing)
+            return found.mean, found.std
+        return IMAGENET_MEAN, IMAGENET_STD
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form stored in the run card. A weights file is named without its folder."""
@@ -86,7 +94,7 @@ def _positive(config: TrainingConfig, *names: str) -> None:
 
 
 # Each is the setting that the repository's run of that name was trained with, or began with, on 584 scans prepared with `--repool --size
-# 128`. Its card and history.csv hold times and scores; the accuracies here are of the 98 validation scans.
+# 128`. Its card and history.csv hold times and scores of the last training; the accuracies here are of the 98 validation scans.
 RECIPES: dict[str, TrainingConfig] = {
     # train vgg16 --init FILE (the 13 ImageNet convolutions) --phantoms 15: 56 min in float32 on one thread, 0.980.
     # No normalisation layers: a low rate for the pretrained backbone, a fast head, the first blocks as they are.

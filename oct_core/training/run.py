@@ -123,7 +123,7 @@ def _check_teachers(config: TrainingConfig, teachers: Sequence[LoadedRun], pack:
         if teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
             raise TrainingError(
                 f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans "
-                "of this one; take a teacher that was trained on the same prepared folder"
+                "of this one; take a teacher that was trained on the same scans with the same split"
             )
 
 
@@ -200,10 +200,11 @@ def _file_sha256(initialisation: str) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the library's own checkout, or "" outside of one."""
+    """The commit of the library's own checkout, with "-changed" if files differ from it, or "" outside of one."""
     try:
         here = Path(__file__).resolve().parent
-        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        asked = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-changed"]
+        return subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -16,7 +16,7 @@ from pages.ui.samples import Sample
 
 MAX_SCANS = 64
 MAX_SCAN_BYTES = 96 * 1024 * 1024
-MAX_MAP_BYTES = 128 * 1024 * 1024
+MAX_MAP_BYTES = 24 * 1024 * 1024  # the usual maps of four to six scans; those of others are made again
 MAX_PREDICTIONS = 1024
 Box = tuple[int, int, int, int]
 Value = TypeVar("Value")

@@ -30,14 +30,15 @@ def show() -> None:
         viewer_input.upload(state)
         hide_answer = choices_kept("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
-    choices = controls(ready_runs())
+    runs = ready_runs()
+    choices = controls(runs)
     item = state.item()
     if item is None:
         viewer_input.show_problems(state, choices.hide_names)
         invitation("Open a scan to begin", "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.")
         viewer_input.sample_cards(state, hide_answer)
+        viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
         warm_up()
-        viewer_predictions.what_to_expect([card for card in ready_runs() if card.name in choices.models])
         return
     viewer_input.show_problems(state, choices.hide_names)
     if len(state.ordered()) > 1:

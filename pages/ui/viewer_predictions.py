@@ -23,11 +23,11 @@ _WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def what_to_expect(cards: Sequence[RunCard]) -> None:
-    """Before the first scan: how often the models are right on their test parts. Its chart has the browser load plotly meanwhile."""
+    """Before the first scan: sensitivity and specificity of the models on their test parts. The chart has the browser load plotly meanwhile."""
     scores = {title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None}
     if not scores:
         return
-    st.subheader("How often they are right", anchor=False)
+    st.subheader("How well the models do", anchor=False)
     show(sensitivity_specificity(scores), "expected")
     samples = " and ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
     st.caption(f"On {samples} of the test part, of patients that the models never saw. Expect worse on scans of other devices.")

@@ -85,8 +85,11 @@ def test_the_models_are_loaded_once_in_the_background_while_home_is_read(root: P
     asked: list[str] = []
     finished = threading.Event()
 
+    daemons: list[bool] = []
+
     def load(folder: str, weights_sha256: str) -> None:
         asked.append(Path(folder).name)
+        daemons.append(threading.current_thread().daemon)
         if len(asked) == 2:
             finished.set()
         raise CheckpointError("damaged: the thread leaves this to the page that needs the run")
@@ -97,3 +100,4 @@ def test_the_models_are_loaded_once_in_the_background_while_home_is_read(root: P
     assert finished.wait(20)
     home()
     assert asked == ["vgg16", "resnet50"]
+    assert daemons == [False, False], "torch aborts a process that ends while a daemon thread loads it"

@@ -78,10 +78,10 @@ def test_empty_it_invites_to_open_a_scan(app: AppTest) -> None:
     assert [button.label for button in page.button].count("Open") == len(CLASSES)
 
 
-def test_empty_it_says_how_often_the_chosen_models_are_right(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_it_says_how_well_the_chosen_models_do(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = app.run()
     [chart] = page.get("plotly_chart")
-    assert "How often they are right" in [one.value for one in page.subheader] and "patients of the test part" in said(page)
+    assert "How well the models do" in [one.value for one in page.subheader] and "patients of the test part" in said(page)
     assert all(title in chart.proto.spec for title in ("VGG16", "ResNet50", "DenseNet121"))
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
     page = app.run()

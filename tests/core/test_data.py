@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import tracemalloc
 from collections import defaultdict
@@ -143,8 +144,17 @@ def _killed(task: object) -> None:
     os._exit(9)
 
 
-def _refused(*of: object, **options: object) -> None:
-    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+def only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system starts one process more and no second."""
+    start, left = multiprocessing.process.BaseProcess.start, [True]
+
+    def limited(process: multiprocessing.process.BaseProcess) -> None:
+        if not left:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        left.pop()
+        start(process)
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", limited)
 
 
 def test_processes_that_are_killed_or_not_started_are_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +163,12 @@ def test_processes_that_are_killed_or_not_started_are_told_as_that(tmp_path: Pat
         broken.setattr("oct_core.data.pack._read_one", _killed)
         with pytest.raises(DataError, match=r"a process that reads scans was stopped, .*--workers 1"):
             prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
-    monkeypatch.setattr("oct_core.data.pack.ProcessPoolExecutor.map", _refused)
+    only_one(monkeypatch)
     with pytest.raises(DataError, match=r"the system starts no 2 processes .*--workers 1"):
         prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
+    for started in multiprocessing.active_children():
+        started.join(20)
+    assert not multiprocessing.active_children(), "one that waits for work would hold up the end of the program"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 

@@ -124,6 +124,14 @@ def test_a_corruption_grows_with_its_severity_and_is_seeded(name: str) -> None:
     np.testing.assert_array_equal(pixels, before)
 
 
+def test_speckle_has_the_same_grains_at_every_size() -> None:
+    flat = {size: np.full((2, size, size), 100, dtype=np.uint8) for size in (64, 128, 224)}
+    found = {size: corrupt(pixels, "speckle", 2, seed=3) for size, pixels in flat.items()}
+    np.testing.assert_array_equal(found[64], found[128][:, ::2, ::2])
+    at = np.arange(224) * 128 // 224
+    np.testing.assert_array_equal(found[224], found[128][:, at][:, :, at])
+
+
 def test_an_unknown_corruption_or_severity_is_refused() -> None:
     pixels = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(UnknownNameError, match="no corruption is called 'blurr'; did you mean blur"):

@@ -20,6 +20,7 @@ from oct_core.data.pack import Pack
 from oct_core.errors import TrainingError, UnknownNameError
 from oct_core.phantom import make_phantom
 from oct_core.preprocess import GRAY_MEAN, IMAGENET_MEAN, Preprocessing
+from oct_core.runfiles import WEIGHTS, read_card
 from oct_core.training import initial
 from oct_core.training.augment import Augmenter
 from oct_core.training.config import RECIPES, TrainingConfig, recipe
@@ -83,6 +84,17 @@ def test_the_card_holds_no_folder_of_the_users() -> None:
 def test_the_normalisation_fits_the_initial_weights() -> None:
     assert QUICK.normalisation[0] == GRAY_MEAN
     assert replace(QUICK, initialisation="imagenet").normalisation[0] == IMAGENET_MEAN
+
+
+def test_the_weights_of_a_run_bring_the_normalisation_of_its_card(demo_root: Path, tmp_path: Path) -> None:
+    own = demo_root / "densenet121" / WEIGHTS
+    config = replace(QUICK, initialisation=str(own))
+    card = read_card(own.parent)
+    assert config.normalisation == (tuple(card.preprocessing["mean"]), tuple(card.preprocessing["std"]))
+    assert config.normalisation[0] != IMAGENET_MEAN
+    alone = tmp_path / WEIGHTS
+    alone.write_bytes(own.read_bytes())
+    assert replace(QUICK, initialisation=str(alone)).normalisation[0] == IMAGENET_MEAN
 
 
 def test_random_weights_are_seeded() -> None:
