@@ -94,6 +94,9 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
 def _bars(prediction: Prediction, card: RunCard) -> None:
     figure = probability_bars([prediction], title="Class probabilities")
     figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes], textposition="auto", textangle=0)
+    # plotly leaves out a bar of no width, and its number with it
+    drawn = [max(float(p), 0.002) for p in prediction.probabilities]
+    figure.update_traces(x=drawn, customdata=prediction.probabilities, hovertemplate="%{y}: %{customdata:.4f}<extra></extra>")
     figure.update_xaxes(range=[0, 1.1], title=None, showticklabels=False)  # each bar says its number
     figure.update_yaxes(title=None)
     figure.update_layout(height=180, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
