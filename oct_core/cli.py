@@ -114,6 +114,9 @@ def train(
     head_learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the classifier.")] = None,
     augmentation: Annotated[float | None, typer.Option(help="Strength, 0 (off) to 1.")] = None,
     frozen_layers: Annotated[int | None, typer.Option(help="So many named layers, from the input on, stay as they start.")] = None,
+    trained_layers: Annotated[
+        int | None, typer.Option(help="Only the first so many named layers are trained, the rest stays as in the run's weights that --init names.")
+    ] = None,
     weight_averaging: Annotated[float | None, typer.Option(help="Decay a step of the averaged weights that are kept; 0 is off.")] = None,
     phantoms: Annotated[int | None, typer.Option(help="Synthetic scans a class, added to the training part.")] = None,
     teacher: Annotated[
@@ -142,6 +145,7 @@ def train(
         head_learning_rate=head_learning_rate,
         augmentation=augmentation,
         frozen_layers=frozen_layers,
+        trained_layers=trained_layers,
         weight_averaging=weight_averaging,
         phantoms_per_class=phantoms,
         teachers=tuple(teacher_name(one) for one in teachers),

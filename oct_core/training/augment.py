@@ -73,10 +73,16 @@ class Augmenter:
         return (toned - background) * contrast + background + black
 
     def _speckled(self, gray: Tensor) -> Tensor:
-        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard deviation of 0.6 of the gray value."""
+        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard deviation of 0.6 of the gray value.
+
+        Its grains, one size a call, measure from one pixel to 1/128 of the side: a device's speckle does not get finer where scans are
+        packed at more pixels.
+        """
+        size = gray.shape[-1]
         amount = (0.6 * self._uniform(len(gray), 0, 1) ** 2 * self.strength).view(-1, 1, 1, 1)
-        noise = torch.randn(gray.shape, device=gray.device, generator=self.generator)
-        return gray * (1 + amount * noise)
+        grains = round(float(self._uniform(1, min(128, size), size)))
+        noise = torch.randn((len(gray), 1, grains, grains), device=gray.device, generator=self.generator)
+        return gray * (1 + amount * F.interpolate(noise, size=size))
 
     def _wedged(self, gray: Tensor, background: Tensor) -> Tensor:
         """A third of the scans lose a corner to background, as neutralised rotation wedges do."""

@@ -27,6 +27,8 @@ class TrainingConfig:
     weight_averaging : decay per step of the exponential moving average that is saved; 0 saves the raw weights.
     augmentation : strength of every augmentation, 0 off to 1 full.
     frozen_layers : so many of the named layers, from the input on, keep their initial weights.
+    trained_layers : only the first so many named layers are trained (the frozen ones count), deeper ones and the head keep the weights
+    of the file of a finished run; 0 trains all. For scans that look otherwise but show the same: Lee et al. 2023, arXiv:2210.11466.
     phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
     teachers : "RUN:HASH" of each finished run whose answers, on average, are learned beside the labels (distillation).
     seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
@@ -45,6 +47,7 @@ class TrainingConfig:
     weight_averaging: float = 0.98
     augmentation: float = 1.0
     frozen_layers: int = 0
+    trained_layers: int = 0
     phantoms_per_class: int = 0
     teachers: tuple[str, ...] = ()
     seed: int = 0
@@ -64,6 +67,13 @@ class TrainingConfig:
         deepest = len(ARCHITECTURES.get(self.architecture).layers)
         if not 0 <= self.frozen_layers < deepest:
             raise TrainingError(f"frozen_layers must be 0 to {deepest - 1} for {self.architecture}, not {self.frozen_layers}")
+        if self.trained_layers and not self.frozen_layers < self.trained_layers <= deepest:
+            raise TrainingError(
+                f"trained_layers must be 0 (all) or {self.frozen_layers + 1} to {deepest} for {self.architecture} with {self.frozen_layers} frozen, "
+                f"not {self.trained_layers}"
+            )
+        if self.trained_layers and self.initialisation in ("imagenet", "random"):
+            raise TrainingError("trained_layers keeps the head of a finished run: give its weights.safetensors as initialisation")
         if self.limit is not None and self.limit < 8:
             raise TrainingError(f"limit must be at least 8 scans, not {self.limit}")
 

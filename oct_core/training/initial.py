@@ -57,15 +57,15 @@ def _from_file(path: Path) -> dict[str, Tensor]:
 
 
 def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig) -> None:
-    head = ARCHITECTURES.get(config.architecture).head
+    fresh = "" if config.trained_layers else ARCHITECTURES.get(config.architecture).head
     own = model.backbone.state_dict()
     weights = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
     usable = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()
-        if name in own and not name.startswith(head) and own[name].shape == tensor.shape
+        if name in own and not (fresh and name.startswith(fresh)) and own[name].shape == tensor.shape
     }
-    wanted = {name for name in own if not name.startswith(head) and not name.endswith("num_batches_tracked")}
+    wanted = {name for name in own if not (fresh and name.startswith(fresh)) and not name.endswith("num_batches_tracked")}
     missing = sorted(wanted - set(usable))
     if missing:
         raise TrainingError(

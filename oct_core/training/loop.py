@@ -77,12 +77,20 @@ class Trainer:
         self.config, self.data, self.device, self.teachers = config, data, device, teachers
         self.precision = multiplied_in or precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
-        self.frozen = nn.ModuleList(first_modules(self.model, config.architecture, config.frozen_layers)).requires_grad_(False)
+        self.trained = self._trained_modules()
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99))
         self.steps_per_epoch = max(1, len(data.labels) // config.batch_size)
         self.class_weight = self._class_weight()
         self.step = 0
+
+    def _trained_modules(self) -> nn.ModuleList:
+        """The leaf modules that learn, behind the frozen layers and up to the last trained one; the others stay as they are."""
+        config, leaves = self.config, [module for module in self.model.backbone.modules() if not any(module.children())]
+        first = len(first_modules(self.model, config.architecture, config.frozen_layers))
+        last = len(first_modules(self.model, config.architecture, config.trained_layers)) if config.trained_layers else len(leaves)
+        self.model.requires_grad_(False)
+        return nn.ModuleList(leaves[first:last]).requires_grad_(True)
 
     def _groups(self) -> list[dict[str, object]]:
         """Backbone and head, each with and without weight decay (biases and normalisation have none)."""
@@ -136,8 +144,8 @@ class Trainer:
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
         augment = Augmenter(self.config.augmentation, generator)
-        self.model.train()
-        self.frozen.eval()
+        self.model.eval()
+        self.trained.train()
         for done, batch in enumerate(self._batches(epoch), start=1):
             rate = self._set_rate()
             loss, correct = self._train_step(batch, augment)

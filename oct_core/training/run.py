@@ -156,7 +156,7 @@ def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool)
             raise RunExistsError(f"{folder} is there and is no run; choose another --run")
         return False
     raw = read_card(folder).raw
-    training = {"teachers": [], **raw["training"]}  # older cards know of none
+    training = {"teachers": [], "trained_layers": 0, **raw["training"]}  # older cards know of none
     found = {"training": training, "data": raw["data"]["manifest_sha256"], "size": raw["preprocessing"]["size"]}
     if found != _settings(config, pack):
         raise TrainingError(f"run {folder.name} was started with other settings or data; give the same ones, or another --run")

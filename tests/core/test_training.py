@@ -52,6 +52,10 @@ QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_s
         ({"weight_averaging": 1.0}, "weight_averaging must be at least 0 and under 1"),
         ({"augmentation": 1.5}, "augmentation must be 0"),
         ({"frozen_layers": 5}, "frozen_layers must be 0 to 4 for densenet121, not 5"),
+        ({"trained_layers": 6}, r"trained_layers must be 0 \(all\) or 1 to 5 for densenet121 with 0 frozen, not 6"),
+        ({"trained_layers": 2, "frozen_layers": 2}, "3 to 5 for densenet121 with 2 frozen, not 2"),
+        ({"trained_layers": -1}, "trained_layers must be 0"),
+        ({"trained_layers": 2}, "give its weights.safetensors as initialisation"),
         ({"limit": 7}, "limit must be at least 8 scans, not 7"),
     ],
 )
@@ -228,6 +232,20 @@ def test_every_augmentation_changes_something(batch: torch.Tensor, step: str) ->
     assert (by_scan > 1e-4).sum() >= 2
     if step in ("_resampled", "_wedged"):
         assert (by_scan == 0).any(), "only a part of the batch is touched"
+
+
+def test_speckle_of_the_training_has_grains_between_a_pixel_and_a_128th_of_the_side() -> None:
+    flat = torch.full((2, 1, 224, 224), 0.5)
+    grains = []
+    for seed in range(20):
+        noise = augmenter(seed=seed)._speckled(flat)
+        rows = 1 + int((noise[0, 0, 1:] != noise[0, 0, :-1]).any(1).sum())
+        columns = 1 + int((noise[0, 0, :, 1:] != noise[0, 0, :, :-1]).any(0).sum())
+        assert rows == columns, "grains are square"
+        grains.append(rows)
+    assert 128 <= min(grains) < 150 and 200 < max(grains) <= 224
+    small = augmenter()._speckled(flat[:, :, :96, :96])
+    assert (small[0, 0, 1:] != small[0, 0, :-1]).float().mean() > 0.99, "one pixel is the finest there is"
 
 
 def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from oct_core.architectures import first_modules
 from oct_core.errors import TrainingError
@@ -64,6 +66,30 @@ def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
     frozen = {id(tensor) for module in first_modules(ours.model, "densenet121", 1) for tensor in module.state_dict(keep_vars=True).values()}
     for name, tensor in ours.model.state_dict(keep_vars=True).items():
         assert torch.equal(tensor, before[name]) is (id(tensor) in frozen), name
+
+
+def test_only_the_trained_layers_move_and_all_else_is_kept_to_the_bit(tmp_path: Path) -> None:
+    finished = initial_model(QUICK, 4)
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in finished.backbone.state_dict().items()}
+    save_file(halves, tmp_path / "weights.safetensors")
+    given = str(tmp_path / "weights.safetensors")
+    ours = trainer(replace(QUICK, initialisation=given, frozen_layers=1, trained_layers=2, epochs=1, seed=7), data(8))
+    ours.epoch(0)
+    start, end = (len(first_modules(ours.model, "densenet121", layers)) for layers in (1, 2))
+    leaves = [name for name, module in ours.model.backbone.named_modules() if not any(module.children())]
+    assert "features.denseblock1.denselayer6.conv2" in leaves[start:end] and "classifier" in leaves[end:]
+    for name, tensor in ours.average.items():
+        learns = name.rpartition(".")[0] in leaves[start:end]
+        assert torch.equal(tensor.half() if tensor.is_floating_point() else tensor, halves[name]) is not learns, name
+
+
+def test_trained_layers_need_the_head_in_the_file(tmp_path: Path) -> None:
+    halves = {name: tensor for name, tensor in initial_model(QUICK, 4).backbone.state_dict().items() if not name.startswith("classifier")}
+    save_file(halves, tmp_path / "backbone.safetensors")
+    given = replace(QUICK, initialisation=str(tmp_path / "backbone.safetensors"))
+    initial_model(given, 4)
+    with pytest.raises(TrainingError, match=r"lacks 2 of .* backbone tensors of densenet121, 'classifier.bias' for one"):
+        initial_model(replace(given, trained_layers=2), 4)
 
 
 def test_the_average_is_the_moving_average_written_out() -> None:
