@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from oct_core.architectures import ARCHITECTURES
 from oct_core.phantom import make_phantom
+from oct_core.precision import best_precision
 from oct_core.preprocess import Preprocessing
 from oct_core.training import loop
 from oct_core.training.config import recipe
@@ -31,7 +32,7 @@ from oct_core.types import CLASSES
 def images_per_second(architecture: str, data: loop.TrainingData, batch_size: int, precision: str, device: torch.device) -> float:
     """Of the second epoch."""
     config = recipe(architecture, initialisation="random", epochs=2, batch_size=batch_size)
-    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, multiplied_in=precision)
+    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, multiplied=precision)
     trainer.epoch(0)
     return trainer.epoch(1).images_per_second
 
@@ -47,7 +48,7 @@ def main() -> None:
     device, preprocessing = torch.device(options.device), Preprocessing(options.size)
     labels = np.arange(options.steps * options.batch_size) % len(CLASSES)
     pixels = np.stack([preprocessing.prepare(make_phantom(CLASSES[label], 8_000_000 + row).pixels) for row, label in enumerate(labels)])
-    data, used = loop.TrainingData(pixels, labels), loop.precision(device)
+    data, used = loop.TrainingData(pixels, labels), best_precision(device)
     result: dict[str, object] = {"device": device_name(device), "size": options.size, "batch_size": options.batch_size, "precision": used}
     for architecture in ARCHITECTURES:
         plain, quick = (images_per_second(architecture, data, options.batch_size, one, device) for one in ("float32", used))

@@ -191,6 +191,9 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms.")
     ] = None,
+    validation_only: Annotated[
+        bool, typer.Option("--validation-only", help="Leave the test part alone: to choose between trainings, which must not look at it.")
+    ] = False,
     device: Device = "",
 ) -> None:
     """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
@@ -200,9 +203,11 @@ def evaluate(
 
     pack = open_pack(data) if data else None
     with _bar("evaluating") as bar:
-        found = evaluate_run(
-            checkpoints_root() / run, pack, str(_device(device)), lambda what: bar.update(bar.task_ids[0], description=what)
-        )
+        def progress(what: str) -> None:
+            bar.update(bar.task_ids[0], description=what)
+
+        splits = ("val",) if validation_only else ("val", "test")
+        found = evaluate_run(checkpoints_root() / run, pack, str(_device(device)), progress, splits)
     table = Table("part", "scans", "patients", "accuracy", "macro AUC", title=run)
     for split, evaluation in found.items():
         figures = [_interval(evaluation.accuracy), _interval(evaluation.macro_auc)]
@@ -212,6 +217,10 @@ def evaluate(
     if "robustness" in card:
         clean, corrupted = card["robustness"]["clean"], card["robustness"]["mean_corrupted"]
         out.print(f"validation accuracy {clean:.3f}, mean over graded corruptions {corrupted:.3f}")
+        grades = Table("corruption of validation scans", "mild", "medium", "severe")
+        for name, accuracies in card["robustness"]["accuracy"].items():
+            grades.add_row(name, *(f"{accuracy:.3f}" for accuracy in accuracies))
+        out.print(grades)
         out.print(f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,13 @@ FRESH_PHANTOM_SEED = 2_000_000
 
 
 def evaluate_run(
-    folder: Path, pack: Pack | None = None, device: str = "cpu", progress: Callable[[str], None] = lambda what: None
+    folder: Path,
+    pack: Pack | None = None,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda what: None,
+    splits: Sequence[str] = ("val", "test"),
 ) -> dict[str, Evaluation]:
-    """Measure a finished run and write the figures into its card.
+    """Measure a finished run on some of its parts, and write the figures into its card; those of the other parts stay as they are.
 
     Without a pack the figures come from predictions.csv. With one, the predictions are made anew from the weights on
     disk, and the card also gains accuracy under graded corruptions (on validation scans) and on fresh phantoms.
@@ -47,11 +51,11 @@ def evaluate_run(
         raw["phantoms"] = phantom_accuracy(run)
     progress("computing intervals by patient")
     table = read_predictions(folder)
-    found = {split: evaluate_table(table, split, card.temperature) for split in ("val", "test")}
+    found = {split: evaluate_table(table, split, card.temperature) for split in splits}
     val = table.of_split("val")
     points = choose_operating_points(val.label, softmax(val.logits, card.temperature), card.classes)
     raw["operating_points"] = {name: point.to_dict() for name, point in points.items()}
-    raw["metrics"] = {split: evaluation.to_dict() for split, evaluation in found.items()}
+    raw["metrics"] = {**raw.get("metrics", {}), **{split: evaluation.to_dict() for split, evaluation in found.items()}}
     write_card(folder, raw)
     return found
 

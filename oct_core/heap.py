@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # malloc.h
 _NEVER = -1
+_LARGE_BYTES = 2**19
 _NOT_GLIBC = (OSError, AttributeError, TypeError)
 
 
@@ -20,11 +21,15 @@ def keep_freed_memory() -> None:
         ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
-def keep_one_heap() -> None:
-    """Let new threads share a heap: for a server, where each visit is a thread, and one that had a heap of its own would leave it
-    behind full of holes."""
+def keep_little_memory() -> None:
+    """Return large blocks to the system as soon as they are freed, and let new threads share the heaps: for a server.
+
+    Each visit is a thread, and one that had a heap of its own would leave it behind full of holes. Left to itself, the C library also
+    puts blocks of up to 32 MB into its heaps once such a block was freed, where small ones then pin them down.
+    """
     with suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def give_memory_back() -> None:

@@ -163,12 +163,13 @@ def _reading(tasks: Sequence[tuple[Path, Preprocessing]], workers: int) -> Itera
     if workers == 1:
         yield map(_read_one, tasks)
         return
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(workers) as pool:
             try:
                 found = pool.map(_read_one, tasks, chunksize=16)
             except OSError as error:
-                for started in multiprocessing.active_children():
+                for started in set(multiprocessing.active_children()) - others:
                     started.terminate()  # it would wait for work that never comes, and this process for it
                 raise DataError(f"the system starts no {workers} processes ({error}); try again with --workers 1") from error
             yield found

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from oct_core.errors import ExplanationError
 from oct_core.explanations.capture import Captured, capture
 from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
-
-PRECISIONS = ("float32", "bfloat16")
+from oct_core.precision import multiplied_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +62,6 @@ def check_targets(targets: Sequence[int | None], count: int, classes: int) -> No
     for target in targets:
         if target is not None and not 0 <= target < classes:
             raise ExplanationError(f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction")
-
-
-def multiplied_in(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a model's products are of that precision; raises ExplanationError for one not in PRECISIONS."""
-    if precision not in PRECISIONS:
-        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @contextmanager

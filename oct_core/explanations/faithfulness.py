@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.engine import check_inputs, check_model, multiplied_in
+from oct_core.explanations.engine import check_inputs, check_model
 from oct_core.explanations.imputation import NOISE, impute
+from oct_core.precision import multiplied_in
 from oct_core.registry import Registry
 from oct_core.types import FloatArray
 

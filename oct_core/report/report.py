@@ -22,10 +22,10 @@ from oct_core.errors import CheckpointError, DataError, ExplanationError, Report
 from oct_core.explanations import sanity
 from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
 from oct_core.explanations.baselines import BASELINES
-from oct_core.explanations.engine import PRECISIONS
 from oct_core.explanations.faithfulness import FILLS, STEPS
 from oct_core.explanations.measure import MEASURES, faithfulness_scores, place_scores
 from oct_core.explanations.methods import METHODS
+from oct_core.precision import PRECISIONS
 from oct_core.report.report_file import SCHEMA, Line, merged, of_runs, read_report
 from oct_core.report.report_items import Item, phantom_items, validation_items
 from oct_core.report.report_summary import summarise

@@ -41,15 +41,18 @@ class Augmenter:
         return self._uniform(count, 0, 1) < probability
 
     def _moved(self, gray: Tensor, background: Tensor) -> Tensor:
-        """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is background."""
+        """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is background.
+
+        The aspect mostly stretches the height: devices show a retina at other axial scales, and fill less of the height than OCT2017 does.
+        """
         count, strength = len(gray), self.strength
         angle = self._uniform(count, -12, 12) * strength * math.pi / 180
         scale = 1 + self._uniform(count, -0.15, 0.15) * strength
-        aspect = 1 + self._uniform(count, -0.2, 0.2) * strength
+        aspect = torch.exp(self._uniform(count, -0.4, 0.2) * strength)
         flip = 1 - 2 * self._chance(count, 0.5).float()
         cosine, sine = torch.cos(angle), torch.sin(angle)
         shift_x, shift_y = (self._uniform(count, -0.15, 0.15) * strength for _ in range(2))
-        rows = [flip * cosine * scale * aspect, -sine * scale * aspect, shift_x, flip * sine * scale, cosine * scale, shift_y]
+        rows = [flip * cosine * scale, -sine * scale, shift_x, flip * sine * scale * aspect, cosine * scale * aspect, shift_y]
         matrix = torch.stack(rows, dim=1).view(count, 2, 3)
         grid = F.affine_grid(matrix, list(gray.shape), align_corners=False)
         return F.grid_sample(gray - background, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + background
@@ -73,13 +76,13 @@ class Augmenter:
         return (toned - background) * contrast + background + black
 
     def _speckled(self, gray: Tensor) -> Tensor:
-        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard deviation of 0.6 of the gray value.
+        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard deviation of 0.8 of the gray value.
 
         Its grains, one size a call, measure from one pixel to 1/128 of the side: a device's speckle does not get finer where scans are
         packed at more pixels.
         """
         size = gray.shape[-1]
-        amount = (0.6 * self._uniform(len(gray), 0, 1) ** 2 * self.strength).view(-1, 1, 1, 1)
+        amount = (0.8 * self._uniform(len(gray), 0, 1) ** 2 * self.strength).view(-1, 1, 1, 1)
         grains = round(float(self._uniform(1, min(128, size), size)))
         noise = torch.randn((len(gray), 1, grains, grains), device=gray.device, generator=self.generator)
         return gray * (1 + amount * F.interpolate(noise, size=size))

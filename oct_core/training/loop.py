@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from oct_core.architectures import ARCHITECTURES, GrayClassifier, first_modules
 from oct_core.errors import TrainingError
+from oct_core.precision import best_precision, multiplied_in
 from oct_core.training.augment import Augmenter
 from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES
@@ -24,14 +24,6 @@ TEACHER_SHARE = 0.8
 """Of the loss, where there are teachers; the labels have the rest."""
 STEPS_PER_ROW = 5
 """steps.csv gets one row for so many steps, and one at the end of an epoch."""
-
-
-def precision(device: torch.device) -> str:
-    """"bfloat16" (autocast) where the device multiplies it in hardware, else "float32". Weights are float32 either way."""
-    if device.type == "cpu":
-        found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
-    return "bfloat16" if device.type == "cuda" else "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +54,7 @@ class Trainer:
     teachers : each gives the logits (N, 4) of a trained network for gray (N, 1, S, S); their probabilities for the same augmented scans,
     on average, are learned beside the labels.
     Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
-    multiplied_in : "float32" or "bfloat16" instead of what the device does best (``precision``).
+    multiplied : "float32" or "bfloat16" instead of what is best for the device.
     """
 
     def __init__(
@@ -72,10 +64,10 @@ class Trainer:
         data: TrainingData,
         device: torch.device,
         teachers: Sequence[Callable[[Tensor], Tensor]] = (),
-        multiplied_in: str | None = None,
+        multiplied: str | None = None,
     ) -> None:
         self.config, self.data, self.device, self.teachers = config, data, device, teachers
-        self.precision = multiplied_in or precision(device)
+        self.precision = multiplied or best_precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.trained = self._trained_modules()
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
@@ -124,9 +116,6 @@ class Trainer:
             group["lr"] = group["peak"] * share
         return self.config.learning_rate * share
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
-
     def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.data.labels))
         size = min(self.config.batch_size, len(order))
@@ -166,11 +155,11 @@ class Trainer:
         labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
         with torch.no_grad():
             gray = augment(gray).contiguous(memory_format=torch.channels_last)
-        with self._autocast():
+        with multiplied_in(self.precision, self.device):
             logits = self.model(gray)
         loss = F.cross_entropy(logits.float(), labels, weight=self.class_weight, label_smoothing=self.config.label_smoothing)
         if self.teachers:
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), multiplied_in(self.precision, self.device):
                 answers = torch.stack([teacher(gray).float().softmax(1) for teacher in self.teachers]).mean(0)
             loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * F.cross_entropy(logits.float(), answers)
         value = float(loss.detach())

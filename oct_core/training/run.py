@@ -27,6 +27,7 @@ from oct_core.errors import RunExistsError, TrainingError
 from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import fit_temperature, softmax
 from oct_core.phantom import make_phantom
+from oct_core.precision import best_precision
 from oct_core.preprocess import Preprocessing
 from oct_core.runfiles import (
     CARD,
@@ -42,7 +43,7 @@ from oct_core.runfiles import (
 )
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
-from oct_core.training.loop import EpochResult, Trainer, TrainingData, precision
+from oct_core.training.loop import EpochResult, Trainer, TrainingData
 from oct_core.training.resume import FOLDER, Progress, best_file, drop_other_bests, load_state, only_writer, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 from oct_core.versions import versions
@@ -181,7 +182,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device_name(device),
-        "precision": precision(device),
+        "precision": best_precision(device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": 0.0,
         "best_epoch": None,

@@ -7,7 +7,7 @@ from functools import lru_cache
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from oct_core.heap import keep_one_heap
+from oct_core.heap import keep_little_memory
 from oct_core.threads import yield_when_waiting
 
 RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
@@ -61,7 +61,7 @@ def page_setup(title: str) -> None:
     title : the page's heading and browser title. The browser's icon is drawn here: a named one would be fetched from elsewhere.
     """
     yield_when_waiting()
-    keep_one_heap()
+    keep_little_memory()
     st.set_page_config(page_title=f"{title} · {APP_TITLE}", page_icon=_icon(), layout="wide")
     st.html(_CSS)
     st.title(title, anchor=False)

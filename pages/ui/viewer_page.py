@@ -62,9 +62,8 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
         return
     with right:
         place = st.empty()
-        with place.container():
-            bar = st.progress(0.0, "Reading the scan")
-        (predictions,) = predictions_of(state, [scan], cards, _fill(bar))
+        place.caption("Reading the scan")  # not a bar: the browser would have to load its code first
+        (predictions,) = predictions_of(state, [scan], cards, lambda _share, text: _tell(place, text))
         with place.container():
             viewer_predictions.side_by_side(predictions, cards)
     all_maps = _maps(state, scan, item, cards, predictions, choices)
@@ -195,6 +194,10 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
     bar.empty()
     viewer_predictions.table_of_all([viewer_input.item_name(item, choices) for item in items], table)
+
+
+def _tell(place: DeltaGenerator, text: str) -> None:
+    place.caption(text)
 
 
 def _fill(bar: DeltaGenerator) -> Callable[[float, str], None]:

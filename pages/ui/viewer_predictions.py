@@ -8,6 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from oct_core.figures import alt_text, class_colour, model_colour, probability_bars, sensitivity_specificity
@@ -91,7 +92,8 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
     )
 
 
-def _bars(prediction: Prediction, card: RunCard) -> None:
+def small_bars(prediction: Prediction) -> go.Figure:
+    """The four probabilities of one model, each number at its bar."""
     figure = probability_bars([prediction], title="Class probabilities")
     figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes], textposition="auto", textangle=0)
     # plotly leaves out a bar of no width, and its number with it
@@ -100,6 +102,11 @@ def _bars(prediction: Prediction, card: RunCard) -> None:
     figure.update_xaxes(range=[0, 1.1], title=None, showticklabels=False)  # each bar says its number
     figure.update_yaxes(title=None)
     figure.update_layout(height=180, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
+    return figure
+
+
+def _bars(prediction: Prediction, card: RunCard) -> None:
+    figure = small_bars(prediction)
     st.plotly_chart(
         figure, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(figure) or None
     )

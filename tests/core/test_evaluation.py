@@ -76,6 +76,16 @@ def test_with_data_the_predictions_are_made_anew_from_the_weights(own_run: Path,
     assert read_card(own_run).raw["phantoms"]["n"] == 4 and len(said) == 3
 
 
+
+def test_the_test_part_can_be_left_alone(own_run: Path) -> None:
+    raw = json.loads((own_run / CARD).read_text())
+    write_card(own_run, {**raw, "metrics": {}})
+    assert set(evaluate_run(own_run, splits=("val",))) == {"val"}
+    assert set(read_card(own_run).raw["metrics"]) == {"val"}
+    evaluate_run(own_run, splits=("test",))
+    assert set(read_card(own_run).raw["metrics"]) == {"val", "test"}, "figures of another part stay"
+
+
 def test_other_data_or_another_size_is_refused_and_the_card_stays(own_run: Path, tiny_pack: Pack) -> None:
     before = (own_run / CARD).read_bytes()
     moved = (replace(tiny_pack.records[0], patient="someone else"), *tiny_pack.records[1:])

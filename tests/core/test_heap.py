@@ -33,27 +33,35 @@ def heaps(before: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
 def test_threads_share_one_heap() -> None:
     assert heaps("") > 2, "or the test counts nothing"
-    assert heaps("from oct_core.heap import keep_one_heap; keep_one_heap()") == 1
+    assert heaps("from oct_core.heap import keep_little_memory; keep_little_memory()") == 1
 
 
 COUNT_FAULTS = """
 import resource
 {before}
-held = bytearray(100_000_000)
-del held
+for _ in range(3):
+    held = bytearray({size})
+    del held
 first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-held = bytearray(100_000_000)
+held = bytearray({size})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
 """
 
 
-def faults(before: str) -> int:
+def faults(before: str, size: int) -> int:
     """How many pages the system has to bring for memory that was freed just before."""
-    done = subprocess.run([sys.executable, "-c", COUNT_FAULTS.format(before=before)], capture_output=True, text=True, check=True, timeout=60)
+    code = COUNT_FAULTS.format(before=before, size=size)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
 def test_freed_memory_is_used_again() -> None:
-    assert faults("") > 20, "or the test counts nothing"
-    assert faults("from oct_core.heap import keep_freed_memory; keep_freed_memory()") < 20
+    assert faults("", 100_000_000) > 20, "or the test counts nothing"
+    assert faults("from oct_core.heap import keep_freed_memory; keep_freed_memory()", 100_000_000) < 20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
+def test_a_server_gives_large_blocks_back_at_once() -> None:
+    assert faults("", 4_000_000) < 20, "or the test counts nothing"
+    assert faults("from oct_core.heap import keep_little_memory; keep_little_memory()", 4_000_000) > 900

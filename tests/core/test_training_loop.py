@@ -133,7 +133,7 @@ def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they
     config = replace(QUICK, label_smoothing=0.0, class_balance=False, augmentation=0.0)
     teachers = [initial_model(replace(QUICK, seed=seed), 4).eval().requires_grad_(False) for seed in (5, 6)]
     before = {name: tensor.clone() for name, tensor in teachers[0].state_dict().items()}
-    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers, multiplied_in="float32")  # the twin below is exact
+    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers, multiplied="float32")  # the twin below is exact
     x = torch.from_numpy(data(4).pixels)[:, None] / 255
     answers = (teachers[0](x).softmax(1) + teachers[1](x).softmax(1)) / 2
     logits = torch.tensor([[2.0, 0.0, 1.0, 0.0]]).repeat(4, 1).requires_grad_(True)
