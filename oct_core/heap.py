@@ -7,7 +7,7 @@ from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # malloc.h
 _NEVER = -1
-_LARGE_BYTES = 2**19
+_LARGE_BYTES = 2**22
 _NOT_GLIBC = (OSError, AttributeError, TypeError)
 
 

@@ -62,8 +62,8 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
         return
     with right:
         place = st.empty()
-        place.caption("Reading the scan")  # not a bar: the browser would have to load its code first
-        (predictions,) = predictions_of(state, [scan], cards, lambda _share, text: _tell(place, text))
+        place.caption("Reading the scan")  # no bar: the browser would load its code first, and draw the page anew for each step
+        (predictions,) = predictions_of(state, [scan], cards)
         with place.container():
             viewer_predictions.side_by_side(predictions, cards)
     all_maps = _maps(state, scan, item, cards, predictions, choices)
@@ -194,10 +194,6 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
     bar.empty()
     viewer_predictions.table_of_all([viewer_input.item_name(item, choices) for item in items], table)
-
-
-def _tell(place: DeltaGenerator, text: str) -> None:
-    place.caption(text)
 
 
 def _fill(bar: DeltaGenerator) -> Callable[[float, str], None]:
