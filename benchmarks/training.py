@@ -32,7 +32,7 @@ from oct_core.types import CLASSES
 def images_per_second(architecture: str, data: loop.TrainingData, batch_size: int, precision: str, device: torch.device) -> float:
     """Of the second epoch."""
     config = recipe(architecture, initialisation="random", epochs=2, batch_size=batch_size)
-    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, multiplied=precision)
+    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, precision=precision)
     trainer.epoch(0)
     return trainer.epoch(1).images_per_second
 

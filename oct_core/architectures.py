@@ -87,7 +87,7 @@ class Architecture:
 
     name : the key. title : for people. reference : the paper. build : classes -> backbone.
     layers : layer name -> module path in the backbone, shallow to deep; explanations are taken at its output.
-    head : the module path prefix of the classifier, which initial weights never fill.
+    head : the module path prefix of the classifier, which initial weights fill only where it is not trained.
     """
 
     name: str

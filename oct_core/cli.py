@@ -111,11 +111,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part; the recipe's by default.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Scans a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the backbone.")] = None,
-    head_learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the classifier.")] = None,
+    head_learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the classifier, where it is trained.")] = None,
     augmentation: Annotated[float | None, typer.Option(help="Strength, 0 (off) to 1.")] = None,
     frozen_layers: Annotated[int | None, typer.Option(help="So many named layers, from the input on, stay as they start.")] = None,
     trained_layers: Annotated[
-        int | None, typer.Option(help="Only the first so many named layers are trained, the rest stays as in the run's weights that --init names.")
+        int | None,
+        typer.Option(help="Only the first so many named layers are trained, the rest stays as in the run whose weights.safetensors --init names."),
     ] = None,
     weight_averaging: Annotated[float | None, typer.Option(help="Decay a step of the averaged weights that are kept; 0 is off.")] = None,
     phantoms: Annotated[int | None, typer.Option(help="Synthetic scans a class, added to the training part.")] = None,
@@ -183,49 +184,6 @@ def _training_events(bar: Progress, run: str, epochs: int) -> Any:
         )
 
     return Events(step, epoch)
-
-
-@app.command()
-def evaluate(
-    run: Annotated[str, typer.Argument(help="Name of a finished run.")],
-    data: Annotated[
-        Path | None, typer.Option(help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms.")
-    ] = None,
-    validation_only: Annotated[
-        bool, typer.Option("--validation-only", help="Leave the test part alone: to choose between trainings, which must not look at it.")
-    ] = False,
-    device: Device = "",
-) -> None:
-    """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
-    from oct_core.data.pack import open_pack
-    from oct_core.evaluation import evaluate_run
-    from oct_core.runfiles import checkpoints_root, read_card
-
-    pack = open_pack(data) if data else None
-    with _bar("evaluating") as bar:
-        def progress(what: str) -> None:
-            bar.update(bar.task_ids[0], description=what)
-
-        splits = ("val",) if validation_only else ("val", "test")
-        found = evaluate_run(checkpoints_root() / run, pack, str(_device(device)), progress, splits)
-    table = Table("part", "scans", "patients", "accuracy", "macro AUC", title=run)
-    for split, evaluation in found.items():
-        figures = [_interval(evaluation.accuracy), _interval(evaluation.macro_auc)]
-        table.add_row(split, str(evaluation.n_scans), str(evaluation.n_patients), *figures)
-    out.print(table)
-    card = read_card(checkpoints_root() / run).raw
-    if "robustness" in card:
-        clean, corrupted = card["robustness"]["clean"], card["robustness"]["mean_corrupted"]
-        out.print(f"validation accuracy {clean:.3f}, mean over graded corruptions {corrupted:.3f}")
-        grades = Table("corruption of validation scans", "mild", "medium", "severe")
-        for name, accuracies in card["robustness"]["accuracy"].items():
-            grades.add_row(name, *(f"{accuracy:.3f}" for accuracy in accuracies))
-        out.print(grades)
-        out.print(f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}")
-
-
-def _interval(interval: Any) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 @app.command()
@@ -350,4 +308,5 @@ def _explain_error(error: Exception) -> int:
     return 1
 
 
+from oct_core import cli_evaluate as cli_evaluate
 from oct_core import cli_report as cli_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from oct_core.errors import UnknownNameError
+from oct_core.errors import ExplanationError
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -14,11 +14,11 @@ def best_precision(device: torch.device) -> str:
     if device.type == "cpu":
         found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
-    return "bfloat16" if device.type == "cuda" else "float32"
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
 def multiplied_in(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a model's products are of that precision; raises UnknownNameError for one not in PRECISIONS."""
+    """The context in which a model's products are of that precision; raises ExplanationError for one not in PRECISIONS."""
     if precision not in PRECISIONS:
-        raise UnknownNameError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
+        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

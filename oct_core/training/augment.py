@@ -43,7 +43,7 @@ class Augmenter:
     def _moved(self, gray: Tensor, background: Tensor) -> Tensor:
         """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is background.
 
-        The aspect mostly stretches the height: devices show a retina at other axial scales, and fill less of the height than OCT2017 does.
+        The aspect mostly stretches the height: on a device of another axial scale a retina may fill more of it.
         """
         count, strength = len(gray), self.strength
         angle = self._uniform(count, -12, 12) * strength * math.pi / 180

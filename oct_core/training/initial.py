@@ -14,6 +14,7 @@ from torchvision import models
 
 from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model
 from oct_core.errors import TrainingError
+from oct_core.runfiles import CARD
 from oct_core.training.config import TrainingConfig
 
 # torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on loading, so do we.
@@ -27,6 +28,8 @@ def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
     if config.initialisation == "random":
         return model
     weights = _imagenet(config.architecture) if config.initialisation == "imagenet" else _from_file(Path(config.initialisation))
+    if config.trained_layers and not (Path(config.initialisation).parent / CARD).is_file():
+        raise TrainingError(f"trained_layers needs the {CARD} beside {config.initialisation}: it says how these weights take their scans")
     _fill_backbone(model, weights, config)
     return model
 
@@ -57,19 +60,21 @@ def _from_file(path: Path) -> dict[str, Tensor]:
 
 
 def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig) -> None:
-    fresh = "" if config.trained_layers else ARCHITECTURES.get(config.architecture).head
+    head = ARCHITECTURES.get(config.architecture).head
     own = model.backbone.state_dict()
+    taken = [name for name in own if config.trained_layers or not name.startswith(head)]
     weights = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
     usable = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()
-        if name in own and not (fresh and name.startswith(fresh)) and own[name].shape == tensor.shape
+        if name in taken and own[name].shape == tensor.shape
     }
-    wanted = {name for name in own if not (fresh and name.startswith(fresh)) and not name.endswith("num_batches_tracked")}
+    wanted = {name for name in taken if not name.endswith("num_batches_tracked")}
     missing = sorted(wanted - set(usable))
     if missing:
+        way_out = "a finished run's weights.safetensors" if config.trained_layers else "weights with torchvision's key names"
         raise TrainingError(
             f"{config.initialisation} lacks {len(missing)} of {len(wanted)} backbone tensors of {config.architecture}, "
-            f"{missing[0]!r} for one; give weights with torchvision's key names"
+            f"{missing[0]!r} for one; give {way_out}"
         )
     model.backbone.load_state_dict(usable, strict=False)

@@ -54,7 +54,7 @@ class Trainer:
     teachers : each gives the logits (N, 4) of a trained network for gray (N, 1, S, S); their probabilities for the same augmented scans,
     on average, are learned beside the labels.
     Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
-    multiplied : "float32" or "bfloat16" instead of what is best for the device.
+    precision : "float32" or "bfloat16" instead of what is best for the device.
     """
 
     def __init__(
@@ -64,25 +64,26 @@ class Trainer:
         data: TrainingData,
         device: torch.device,
         teachers: Sequence[Callable[[Tensor], Tensor]] = (),
-        multiplied: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self.config, self.data, self.device, self.teachers = config, data, device, teachers
-        self.precision = multiplied or best_precision(device)
+        self.precision = precision or best_precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
-        self.trained = self._trained_modules()
+        self.still = self._still_modules()
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99))
         self.steps_per_epoch = max(1, len(data.labels) // config.batch_size)
         self.class_weight = self._class_weight()
         self.step = 0
 
-    def _trained_modules(self) -> nn.ModuleList:
-        """The leaf modules that learn, behind the frozen layers and up to the last trained one; the others stay as they are."""
-        config, leaves = self.config, [module for module in self.model.backbone.modules() if not any(module.children())]
-        first = len(first_modules(self.model, config.architecture, config.frozen_layers))
-        last = len(first_modules(self.model, config.architecture, config.trained_layers)) if config.trained_layers else len(leaves)
-        self.model.requires_grad_(False)
-        return nn.ModuleList(leaves[first:last]).requires_grad_(True)
+    def _still_modules(self) -> nn.ModuleList:
+        """The leaf modules that stay as they are: the frozen layers, and all behind the last trained one."""
+        config = self.config
+        still = first_modules(self.model, config.architecture, config.frozen_layers)
+        if config.trained_layers:
+            leaves = [module for module in self.model.backbone.modules() if not any(module.children())]
+            still += leaves[len(first_modules(self.model, config.architecture, config.trained_layers)) :]
+        return nn.ModuleList(still).requires_grad_(False)
 
     def _groups(self) -> list[dict[str, object]]:
         """Backbone and head, each with and without weight decay (biases and normalisation have none)."""
@@ -133,8 +134,8 @@ class Trainer:
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
         augment = Augmenter(self.config.augmentation, generator)
-        self.model.eval()
-        self.trained.train()
+        self.model.train()
+        self.still.eval()
         for done, batch in enumerate(self._batches(epoch), start=1):
             rate = self._set_rate()
             loss, correct = self._train_step(batch, augment)

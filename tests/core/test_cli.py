@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from oct_core import cli
+from oct_core import cli, evaluation
 from oct_core.architectures import ARCHITECTURES
 from oct_core.batch import scan_files
+from oct_core.corruptions import CORRUPTIONS
 from oct_core.errors import DataError
 from oct_core.phantom import make_phantom
+from oct_core.runfiles import read_card
 from oct_core.types import CLASSES
 
 torch.set_num_threads(1)
@@ -319,7 +322,12 @@ def test_phantoms_are_prepared_trained_and_evaluated(tmp_path: Path, monkeypatch
     assert cli.main(train) == 1
     assert "run mine exists; choose another --run, or go on with --resume" in capsys.readouterr().err
     assert cli.main([*train, "--resume"]) == 0
+    monkeypatch.setattr(evaluation, "phantom_accuracy", lambda run: {"n": 4, "accuracy": 0.25})  # measured in test_evaluation.py
+    assert cli.main(["evaluate", "mine", "--data", data, "--validation-only", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "│ val " in shown and "│ test " not in shown and set(read_card(tmp_path / "runs" / "mine").raw["metrics"]) == {"val"}
+    assert all(re.search(rf"│ {name} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│", shown) for name in CORRUPTIONS)
     assert cli.main(["evaluate", "mine", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
-    assert "accuracy" in shown and "val" in shown and "test" in shown
+    assert "accuracy" in shown and "│ val " in shown and "│ test " in shown
     assert sorted(os.listdir(tmp_path / "runs")) == ["mine"]

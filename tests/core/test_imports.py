@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
     0: {"errors", "heap", "registry", "threads", "types", "versions"},
-    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file"},
+    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file", "precision"},
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
     4: {"training", "evaluation"},
     5: {"batch", "report"},
-    6: {"cli", "cli_report", "__main__"},
+    6: {"cli", "cli_evaluate", "cli_report", "__main__"},
 }
 LEVEL = {part: level for level, parts in LEVELS.items() for part in parts}
 # Within one level, in this direction only.
@@ -34,7 +34,8 @@ SIDEWAYS = {
     "explanations": {"architectures"},
     "inference": {"checkpoints"},
     "evaluation": {"training"},
-    "cli": {"cli_report"},
+    "cli": {"cli_evaluate", "cli_report"},
+    "cli_evaluate": {"cli"},
     "cli_report": {"cli"},
     "__main__": {"cli"},
     "registry": {"errors"},

@@ -246,6 +246,17 @@ def test_other_settings_or_data_are_refused(tiny_pack: Pack, whole: Path) -> Non
             train_run(config, pack, whole, CPU, resume=True)
 
 
+def test_a_run_of_before_a_setting_was_there_goes_on(tiny_pack: Pack, whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+    raw = json.loads((folder / CARD).read_text())
+    for setting in ("teachers", "trained_layers"):
+        del raw["training"][setting]
+    (folder / CARD).write_text(json.dumps(raw))
+    assert train_run(CONFIG, tiny_pack, folder, CPU, resume=True) == folder
+    with pytest.raises(TrainingError, match="was started with other settings"):
+        train_run(replace(CONFIG, initialisation="w.safetensors", trained_layers=2), tiny_pack, folder, CPU, resume=True)
+
+
 def test_a_folder_that_is_no_run_is_never_filled(tiny_pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunExistsError, match="is there and is no run; choose another --run"):

@@ -77,6 +77,7 @@ def test_a_recipe_takes_what_is_given_and_none_changes_nothing() -> None:
     assert random.learning_rate > RECIPES["vgg16"].learning_rate
     assert random.frozen_layers == 0 < RECIPES["vgg16"].frozen_layers, "random layers must not stay as they start"
     assert recipe("vgg16", initialisation="random", learning_rate=2e-4).learning_rate == 2e-4
+    assert recipe("vgg16", initialisation="w.safetensors", trained_layers=2).frozen_layers == 0, "or its first layers could never be trained"
 
 
 def test_the_card_holds_no_folder_of_the_users() -> None:

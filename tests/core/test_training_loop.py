@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from oct_core.architectures import first_modules
 from oct_core.errors import TrainingError
@@ -68,28 +69,44 @@ def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
         assert torch.equal(tensor, before[name]) is (id(tensor) in frozen), name
 
 
-def test_only_the_trained_layers_move_and_all_else_is_kept_to_the_bit(tmp_path: Path) -> None:
-    finished = initial_model(QUICK, 4)
-    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in finished.backbone.state_dict().items()}
-    save_file(halves, tmp_path / "weights.safetensors")
-    given = str(tmp_path / "weights.safetensors")
-    ours = trainer(replace(QUICK, initialisation=given, frozen_layers=1, trained_layers=2, epochs=1, seed=7), data(8))
+@pytest.mark.parametrize(
+    ("architecture", "inside", "behind"),
+    [
+        ("densenet121", "features.denseblock1.denselayer6.conv2", "features.transition1.norm"),
+        ("resnet50", "layer1.2.conv3", "layer2.0.bn1"),
+        ("vgg16", "features.7", "features.10"),
+    ],
+)
+def test_only_the_trained_layers_move_and_all_else_is_kept_to_the_bit(
+    demo_root: Path, architecture: str, inside: str, behind: str
+) -> None:
+    given = demo_root / architecture / "weights.safetensors"
+    config = replace(QUICK, architecture=architecture, initialisation=str(given), frozen_layers=1, trained_layers=2, epochs=1)
+    ours, before = trainer(config, data(8)), load_file(given)
     ours.epoch(0)
-    start, end = (len(first_modules(ours.model, "densenet121", layers)) for layers in (1, 2))
+    start, end = (len(first_modules(ours.model, architecture, layers)) for layers in (1, 2))
     leaves = [name for name, module in ours.model.backbone.named_modules() if not any(module.children())]
-    assert "features.denseblock1.denselayer6.conv2" in leaves[start:end] and "classifier" in leaves[end:]
+    assert inside in leaves[start:end] and behind in leaves[end:]
     for name, tensor in ours.average.items():
         learns = name.rpartition(".")[0] in leaves[start:end]
-        assert torch.equal(tensor.half() if tensor.is_floating_point() else tensor, halves[name]) is not learns, name
+        was = before[name].float() if tensor.is_floating_point() else before[name]
+        assert torch.equal(tensor, was) is not learns, name
 
 
-def test_trained_layers_need_the_head_in_the_file(tmp_path: Path) -> None:
-    halves = {name: tensor for name, tensor in initial_model(QUICK, 4).backbone.state_dict().items() if not name.startswith("classifier")}
-    save_file(halves, tmp_path / "backbone.safetensors")
-    given = replace(QUICK, initialisation=str(tmp_path / "backbone.safetensors"))
-    initial_model(given, 4)
-    with pytest.raises(TrainingError, match=r"lacks 2 of .* backbone tensors of densenet121, 'classifier.bias' for one"):
-        initial_model(replace(given, trained_layers=2), 4)
+def test_trained_layers_need_a_finished_run_of_the_architecture(demo_root: Path, tmp_path: Path) -> None:
+    for name in ("weights.safetensors", "card.json"):
+        shutil.copy(demo_root / "densenet121" / name, tmp_path)
+    path = tmp_path / "weights.safetensors"
+    given = replace(QUICK, initialisation=str(path), trained_layers=2)
+    model = initial_model(given, 4)
+    assert torch.equal(model.backbone.classifier.weight, load_file(path)["classifier.weight"].float()), "the head comes along"
+    save_file({name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier")}, path)
+    initial_model(replace(given, trained_layers=0), 4)
+    with pytest.raises(TrainingError, match=r"lacks 2 of .* 'classifier.bias' for one; give a finished run's weights"):
+        initial_model(given, 4)
+    (tmp_path / "card.json").unlink()
+    with pytest.raises(TrainingError, match=r"needs the card.json beside"):
+        initial_model(given, 4)
 
 
 def test_the_average_is_the_moving_average_written_out() -> None:
@@ -133,7 +150,7 @@ def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they
     config = replace(QUICK, label_smoothing=0.0, class_balance=False, augmentation=0.0)
     teachers = [initial_model(replace(QUICK, seed=seed), 4).eval().requires_grad_(False) for seed in (5, 6)]
     before = {name: tensor.clone() for name, tensor in teachers[0].state_dict().items()}
-    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers, multiplied="float32")  # the twin below is exact
+    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers, precision="float32")  # the twin below is exact
     x = torch.from_numpy(data(4).pixels)[:, None] / 255
     answers = (teachers[0](x).softmax(1) + teachers[1](x).softmax(1)) / 2
     logits = torch.tensor([[2.0, 0.0, 1.0, 0.0]]).repeat(4, 1).requires_grad_(True)
