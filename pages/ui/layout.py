@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from oct_core.heap import keep_little_memory
 from oct_core.threads import yield_when_waiting
+from pages.ui.closed_tabs import end_closed_tabs
 
 RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
 APP_TITLE = "OCT B-scan CNN comparison"
@@ -62,6 +63,7 @@ def page_setup(title: str) -> None:
     """
     yield_when_waiting()
     keep_little_memory()
+    end_closed_tabs()
     st.set_page_config(page_title=f"{title} · {APP_TITLE}", page_icon=_icon(), layout="wide")
     st.html(_CSS)
     st.title(title, anchor=False)

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 import streamlit as st
 
 from oct_core.types import Explanation, Prediction, Scan
-from pages.ui.closed_tabs import watch_this_tab
 from pages.ui.samples import Sample
 
 MAX_SCANS = 64
@@ -198,10 +197,6 @@ class Viewer:
         if self.current == item.id:
             self.current = left[-1].id if left else None
 
-    def forget_maps(self) -> None:
-        """Drop the maps; they are made again when they are looked at."""
-        self.maps = Viewer().maps
-
     def close_all(self) -> None:
         """Forget every scan and everything computed from them."""
         kept = self.uploader
@@ -213,7 +208,6 @@ def viewer() -> Viewer:
     state = st.session_state.get("viewer")
     if not isinstance(state, Viewer):  # The class is made anew when its file is edited while the server runs.
         state = st.session_state["viewer"] = Viewer()
-        watch_this_tab(state)
     handed = st.session_state.pop("open_scan", None)
     if isinstance(handed, Sample):
         state.show_sample(handed)

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +24,6 @@ from oct_core.phantom import make_phantom
 from oct_core.scans import COLOUR_NOTE
 from oct_core.types import CLASSES, Explanation, Prediction, RunCard, Scan
 from pages.ui import viewer_compute, viewer_input, viewer_page
-from pages.ui.closed_tabs import ClosedTabs
 from pages.ui.export import Row, final_figure, overlay_png
 from pages.ui.samples import Sample
 from pages.ui.session import Bounded, Viewer, fingerprint
@@ -288,39 +286,6 @@ def test_a_closed_scan_leaves_no_maps_behind() -> None:
     state.close(items[0])
     assert len(state.maps) == len(state.predictions) == 1
     assert state.predictions.get(f"run|hash|{fingerprint(scans[1])}") is None and state.maps.get(f"run|hash|{fingerprint(scans[1])}|CNV") == []
-
-
-def test_a_closed_tab_keeps_its_scans_while_it_may_come_back_but_not_its_maps() -> None:
-    now, open_tabs, state = 0.0, {"one"}, Viewer()
-    tabs = ClosedTabs(open_tabs.__contains__, 120.0, lambda: now)
-    tabs.watch("one", state)
-
-    def fill() -> None:
-        state.maps.put("key", [])
-
-    state.open(Scan(np.zeros((40, 40), np.uint8)))
-    fill()
-    assert not tabs.sweep() and len(state.maps) == 1, "an open tab is left alone"
-    open_tabs.clear()
-    assert tabs.sweep() and len(state.maps) == 0 and len(state.ordered()) == 1
-    assert not tabs.sweep(), "there is nothing left to drop"
-    now = 119.0
-    open_tabs.add("one")  # it came back: its time starts anew when it is closed again
-    assert not tabs.sweep()
-    open_tabs.clear()
-    now = 200.0
-    assert not tabs.sweep() and len(state.ordered()) == 1
-    now = 320.0
-    assert tabs.sweep() and state.ordered() == [] and state.current is None
-    assert not tabs.sweep()
-
-
-def test_a_viewer_is_not_kept_alive_by_being_minded() -> None:
-    tabs, state = ClosedTabs(lambda _: False, 120.0), Viewer()
-    seen = weakref.ref(state)
-    tabs.watch("one", state)
-    del state
-    assert seen() is None and not tabs.sweep() and tabs._watched == {}
 
 
 def test_a_bar_of_a_probability_near_0_has_a_width_and_its_number() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,31 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     upload(page, "large.png", large)
     expect(page.get_by_text("may not be a retinal OCT B-scan").first).to_be_visible()
     expect(page.get_by_test_id("prediction-vgg16")).to_be_visible()
+
+
+@pytest.fixture
+def short_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed tab may come back for a few seconds only."""
+    monkeypatch.setenv("STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL", "6")
+
+
+def held(address: str) -> dict[str, int]:
+    """Kind -> what the server holds of sessions, closed ones too, and for download."""
+    with urllib.request.urlopen(f"{address}/_stcore/metrics") as answer:
+        found = re.findall(r'cache_type="(st_session_state|st_memory_media_file_storage)".*} (\d+)', answer.read().decode())
+    return {kind: int(value) for kind, value in found if value != "0"}
+
+
+@pytest.mark.usefixtures("short_return")
+def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(page: Page, address: str) -> None:
+    page.goto(f"{address}/Viewer")
+    for seed in (11, 12):
+        upload(page, f"scan{seed}.png", png(make_phantom("DME", seed).pixels))
+        expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
+    expect(page.get_by_text("Download the table (CSV)")).to_be_visible()
+    assert set(held(address)) == {"st_session_state", "st_memory_media_file_storage"}
+    page.close()
+    until = time.monotonic() + 30
+    while held(address) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert held(address) == {}
