@@ -112,7 +112,6 @@ def get_run(name: str) -> LoadedRun:
 
 
 _warming = threading.Lock()
-_warm = threading.Event()
 
 
 def warm_up() -> None:
@@ -133,12 +132,6 @@ def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
         with suppress(Exception):
             _load(folder, weights_sha256)
     _spare_the_collector()
-    _warm.set()
-
-
-def is_warm() -> bool:
-    """Whether the models are loaded, as far as they can be."""
-    return _warm.is_set()
 
 
 def _spare_the_collector() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import numpy as np
 import streamlit as st
@@ -15,22 +14,23 @@ from pages.ui import viewer_compare, viewer_detail, viewer_input, viewer_predict
 from pages.ui.export import Row, final_figure
 from pages.ui.layout import invitation
 from pages.ui.samples import outlined
-from pages.ui.services import get_run, is_warm, ready_runs, sentence, shown_errors, title_of, warm_up
+from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
 from pages.ui.session import Item, Viewer, choices_kept, viewer
 from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_maps
-from pages.ui.viewer_controls import Choices, controls, first_models, method_titles
+from pages.ui.viewer_controls import Choices, controls, method_titles
 from pages.ui.viewer_maps import ModelMaps, colour_key, scale_of, show_model
 from pages.ui.viewer_pictures import data_uri, figure, shrunk
 
 
 def show() -> None:
     """The whole page."""
-    state, runs, hide_answer = viewer(), ready_runs(), choices_kept("hide_answer", False)
-    _ask_ahead(state, runs, hide_answer)
+    state = viewer()
     with st.sidebar:
         st.subheader("Scans", divider="gray")
         viewer_input.upload(state)
+        hide_answer = choices_kept("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
+    runs = ready_runs()
     choices = controls(runs)
     item = state.item()
     if item is None:
@@ -44,14 +44,6 @@ def show() -> None:
     if len(state.ordered()) > 1:
         viewer_input.thumbnails(state, choices)
     _read(state, item, choices)
-
-
-def _ask_ahead(state: Viewer, runs: Sequence[RunCard], hide_answer: bool) -> None:
-    """Have the models read a new scan before anything is drawn: the browser would take the cores meanwhile. Not where they must load first."""
-    item, models = state.item(), choices_kept("models", first_models(runs))
-    if item is not None and is_warm() and not (item.sample is not None and hide_answer):
-        with suppress(Exception):  # said where the answers are drawn
-            predictions_of(state, [item.view()], [card for card in runs if card.name in models])
 
 
 def _read(state: Viewer, item: Item, choices: Choices) -> None:
