@@ -169,6 +169,11 @@ def first_modules(model: GrayClassifier, architecture: str, layers: int) -> list
     if layers == 0:
         return []
     path = list(ARCHITECTURES.get(architecture).layers.values())[layers - 1]
-    leaves = [(name, module) for name, module in model.backbone.named_modules() if not any(module.children())]
-    last = max(index for index, (name, _) in enumerate(leaves) if name == path or name.startswith(path + "."))
-    return [module for _, module in leaves[: last + 1]]
+    leaves = leaf_modules(model)
+    last = max(index for index, name in enumerate(leaves) if name == path or name.startswith(path + "."))
+    return list(leaves.values())[: last + 1]
+
+
+def leaf_modules(model: GrayClassifier) -> dict[str, nn.Module]:
+    """Path in the backbone -> each module that holds no other, from the input on."""
+    return {name: module for name, module in model.backbone.named_modules() if not any(module.children())}

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oct_core.architectures import ARCHITECTURES, GrayClassifier, first_modules
+from oct_core.architectures import ARCHITECTURES, GrayClassifier, first_modules, leaf_modules
 from oct_core.errors import TrainingError
 from oct_core.precision import best_precision, multiplied_in
 from oct_core.training.augment import Augmenter
@@ -81,8 +81,8 @@ class Trainer:
         config = self.config
         still = first_modules(self.model, config.architecture, config.frozen_layers)
         if config.trained_layers:
-            leaves = [module for module in self.model.backbone.modules() if not any(module.children())]
-            still += leaves[len(first_modules(self.model, config.architecture, config.trained_layers)) :]
+            reached = len(first_modules(self.model, config.architecture, config.trained_layers))
+            still += list(leaf_modules(self.model).values())[reached:]
         return nn.ModuleList(still).requires_grad_(False)
 
     def _groups(self) -> list[dict[str, object]]:

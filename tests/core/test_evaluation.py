@@ -76,7 +76,6 @@ def test_with_data_the_predictions_are_made_anew_from_the_weights(own_run: Path,
     assert read_card(own_run).raw["phantoms"]["n"] == 4 and len(said) == 3
 
 
-
 def test_the_test_part_can_be_left_alone(own_run: Path) -> None:
     raw = json.loads((own_run / CARD).read_text())
     write_card(own_run, {**raw, "metrics": {}})
