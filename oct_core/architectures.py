@@ -8,14 +8,16 @@ Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
+from torch.overrides import TorchFunctionMode
 
 from oct_core.registry import Registry
+from oct_core.torchvision_models import models
 
 
 class VGG16(nn.Module):
@@ -144,6 +146,13 @@ ARCHITECTURES.add(
 )
 
 
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves tensors as they are instead of filling them with random numbers. On "meta" torch would load its compiler to do so."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
 def build_model(
     architecture: str, classes: int, mean: tuple[float, ...], std: tuple[float, ...], hollow: bool = False
 ) -> GrayClassifier:
@@ -151,7 +160,10 @@ def build_model(
 
     hollow : with none, for ``load_weights`` to fill: random numbers that are written over at once cost most of the loading.
     """
-    with torch.device("meta") if hollow else nullcontext():
+    with ExitStack() as stack:
+        if hollow:
+            stack.enter_context(torch.device("meta"))
+            stack.enter_context(_NoRandomNumbers())
         backbone = ARCHITECTURES.get(architecture).build(classes)
     for module in backbone.modules():
         if isinstance(module, nn.ReLU):

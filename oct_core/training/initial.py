@@ -10,11 +10,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision import models
 
 from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model
 from oct_core.errors import TrainingError
 from oct_core.runfiles import CARD
+from oct_core.torchvision_models import models
 from oct_core.training.config import TrainingConfig
 
 # torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on loading, so do we.

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 import oct_core
+from oct_core.runfiles import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
-    0: {"errors", "heap", "registry", "threads", "types", "versions"},
+    0: {"errors", "heap", "registry", "threads", "torchvision_models", "types", "versions"},
     1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file", "precision"},
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
@@ -99,6 +100,52 @@ def test_light_modules_load_no_torch(module: str) -> None:
 def test_the_command_line_starts_without_torch_or_the_app() -> None:
     code = "import sys, oct_core.cli; sys.exit(any(name in sys.modules for name in ('torch', 'streamlit', 'plotly', 'pytorch_grad_cam')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def in_a_fresh_process(code: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("run", SHIPPED)
+def test_a_run_is_used_without_loading_the_compiler_of_torch(run: str) -> None:
+    code = f"""
+import sys
+from oct_core import explain, load_run, predict
+from oct_core.phantom import make_phantom
+scan, run = make_phantom("CNV", 1).scan, load_run({run!r})
+predict([scan], run), explain(scan, run)
+print([name for name in sys.modules if name.startswith("torch._dynamo")])
+"""
+    assert in_a_fresh_process(code) == "[]"
+
+
+def test_torchvision_still_reaches_the_compiler_when_it_asks() -> None:
+    code = """
+import torch, oct_core.torchvision_models
+from torchvision.ops import roi_align
+print("is_compile_supported" in roi_align.__globals__, roi_align.__globals__["is_compile_supported"]("cpu"))
+import torch._dynamo.utils as real
+print(real.is_compile_supported("cpu"), torch._dynamo.utils is real, torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+"""
+    first, second = in_a_fresh_process(code).splitlines()
+    supported = first.split()[1]
+    assert first.startswith("True") and second.split() == [supported, "True", "2.0"]
+
+
+def test_a_torchvision_that_asks_the_compiler_for_more_gets_it(tmp_path: Path) -> None:
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("from torch._dynamo.utils import counters\n")
+    (package / "models.py").write_text("")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from oct_core.torchvision_models import models
+import torch._dynamo.utils as real
+print(models.__file__ == {str(package / "models.py")!r}, sys.modules["torchvision"].counters is real.counters)
+"""
+    assert in_a_fresh_process(code) == "True True"
 
 
 @pytest.mark.parametrize("needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.batch"])
