@@ -140,7 +140,7 @@ def seconds(page: Page, name: str) -> float:
 def hand_over(page: Page) -> str:
     """Give the open viewer a new scan; its name."""
     scan = scan_file()
-    page.locator('[data-testid="stFileUploader"] input[type="file"]').first.set_input_files([scan])  # type: ignore[list-item]
+    page.locator('[data-testid="stFileUploader"] input[type="file"]').first.set_input_files([scan])  # type: ignore[arg-type]
     return str(scan["name"])
 
 

@@ -1,9 +1,11 @@
-"""How much slower are the maps while every core has other work? With the app's way of waiting, and with OpenMP's own.
+"""How much slower are the answers and the maps of the three networks while the cores have other work?
 
     python benchmarks/busy.py [--repeats 5]
 
-The shipped runs, one phantom, Grad-CAM at every layer and the guided pair; medians of the sum over the three. Each row is a process
-of its own, in turn; "busy" runs one endless loop a core beside it. The last line is JSON.
+The shipped runs, one phantom; medians of the seconds for three predictions, and for Grad-CAM at every layer and the guided pair.
+Three ways: as torch comes (one network after the other, threads that spin while they wait), with the app's way of waiting, and as the
+app does it: the networks at the same time, each on its share of the cores. "half" runs an endless loop beside on half of the cores (a
+browser that draws the page, say), "busy" on all of them (a training). Each row is a process of its own. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,31 +17,45 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+if TYPE_CHECKING:
+    from oct_core.checkpoints import LoadedRun
 
-def measure(repeats: int, yielding: bool) -> float:
-    """Seconds for the maps of the three runs, the median over ``repeats``; in this process."""
+WAYS = ("spinning", "yielding", "side_by_side")
+
+
+def measure(repeats: int, way: str) -> tuple[float, float]:
+    """Seconds for the predictions and the maps of the three runs, medians over ``repeats``; in this process."""
     from oct_core.threads import yield_when_waiting
 
-    if yielding:
+    if way != "spinning":
         yield_when_waiting()
-    from oct_core import explain, load_run
+    from oct_core import explain, load_run, predict
     from oct_core.phantom import make_phantom
     from oct_core.runfiles import SHIPPED
+    from oct_core.side_by_side import submit
 
-    runs, scan, seconds = [load_run(name) for name in SHIPPED], make_phantom("CNV", 7_000_000).scan, []
-    for _ in range(repeats + 1):
+    runs, scan = [load_run(name) for name in SHIPPED], make_phantom("CNV", 7_000_000).scan
+
+    def seconds(work: Callable[[LoadedRun], object]) -> float:
         started = time.perf_counter()
-        for run in runs:
-            explain(scan, run)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+        if way == "side_by_side":
+            for future in [submit(work, run) for run in runs]:
+                future.result()
+        else:
+            for run in runs:
+                work(run)
+        return time.perf_counter() - started
+
+    found = [(seconds(lambda run: predict([scan], run)), seconds(lambda run: explain(scan, run))) for _ in range(repeats + 1)][1:]
+    return statistics.median(one for one, _ in found), statistics.median(two for _, two in found)
 
 
 @contextmanager
@@ -53,30 +69,32 @@ def busy_cores(count: int) -> Iterator[None]:
             other.kill()
 
 
-def row(busy: bool, yielding: bool, repeats: int) -> float:
-    """``measure`` in a process of its own: the choice is made when torch is loaded."""
-    command = [sys.executable, __file__, "--repeats", str(repeats), "--row", "yielding" if yielding else "spinning"]
+def row(beside: int, way: str, repeats: int) -> tuple[float, float]:
+    """``measure`` in a process of its own, as how threads wait is settled when torch is loaded."""
+    command = [sys.executable, __file__, "--repeats", str(repeats), "--row", way]
     environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    with busy_cores((os.cpu_count() or 1) if busy else 0):
-        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    with busy_cores(beside):
+        predictions, maps = json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    return round(predictions, 3), round(maps, 3)
 
 
 def main() -> None:
-    """Print the four figures, and the JSON line."""
+    """Print the rows, and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--row", choices=("yielding", "spinning"), help=argparse.SUPPRESS)
+    parser.add_argument("--row", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
-        print(measure(options.repeats, options.row == "yielding"))
+        print(json.dumps(measure(options.repeats, options.row)))
         return
-    found = {}
-    for busy in (False, True):
-        for yielding in (True, False):
-            name = f"seconds_{'busy' if busy else 'idle'}_{'yielding' if yielding else 'spinning'}"
-            found[name] = round(row(busy, yielding, options.repeats), 3)
-            print(f"{name:24} {found[name]:7.2f}", flush=True)
-    print(json.dumps({"cores": os.cpu_count(), "repeats": options.repeats, **found}))
+    cores = os.cpu_count() or 1
+    found: dict[str, float] = {}
+    for name, beside in (("idle", 0), ("half", max(1, cores // 2)), ("busy", cores)):
+        for way in WAYS:
+            predictions, maps = row(beside, way, options.repeats)
+            found |= {f"predictions_{name}_{way}": predictions, f"maps_{name}_{way}": maps}
+            print(f"{name} {way:12}   predictions {predictions:5.2f} s, maps {maps:5.2f} s", flush=True)
+    print(json.dumps({"cores": cores, "repeats": options.repeats, **found}))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import streamlit as st
 
 from oct_core.errors import OctError
 from oct_core.scans import DEFAULT
-from oct_core.types import FloatArray, Phantom, PredictionTable, RunCard
+from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard
 
 if TYPE_CHECKING:
     from oct_core.checkpoints import LoadedRun
@@ -126,11 +126,15 @@ def warm_up() -> None:
 
 
 def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
+    from oct_core.inference import predict
+    from oct_core.side_by_side import submit
+
     for folder, weights_sha256 in wanted:
         if not threading.main_thread().is_alive():
             return  # the server ends
         with suppress(Exception):
-            _load(folder, weights_sha256)
+            run = _load(folder, weights_sha256)
+            submit(predict, [phantom(CLASSES[0], 0).scan], run)  # the first pass of a network takes longer
     _spare_the_collector()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from oct_core.heap import give_memory_back
 from oct_core.types import Explanation, Prediction, RunCard, Scan
@@ -24,20 +27,33 @@ def predictions_of(
 ) -> list[list[Prediction]]:
     """One list of predictions a scan, in the order of the cards; computed where this session has none; raises OctError."""
     from oct_core.inference import predict
+    from oct_core.side_by_side import submit
 
     keys = [fingerprint(scan) for scan in scans]
-    for place, card in enumerate(cards):
-        missing = {key: scan for key, scan in zip(keys, scans, strict=True) if state.predictions.get(_key(card, key)) is None}
-        batches = list(missing.items())
-        for start in range(0, len(batches), 8):
-            batch = batches[start : start + 8]
-            progress((place + start / len(batches)) / len(cards), f"{title_of(card)}: reading")
-            found = predict([scan for _, scan in batch], get_run(card.name))
-            for (key, _), prediction in zip(batch, found, strict=True):
+    work = []
+    for card in cards:
+        missing = [(key, scan) for key, scan in dict(zip(keys, scans, strict=True)).items() if state.predictions.get(_key(card, key)) is None]
+        for start in range(0, len(missing), 8):
+            batch = missing[start : start + 8]
+            work.append((card, batch, submit(predict, [scan for _, scan in batch], get_run(card.name))))
+    with cancelled_at_the_end([future for _, _, future in work]):
+        for done, (card, batch, future) in enumerate(work):
+            progress(done / len(work), f"{title_of(card)}: reading")
+            for (key, _), prediction in zip(batch, future.result(), strict=True):
                 state.predictions.put(_key(card, key), prediction)
     progress(1.0, "Predictions ready")
     found_all = [[state.predictions.get(_key(card, key)) for card in cards] for key in keys]
     return [[prediction for prediction in row if prediction is not None] for row in found_all]
+
+
+@contextmanager
+def cancelled_at_the_end(futures: Sequence[Future[Any]]) -> Iterator[None]:
+    """What is not begun when the block ends, by an error or since the person went on, is not begun any more."""
+    try:
+        yield
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _key(card: RunCard, *parts: str) -> str:
@@ -73,15 +89,47 @@ def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]
     return [found[each.key] for each in maps]
 
 
+@contextmanager
+def trio_ahead(state: Viewer, scan: Scan, wanted: Sequence[tuple[RunCard, str]]) -> Iterator[Callable[[RunCard, str], list[Explanation]]]:
+    """Begin ``trio_maps`` of each (card, target) at once; gives a function that waits for those of one; it raises OctError."""
+    from oct_core.explanations import explain_with_predictions
+    from oct_core.side_by_side import submit
+
+    begun = {}
+    for card, target in wanted:
+        key = _maps_key(scan, card, target, TRIO, None)
+        if state.maps.get(key) is None:
+            begun[key] = submit(explain_with_predictions, scan, get_run(card.name), target, methods=TRIO, network_size=True)
+
+    def finished(card: RunCard, target: str) -> list[Explanation]:
+        key = _maps_key(scan, card, target, TRIO, None)
+        if key not in begun:
+            return trio_maps(state, scan, card, target)
+        ((_, maps),) = begun.pop(key).result()
+        return _keep(state, key, maps)
+
+    with cancelled_at_the_end(list(begun.values())):
+        yield finished
+
+
 def _explained(
     state: Viewer, scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
 ) -> list[Explanation]:
     from oct_core.explanations import explain_with_predictions
 
-    key = _key(card, fingerprint(scan), target, ",".join(methods), ",".join(layers or ()))
+    key = _maps_key(scan, card, target, methods, layers)
     kept = state.maps.get(key)
     if kept is None:
-        ((_, kept),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
-        state.maps.put(key, kept)
-        give_memory_back()
+        ((_, made),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
+        kept = _keep(state, key, made)
     return kept
+
+
+def _maps_key(scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None) -> str:
+    return _key(card, fingerprint(scan), target, ",".join(methods), ",".join(layers or ()))
+
+
+def _keep(state: Viewer, key: str, maps: list[Explanation]) -> list[Explanation]:
+    state.maps.put(key, maps)
+    give_memory_back()
+    return maps

@@ -16,7 +16,7 @@ from pages.ui.layout import invitation
 from pages.ui.samples import outlined
 from pages.ui.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
 from pages.ui.session import Item, Viewer, choices_kept, viewer
-from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_maps
+from pages.ui.viewer_compute import TRIO, one_map, predictions_of, target_of, trio_ahead
 from pages.ui.viewer_controls import Choices, controls, method_titles
 from pages.ui.viewer_maps import ModelMaps, colour_key, scale_of, show_model
 from pages.ui.viewer_pictures import data_uri, figure, shrunk
@@ -135,17 +135,18 @@ def _maps(
     st.subheader("Where each model looked", anchor=False)
     st.html(colour_key(choices))
     bar = st.progress(0.0, "Making the maps")
-    for place, (card, prediction) in enumerate(zip(cards, predictions, strict=True)):
-        bar.progress(place / len(cards), f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation")
-        target = target_of(prediction, choices.target)
-        with shown_errors():
-            maps = ModelMaps(card, target, trio_maps(state, scan, card, target), [])
-            for method in (name for name in choices.methods if name not in TRIO):
-                bar.progress((place + 0.5) / len(cards), f"{title_of(card)}: {titles[method]}")
-                with shown_errors():  # one method that fails leaves the others
-                    maps.extra.append(one_map(state, scan, card, target, method, maps.layers[-1]))
-            show_model(scan, maps, choices, titles, reference)
-            done.append(maps)
+    wanted = [(card, target_of(prediction, choices.target)) for card, prediction in zip(cards, predictions, strict=True)]
+    with trio_ahead(state, scan, wanted) as trio_of:
+        for place, (card, target) in enumerate(wanted):
+            bar.progress(place / len(cards), f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation")
+            with shown_errors():
+                maps = ModelMaps(card, target, trio_of(card, target), [])
+                for method in (name for name in choices.methods if name not in TRIO):
+                    bar.progress((place + 0.5) / len(cards), f"{title_of(card)}: {titles[method]}")
+                    with shown_errors():  # one method that fails leaves the others
+                        maps.extra.append(one_map(state, scan, card, target, method, maps.layers[-1]))
+                show_model(scan, maps, choices, titles, reference)
+                done.append(maps)
     bar.empty()
     return done
 

@@ -74,9 +74,12 @@ def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) ->
         for frame, (prediction, card) in zip(frames, row, strict=True):
             with frame:
                 st.html(_heading(prediction, card))
-        for frame, (prediction, card) in zip(frames, row, strict=True):  # after all the answers: a chart takes longer
+        charts = [small_bars(prediction) for prediction, _ in row]  # after all the answers, which the browser draws meanwhile
+        for frame, chart, (_, card) in zip(frames, charts, row, strict=True):
             with frame:
-                _bars(prediction, card)
+                st.plotly_chart(
+                    chart, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(chart) or None
+                )
 
 
 def _heading(prediction: Prediction, card: RunCard) -> str:
@@ -103,13 +106,6 @@ def small_bars(prediction: Prediction) -> go.Figure:
     figure.update_yaxes(title=None)
     figure.update_layout(height=180, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
     return figure
-
-
-def _bars(prediction: Prediction, card: RunCard) -> None:
-    figure = small_bars(prediction)
-    st.plotly_chart(
-        figure, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(figure) or None
-    )
 
 
 def rows(names: Sequence[str], predictions: Sequence[Sequence[Prediction]]) -> list[dict[str, str | float]]:

@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # A part may import parts of lower levels, and of its own if it is the same package.
 LEVELS = {
     0: {"errors", "heap", "registry", "threads", "torchvision_models", "types", "versions"},
-    1: {"scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions", "likeness", "runfiles", "map_file", "precision"},
+    1: {
+        *("side_by_side", "scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions"),
+        *("likeness", "runfiles", "map_file", "precision"),
+    },
     2: {"architectures", "explanations"},
     3: {"checkpoints", "inference"},
     4: {"training", "evaluation"},

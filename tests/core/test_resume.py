@@ -338,21 +338,6 @@ def test_a_failed_training_says_so_in_its_card_and_goes_on(tiny_pack: Pack, tmp_
     assert read_card(folder).status == "done" and "reason" not in read_card(folder).raw
 
 
-def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(tiny_pack: Pack, tmp_path: Path) -> None:
-    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=2), tmp_path / "run"
-    seen: list[int] = []
-
-    def step(epoch: int, done: int, total: int) -> None:
-        seen.append(len(read_steps(folder).get("step", ())))
-        if len(seen) == 1:
-            with pytest.raises(RunExistsError, match="trained by another process"):
-                train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
-
-    train_run(config, tiny_pack, folder, torch.device("cpu"), events=Events(step=step))
-    assert seen[5] == 2, "a row after every fifth step, not only when an epoch of four ends"
-    assert read_card(folder).status == "done"
-
-
 def test_killed_during_its_first_write_a_run_can_be_started_again(tiny_pack: Pack, tmp_path: Path) -> None:
     config, folder = recipe("resnet50", initialisation="random", epochs=1, batch_size=8), tmp_path / "run"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The training loop: schedule, groups, class weights, frozen layers, moving average, order, the teacher."""
+"""The training loop: schedule, groups, class weights, frozen layers, moving average, order, the teacher, one writer a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from oct_core.architectures import first_modules
-from oct_core.errors import TrainingError
-from oct_core.training.config import TrainingConfig
+from oct_core.data.pack import Pack
+from oct_core.errors import RunExistsError, TrainingError
+from oct_core.runfiles import read_card, read_steps
+from oct_core.training.config import TrainingConfig, recipe
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import TEACHER_SHARE, Trainer, TrainingData
+from oct_core.training.run import Events, train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -160,3 +163,18 @@ def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they
     found = ours.epoch(0).loss
     assert found == pytest.approx(float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teachers), rel=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in teachers[0].state_dict().items())
+
+
+def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(tiny_pack: Pack, tmp_path: Path) -> None:
+    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=2), tmp_path / "run"
+    seen: list[int] = []
+
+    def step(epoch: int, done: int, total: int) -> None:
+        seen.append(len(read_steps(folder).get("step", ())))
+        if len(seen) == 1:
+            with pytest.raises(RunExistsError, match="trained by another process"):
+                train_run(config, tiny_pack, folder, CPU, resume=True)
+
+    train_run(config, tiny_pack, folder, CPU, events=Events(step=step))
+    assert seen[5] == 2, "a row after every fifth step, not only when an epoch of four ends"
+    assert read_card(folder).status == "done"
