@@ -50,6 +50,8 @@ def _look(
     for session in gone:
         session.shutdown()
         session.session_state.clear()
+        with suppress(AttributeError):  # what its widgets call, and with which scans: clear() leaves it, and the loop keeps its last session
+            session.session_state._new_widget_state.widget_metadata.clear()
         session.flush_browser_queue()
     if gone:
         give_memory_back()

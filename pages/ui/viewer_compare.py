@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from urllib.parse import clear_cache  # type: ignore[attr-defined]
 
 import streamlit as st
 
@@ -66,6 +67,7 @@ def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titl
     width, height = _at_most(width, height, 560)
     before, after = (_picture(scan, *found[key], choices) for key in (first, second))
     st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
+    clear_cache()  # st.iframe has it parsed as an address, and Python would keep the last 128 of them
     tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]
     st.caption(" · ".join(tops))
 

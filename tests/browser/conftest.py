@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def address(demo_root: Path, tmp_path: Path) -> Iterator[str]:
+def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """A fresh server for each test: no page may rely on another having run. What it logs is printed when a test fails."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), "--server.headless", "true"]
@@ -55,9 +55,21 @@ def address(demo_root: Path, tmp_path: Path) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        yield f"http://localhost:{port}"
+        yield f"http://localhost:{port}", server.pid
         server.terminate()
     print(log.read_text(errors="replace"))
+
+
+@pytest.fixture
+def address(running: tuple[str, int]) -> str:
+    """The server's address."""
+    return running[0]
+
+
+@pytest.fixture
+def server(running: tuple[str, int]) -> int:
+    """The server's process."""
+    return running[1]
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
+import signal
 import time
 import urllib.request
 from pathlib import Path
@@ -101,9 +104,23 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
 
 
 @pytest.fixture
-def short_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closed tab may come back for a few seconds only."""
+def looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The server tells what is alive in it, in this file, and a closed tab may come back for a few seconds only."""
     monkeypatch.setenv("STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL", "6")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("inside")))
+    monkeypatch.setenv("OCT_ALIVE", str(tmp_path / "alive.json"))
+    return tmp_path / "alive.json"
+
+
+def alive(told: Path, server: int) -> dict[str, int]:
+    """What is alive of uploads in the server, see inside/sitecustomize.py."""
+    told.unlink(missing_ok=True)
+    os.kill(server, signal.SIGUSR1)
+    until = time.monotonic() + 30
+    while not told.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    found: dict[str, int] = json.loads(told.read_text())
+    return found
 
 
 def held(address: str) -> dict[str, int]:
@@ -113,16 +130,17 @@ def held(address: str) -> dict[str, int]:
     return {kind: int(value) for kind, value in found if value != "0"}
 
 
-@pytest.mark.usefixtures("short_return")
-def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(page: Page, address: str) -> None:
+def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(page: Page, looked_into: Path, address: str, server: int) -> None:
     page.goto(f"{address}/Viewer")
     for seed in (11, 12):
         upload(page, f"scan{seed}.png", png(make_phantom("DME", seed).pixels))
         expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
     expect(page.get_by_text("Download the table (CSV)")).to_be_visible()
     assert set(held(address)) == {"st_session_state", "st_memory_media_file_storage"}
+    assert alive(looked_into, server)["scans"] == 2
     page.close()
     until = time.monotonic() + 30
     while held(address) and time.monotonic() < until:
         time.sleep(0.5)
     assert held(address) == {}
+    assert alive(looked_into, server) == {"scans": 0, "pictures": 0}
