@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,15 +41,16 @@ def measure(repeats: int, way: str) -> tuple[float, float]:
     from oct_core import explain, load_run, predict
     from oct_core.phantom import make_phantom
     from oct_core.runfiles import SHIPPED
-    from oct_core.side_by_side import submit
+    from oct_core.side_by_side import begun
 
     runs, scan = [load_run(name) for name in SHIPPED], make_phantom("CNV", 7_000_000).scan
 
     def seconds(work: Callable[[LoadedRun], object]) -> float:
         started = time.perf_counter()
         if way == "side_by_side":
-            for future in [submit(work, run) for run in runs]:
-                future.result()
+            with begun([partial(work, run) for run in runs]) as results:
+                for wait in results:
+                    wait()
         else:
             for run in runs:
                 work(run)

@@ -147,10 +147,13 @@ ARCHITECTURES.add(
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves tensors as they are instead of filling them with random numbers. On "meta" torch would load its compiler to do so."""
+    """Leaves tensors without normal random numbers: to draw them on "meta", torch would load its compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def build_model(

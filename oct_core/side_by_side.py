@@ -6,41 +6,51 @@ others wait for it. Networks that each keep to one share need not wait; benchmar
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 AT_ONCE = 3
 R = TypeVar("R")
-_pool: ThreadPoolExecutor | None = None
 _making = threading.Lock()
 
 
-def submit(work: Callable[..., R], *args: Any, **options: Any) -> Future[R]:
-    """Do ``work`` in one of the process's workers, first come, first served. They have equal shares of torch's threads."""
-    global _pool
+@contextmanager
+def begun(work: Sequence[Callable[[], R]]) -> Iterator[list[Callable[[], R]]]:
+    """Begin each piece of work in the process's workers; gives, in order, functions that wait for its result or raise its error.
+
+    The workers have equal shares of torch's threads. A single piece is done when its result is asked for, on all cores. What is not
+    begun when the block ends, by an error or since nobody waits any more, is not begun at all.
+    """
+    if len(work) == 1:
+        yield list(work)
+        return
     with _making:
-        if _pool is None:
-            _pool = _workers()
-    return _pool.submit(work, *args, **options)
+        pool = _workers()
+    futures = [pool.submit(piece) for piece in work]
+    try:
+        yield [future.result for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
+@functools.cache
 def _workers() -> ThreadPoolExecutor:
     cores = torch.get_num_threads()
     count = min(AT_ONCE, cores)
-    begun = threading.Barrier(count + 1)
 
     def take_share() -> None:
         torch.get_num_threads()  # a thread's first question to torch sets its number to that of all
         torch.set_num_threads(cores // count)
-        begun.wait()
+        # Threads to come get what was asked for last, by whichever thread: ask for all the cores again.
+        others = threading.Thread(target=torch.set_num_threads, args=(cores,))
+        others.start()
+        others.join()
 
-    pool = ThreadPoolExecutor(count, "network", take_share)
-    for _ in range(count):
-        pool.submit(int)  # a worker begins when there is work
-    begun.wait()
-    torch.set_num_threads(cores)  # threads to come get what was asked for last, by whichever
-    return pool
+    return ThreadPoolExecutor(count, "network", take_share)

@@ -1,7 +1,8 @@
 """``torchvision.models``, loaded without torch's compiler.
 
-torchvision.ops imports ``torch._dynamo.utils`` for one function, which it calls only while it compiles. That import takes a second,
-as long as torch itself, and 150 MB: it is put off until the function is called.
+torchvision.ops imports ``torch._dynamo.utils`` for one function, which only roi_align calls. That import takes a second, as long as
+torch itself, and 150 MB: it is put off until the function is called. For the tenth of a second that torchvision takes to load, the
+module's name stands for that function alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _load() -> ModuleType:
     sys.modules[_COMPILER] = stand_in
     try:
         return importlib.import_module("torchvision.models")
-    except ImportError:
+    except (ImportError, AttributeError):
         pass  # a torchvision that asks the compiler for more gets it
     finally:
         del sys.modules[_COMPILER]

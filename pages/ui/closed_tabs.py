@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from oct_core.heap import give_memory_back
+from pages.ui.session import forget_addresses
 
 if TYPE_CHECKING:
     from streamlit.runtime import Runtime
@@ -54,4 +55,5 @@ def _look(
             session.session_state._new_widget_state.widget_metadata.clear()
         session.flush_browser_queue()
     if gone:
+        forget_addresses()
         give_memory_back()

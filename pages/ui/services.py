@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -126,16 +127,26 @@ def warm_up() -> None:
 
 
 def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
-    from oct_core.inference import predict
-    from oct_core.side_by_side import submit
-
+    loaded = []
     for folder, weights_sha256 in wanted:
         if not threading.main_thread().is_alive():
             return  # the server ends
         with suppress(Exception):
-            run = _load(folder, weights_sha256)
-            submit(predict, [phantom(CLASSES[0], 0).scan], run)  # the first pass of a network takes longer
+            loaded.append(_load(folder, weights_sha256))
+    with suppress(Exception):
+        _pass_once(loaded)
     _spare_the_collector()
+
+
+def _pass_once(loaded: Sequence[LoadedRun]) -> None:
+    """A network's first pass takes longer."""
+    from oct_core.inference import predict
+    from oct_core.side_by_side import begun
+
+    scan = phantom(CLASSES[0], 0).scan
+    with begun([partial(predict, [scan], run) for run in loaded]) as passes:
+        for wait in passes:
+            wait()
 
 
 def _spare_the_collector() -> None:

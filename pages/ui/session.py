@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import urllib.parse
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -248,3 +250,9 @@ def forget_upload(file_ids: Iterable[str]) -> None:
         return
     for file_id in file_ids:
         context.uploaded_file_mgr.remove_file(context.session_id, file_id)
+
+
+def forget_addresses() -> None:
+    """Empty Python's cache of parsed addresses: Streamlit has a whole document parsed as one, pictures included, and 128 would stay."""
+    with suppress(AttributeError):  # tests/browser sees that it is there
+        urllib.parse.clear_cache()  # type: ignore[attr-defined]

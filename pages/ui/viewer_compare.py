@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from urllib.parse import clear_cache  # type: ignore[attr-defined]
 
 import streamlit as st
 
 from oct_core.types import Explanation, Scan
 from pages.ui.services import title_of
+from pages.ui.session import forget_addresses
 from pages.ui.viewer_controls import Choices
 from pages.ui.viewer_maps import ModelMaps, scale_of
 from pages.ui.viewer_pictures import LARGE, data_uri, drawn, fitted, maximum_of, number
@@ -66,8 +66,10 @@ def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titl
     width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
     width, height = _at_most(width, height, 560)
     before, after = (_picture(scan, *found[key], choices) for key in (first, second))
-    st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
-    clear_cache()  # st.iframe has it parsed as an address, and Python would keep the last 128 of them
+    try:
+        st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
+    finally:  # the person may go on meanwhile
+        forget_addresses()
     tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]
     st.caption(" · ".join(tops))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from oct_core.heap import give_memory_back
 from oct_core.types import Explanation, Prediction, RunCard, Scan
@@ -26,34 +25,36 @@ def predictions_of(
     state: Viewer, scans: Sequence[Scan], cards: Sequence[RunCard], progress: Progress = silent
 ) -> list[list[Prediction]]:
     """One list of predictions a scan, in the order of the cards; computed where this session has none; raises OctError."""
-    from oct_core.inference import predict
-    from oct_core.side_by_side import submit
-
     keys = [fingerprint(scan) for scan in scans]
-    work = []
-    for card in cards:
-        missing = [(key, scan) for key, scan in dict(zip(keys, scans, strict=True)).items() if state.predictions.get(_key(card, key)) is None]
-        for start in range(0, len(missing), 8):
-            batch = missing[start : start + 8]
-            work.append((card, batch, submit(predict, [scan for _, scan in batch], get_run(card.name))))
-    with cancelled_at_the_end([future for _, _, future in work]):
-        for done, (card, batch, future) in enumerate(work):
-            progress(done / len(work), f"{title_of(card)}: reading")
-            for (key, _), prediction in zip(batch, future.result(), strict=True):
-                state.predictions.put(_key(card, key), prediction)
+    different = list(dict(zip(keys, scans, strict=True)).items())
+    for start in range(0, len(different), 8):
+        batch = different[start : start + 8]
+
+        def within(share: float, text: str, start: int = start, count: int = len(batch)) -> None:
+            progress((start + share * count) / len(different), text)
+
+        _read(state, batch, cards, within)
     progress(1.0, "Predictions ready")
     found_all = [[state.predictions.get(_key(card, key)) for card in cards] for key in keys]
     return [[prediction for prediction in row if prediction is not None] for row in found_all]
 
 
-@contextmanager
-def cancelled_at_the_end(futures: Sequence[Future[Any]]) -> Iterator[None]:
-    """What is not begun when the block ends, by an error or since the person went on, is not begun any more."""
-    try:
-        yield
-    finally:
-        for future in futures:
-            future.cancel()
+def _read(state: Viewer, batch: Sequence[tuple[str, Scan]], cards: Sequence[RunCard], progress: Progress) -> None:
+    """Ask the models at the same time for what this session has not. A batch at a time: another person's scan need not wait for all."""
+    from oct_core.inference import predict
+    from oct_core.side_by_side import begun
+
+    missing = {card.name: [(key, scan) for key, scan in batch if state.predictions.get(_key(card, key)) is None] for card in cards}
+    asked = [card for card in cards if missing[card.name]]
+
+    def answer(card: RunCard) -> list[Prediction]:
+        return predict([scan for _, scan in missing[card.name]], get_run(card.name))
+
+    with begun([partial(answer, card) for card in asked]) as answers:
+        for place, (card, found) in enumerate(zip(asked, answers, strict=True)):
+            progress(place / len(asked), f"{title_of(card)}: reading")
+            for (key, _), prediction in zip(missing[card.name], found(), strict=True):
+                state.predictions.put(_key(card, key), prediction)
 
 
 def _key(card: RunCard, *parts: str) -> str:
@@ -92,37 +93,33 @@ def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]
 @contextmanager
 def trio_ahead(state: Viewer, scan: Scan, wanted: Sequence[tuple[RunCard, str]]) -> Iterator[Callable[[RunCard, str], list[Explanation]]]:
     """Begin ``trio_maps`` of each (card, target) at once; gives a function that waits for those of one; it raises OctError."""
-    from oct_core.explanations import explain_with_predictions
-    from oct_core.side_by_side import submit
+    from oct_core.side_by_side import begun
 
-    begun = {}
-    for card, target in wanted:
-        key = _maps_key(scan, card, target, TRIO, None)
-        if state.maps.get(key) is None:
-            begun[key] = submit(explain_with_predictions, scan, get_run(card.name), target, methods=TRIO, network_size=True)
+    keys = {_maps_key(scan, card, target, TRIO, None): (card, target) for card, target in wanted}
+    missing = {key: pair for key, pair in keys.items() if state.maps.get(key) is None}
+    with begun([partial(_made, scan, card, target, TRIO, None) for card, target in missing.values()]) as made:
+        waiting = dict(zip(missing, made, strict=True))
 
-    def finished(card: RunCard, target: str) -> list[Explanation]:
-        key = _maps_key(scan, card, target, TRIO, None)
-        if key not in begun:
-            return trio_maps(state, scan, card, target)
-        ((_, maps),) = begun.pop(key).result()
-        return _keep(state, key, maps)
+        def finished(card: RunCard, target: str) -> list[Explanation]:
+            key = _maps_key(scan, card, target, TRIO, None)
+            return _keep(state, key, waiting.pop(key)()) if key in waiting else trio_maps(state, scan, card, target)
 
-    with cancelled_at_the_end(list(begun.values())):
         yield finished
 
 
 def _explained(
     state: Viewer, scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
 ) -> list[Explanation]:
-    from oct_core.explanations import explain_with_predictions
-
     key = _maps_key(scan, card, target, methods, layers)
     kept = state.maps.get(key)
-    if kept is None:
-        ((_, made),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
-        kept = _keep(state, key, made)
-    return kept
+    return _keep(state, key, _made(scan, card, target, methods, layers)) if kept is None else kept
+
+
+def _made(scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None) -> list[Explanation]:
+    from oct_core.explanations import explain_with_predictions
+
+    ((_, maps),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
+    return maps
 
 
 def _maps_key(scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None) -> str:

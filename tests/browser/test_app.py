@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -19,6 +21,8 @@ from playwright.sync_api import Page, expect
 from oct_core.phantom import make_phantom
 
 expect.set_options(timeout=90_000)
+ROOT = Path(__file__).resolve().parents[2]
+INSIDE = Path(__file__).with_name("inside")
 UPLOAD = '[data-testid="stFileUploader"] input[type="file"]'
 PAGES = {
     "": "Three CNNs",
@@ -107,7 +111,7 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
 def looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The server tells what is alive in it, in this file, and a closed tab may come back for a few seconds only."""
     monkeypatch.setenv("STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL", "6")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("inside")))
+    monkeypatch.setenv("PYTHONPATH", str(INSIDE))
     monkeypatch.setenv("OCT_ALIVE", str(tmp_path / "alive.json"))
     return tmp_path / "alive.json"
 
@@ -128,6 +132,23 @@ def held(address: str) -> dict[str, int]:
     with urllib.request.urlopen(f"{address}/_stcore/metrics") as answer:
         found = re.findall(r'cache_type="(st_session_state|st_memory_media_file_storage)".*} (\d+)', answer.read().decode())
     return {kind: int(value) for kind, value in found if value != "0"}
+
+
+def test_what_outlives_a_tab_would_be_seen(tmp_path: Path) -> None:
+    code = """
+import os, signal
+from dataclasses import replace
+from urllib.parse import urlsplit
+from oct_core.phantom import make_phantom
+kept = replace(make_phantom("CNV", 1).scan, source="upload")
+urlsplit("<p>data:image/jpeg;base64," + "A" * 30_000)
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    told = tmp_path / "alive.json"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (INSIDE, ROOT))), "OCT_ALIVE": str(told)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    found = json.loads(told.read_text())
+    assert found["scans"] == 1 and found["pictures"] > 0
 
 
 def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(page: Page, looked_into: Path, address: str, server: int) -> None:

@@ -11,34 +11,62 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
+def printed(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 SHARES = """
 import json, threading, torch
 from concurrent.futures import ThreadPoolExecutor
 torch.set_num_threads({threads})
-from oct_core.side_by_side import submit
-submit(int).result()
+from oct_core.side_by_side import begun
 meet = threading.Barrier({workers})
 def look():
     meet.wait(20)  # only if so many work at once
     return threading.get_ident(), torch.get_num_threads()
-found = [future.result() for future in [submit(look) for _ in range({workers})]]
-with ThreadPoolExecutor(1) as later:
-    print(json.dumps([len(dict(found)), [share for _, share in found], torch.get_num_threads(), later.submit(torch.get_num_threads).result()]))
+with begun([look] * {workers} * 2) as results, ThreadPoolExecutor(1) as later:
+    found = [wait() for wait in results]
+    shares, others = sorted({{share for _, share in found}}), later.submit(torch.get_num_threads).result()
+    print(json.dumps([len(dict(found)), shares, torch.get_num_threads(), others]))
 """
 
 
 @pytest.mark.parametrize(("threads", "workers", "share"), [(1, 1, 1), (2, 2, 1), (4, 3, 1), (7, 3, 2)])
 def test_the_workers_share_the_threads_and_leave_others_theirs(threads: int, workers: int, share: int) -> None:
-    code = SHARES.format(threads=threads, workers=workers)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [workers, [share] * workers, threads, threads]
+    assert json.loads(printed(SHARES.format(threads=threads, workers=workers))) == [workers, [share], threads, threads]
 
 
-def test_work_that_fails_says_so_to_who_waits_and_the_workers_go_on() -> None:
+def test_a_single_piece_of_work_has_all_threads_and_waits_to_be_asked() -> None:
     code = """
-from oct_core.side_by_side import submit
-failed = submit(int, "no number")
-print(type(failed.exception()).__name__, submit(int, "12", base=16).result())
+import threading, torch
+torch.set_num_threads(4)
+from oct_core.side_by_side import begun
+done = []
+with begun([lambda: done.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))]) as (wait,):
+    print(done)
+    wait()
+print(done)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["ValueError", "18"]
+    assert printed(code).split("\n")[:2] == ["[]", "[(True, 4)]"]
+
+
+def test_work_that_fails_says_so_to_who_waits_and_what_nobody_waits_for_is_not_begun() -> None:
+    code = """
+import threading
+from oct_core.side_by_side import AT_ONCE, begun
+gate, done = threading.Event(), []
+with begun([lambda: int("no number"), lambda: int("12", 16)]) as (failed, right):
+    try:
+        failed()
+    except ValueError:
+        print("ValueError", right())
+try:
+    with begun([lambda: gate.wait(30)] * AT_ONCE + [lambda: done.append("too late")]):
+        raise KeyError
+except KeyError:
+    gate.set()
+with begun([int, int]) as results:
+    print([wait() for wait in results], done)
+"""
+    assert printed(code).split("\n")[:2] == ["ValueError 18", "[0, 0] []"]
