@@ -76,9 +76,10 @@ def origins() -> None:
         "the split are. The pictures that the app draws itself are synthetic, and called so."
     )
     right.markdown(
-        "**First weights.** Each run card names its own: VGG16 starts from the ImageNet convolutions of its authors (CC BY 4.0); "
-        "ResNet50 and DenseNet121 of this repository were not given ImageNet weights. VGG16 keeps its 13 convolutions and takes a small head after a "
-        "global average, 15 million parameters instead of 138 million."
+        "**Initial weights.** Each run card names its own. All three start from ImageNet weights: VGG16 from the convolutions of its authors "
+        "(CC BY 4.0), ResNet50 from those of its authors down to the third stage (MIT; most of the fourth starts from random weights), "
+        "DenseNet121 from a published ImageNet training (MIT). VGG16 keeps its 13 convolutions and takes a small head after a global average, "
+        "15 million parameters instead of 138 million."
     )
 
 
