@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pages.ui import home_views
-from pages.ui.empty_states import report_damaged, say_no_runs
-from pages.ui.layout import page_setup
-from pages.ui.run_data import find_runs
-from pages.ui.services import shown_errors, warm_up
+from pages.ui import home as home_views
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors, warm_up
+from pages.ui.shared.empty_states import report_damaged, say_no_runs
+from pages.ui.shared.run_data import find_runs
 
 page_setup("Three CNNs read retinal OCT")
 home_views.introduction()

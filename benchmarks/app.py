@@ -35,8 +35,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from oct_core.phantom import make_phantom
-from oct_core.runfiles import SHIPPED
+from oct_core.runs.files import SHIPPED
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]

@@ -27,21 +27,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from oct_core.checkpoints import LoadedRun
+    from oct_core.runs.weights import LoadedRun
 
 WAYS = ("spinning", "yielding", "side_by_side")
 
 
 def measure(repeats: int, way: str) -> tuple[float, float]:
     """Seconds for the predictions and the maps of the three runs, medians over ``repeats``; in this process."""
-    from oct_core.threads import yield_when_waiting
+    from oct_core.system import yield_when_waiting
 
     if way != "spinning":
         yield_when_waiting()
     from oct_core import explain, load_run, predict
-    from oct_core.phantom import make_phantom
-    from oct_core.runfiles import SHIPPED
-    from oct_core.side_by_side import begun
+    from oct_core.runs.files import SHIPPED
+    from oct_core.scans.phantom import make_phantom
+    from oct_core.system import begun
 
     runs, scan = [load_run(name) for name in SHIPPED], make_phantom("CNV", 7_000_000).scan
 

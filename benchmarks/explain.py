@@ -33,13 +33,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oct_core.architectures import ARCHITECTURES, build_model, layer_modules
-from oct_core.checkpoints import load_run
 from oct_core.errors import OctError
 from oct_core.explanations import METHODS, Request, explain, passes
 from oct_core.explanations.gradcam import upsample
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import Preprocessing
+from oct_core.models.networks import ARCHITECTURES, build_model, layer_modules
+from oct_core.runs.weights import load_run
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES
 
 NAMES = ("gradcam", "guided_backprop", "guided_gradcam")
@@ -62,7 +62,7 @@ class Subject:
 
 def load(name: str) -> tuple[nn.Module, str]:
     """The shipped run if there is one, else random weights; the figures do not depend on it."""
-    from oct_core.checkpoints import load_run
+    from oct_core.runs.weights import load_run
 
     try:
         return load_run(name).model, "shipped"

@@ -20,10 +20,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.checkpoints import load_run
 from oct_core.explanations import explain_with_predictions
-from oct_core.explanations.faithfulness import BATCH, FILLS, ROAD_FRACTIONS, curves, road
-from oct_core.phantom import make_phantom
+from oct_core.runs.weights import load_run
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.faithfulness import BATCH, FILLS, ROAD_FRACTIONS, curves, road
 
 
 def seconds(work: Callable[[], Any]) -> float:

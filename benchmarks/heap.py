@@ -24,14 +24,14 @@ BATCHES = (16, 64)
 
 def measure(size: int, keeping: bool) -> dict[str, float]:
     """Scans a second of each architecture and batch; in this process."""
-    from oct_core.heap import keep_freed_memory
+    from oct_core.system import keep_freed_memory
 
     if keeping:
         keep_freed_memory()
     import torch
 
-    from oct_core.architectures import ARCHITECTURES, build_model
-    from oct_core.preprocess import GRAY_MEAN, GRAY_STD
+    from oct_core.models.networks import ARCHITECTURES, build_model
+    from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD
     from oct_core.types import CLASSES
 
     torch.set_num_threads(1)

@@ -15,10 +15,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.explanations.baselines import BASELINES
-from oct_core.explanations.sanity import half_depth
-from oct_core.report.report_file import Report, read_report
-from oct_core.runfiles import list_runs, read_predictions
+from oct_core.runs.files import list_runs, read_predictions
+from oct_core.trust.baselines import BASELINES
+from oct_core.trust.report_file import Report, read_report
+from oct_core.trust.sanity import half_depth
 from oct_core.types import CLASSES, RunCard
 
 

@@ -20,10 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.batch import load_runs, scan_files
-from oct_core.inference import predict
-from oct_core.phantom import phantom_set
+from oct_core.cli.files import load_runs, scan_files
+from oct_core.runs.predict import predict
 from oct_core.scans import read_scan
+from oct_core.scans.phantom import phantom_set
 from oct_core.types import GrayImage, Scan
 
 

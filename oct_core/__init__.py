@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "explain", "load_run", "predict"]
 
 _PUBLIC = {
-    "load_run": "oct_core.checkpoints",
-    "predict": "oct_core.inference",
+    "load_run": "oct_core.runs.weights",
+    "predict": "oct_core.runs.predict",
     "explain": "oct_core.explanations",
 }
 

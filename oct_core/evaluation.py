@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from oct_core.checkpoints import LoadedRun, load_run
-from oct_core.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import DataError
-from oct_core.inference import logits_of_pack, predict
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.operating_points import choose_operating_points
 from oct_core.metrics.summary import Evaluation, evaluate_table
-from oct_core.phantom import make_phantom
-from oct_core.runfiles import read_card, read_predictions, write_card, write_predictions
+from oct_core.runs.files import read_card, read_predictions, write_card, write_predictions
+from oct_core.runs.predict import logits_of_pack, predict
+from oct_core.runs.weights import LoadedRun, load_run
+from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from oct_core.scans.phantom import make_phantom
 from oct_core.training.run import predict_pack
 from oct_core.types import CLASSES
 

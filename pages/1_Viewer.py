@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pages.ui import viewer_page
-from pages.ui.layout import page_setup
-from pages.ui.services import shown_errors
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.viewer import page as viewer_page
 
 page_setup("Viewer")
 with shown_errors():

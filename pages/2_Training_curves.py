@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import curves_views
-from pages.ui.empty_states import report_damaged, say_no_runs
-from pages.ui.layout import page_setup
-from pages.ui.run_data import find_runs
-from pages.ui.services import shown_errors
+from pages.ui import curves as curves_views
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.shared.empty_states import report_damaged, say_no_runs
+from pages.ui.shared.run_data import find_runs
 
 # How often a page with a run in training looks for new lines, in seconds.
 LOOK_AGAIN = 3.0

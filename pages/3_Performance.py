@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import evaluation_views
-from pages.ui.empty_states import scored_runs
-from pages.ui.layout import page_setup
-from pages.ui.services import shown_errors
+from pages.ui import performance as evaluation_views
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.shared.empty_states import scored_runs
 
 page_setup("Performance")
 with shown_errors():

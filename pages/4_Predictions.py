@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import prediction_views
-from pages.ui.data_folder import pictures_at_hand
-from pages.ui.empty_states import scored_runs
-from pages.ui.layout import page_setup
-from pages.ui.services import shown_errors
+from pages.ui import predictions as prediction_views
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.shared.data_folder import pictures_at_hand
+from pages.ui.shared.empty_states import scored_runs
 
 page_setup("Predictions")
 at_hand = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import gallery_views
-from pages.ui.empty_states import report_damaged, say_no_runs
-from pages.ui.layout import page_setup
-from pages.ui.run_data import find_runs
-from pages.ui.services import shown_errors
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.gallery import views as gallery_views
+from pages.ui.shared.empty_states import report_damaged, say_no_runs
+from pages.ui.shared.run_data import find_runs
 
 page_setup("Gallery")
 with shown_errors():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from oct_core.report.report_file import read_report
-from pages.ui import report_sanity, report_tables, report_views
-from pages.ui.empty_states import report_damaged, say_no_runs
-from pages.ui.layout import page_setup
-from pages.ui.run_data import find_runs
-from pages.ui.services import shown_errors
+from oct_core.trust.report_file import read_report
+from pages.ui.app.layout import page_setup
+from pages.ui.app.services import shown_errors
+from pages.ui.shared.empty_states import report_damaged, say_no_runs
+from pages.ui.shared.run_data import find_runs
+from pages.ui.trust import sanity as report_sanity
+from pages.ui.trust import tables as report_tables
+from pages.ui.trust import views as report_views
 
 page_setup("Explanations")
 report_views.introduction()

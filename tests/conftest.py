@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from oct_core.checkpoints import LoadedRun, load_run
 from oct_core.data.manifest import Record
 from oct_core.data.pack import Pack
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import Preprocessing
+from oct_core.runs.weights import LoadedRun, load_run
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES
 
 SIZE = 64

@@ -22,8 +22,8 @@ from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest
 from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.split import SplitOptions, split_records
 from oct_core.errors import DataError, ScanError
-from oct_core.preprocess import Preprocessing
 from oct_core.scans import read_scan
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES, GrayImage
 
 MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from oct_core.errors import ExplanationError
 from oct_core.explanations.capture import Captured, capture
 from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
-from oct_core.precision import multiplied_in
+from oct_core.models.precision import multiplied_in
 
 
 @dataclass(frozen=True, eq=False)

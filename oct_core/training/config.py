@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from oct_core.architectures import ARCHITECTURES
 from oct_core.errors import TrainingError, UnknownNameError
-from oct_core.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from oct_core.runfiles import CARD, read_card
+from oct_core.models.networks import ARCHITECTURES
+from oct_core.runs.files import CARD, read_card
+from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 @dataclass(frozen=True)

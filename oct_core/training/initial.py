@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model
 from oct_core.errors import TrainingError
-from oct_core.runfiles import CARD
+from oct_core.models.networks import ARCHITECTURES, GrayClassifier, build_model
+from oct_core.runs.files import CARD
 from oct_core.torchvision_models import models
 from oct_core.training.config import TrainingConfig
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oct_core.architectures import ARCHITECTURES, GrayClassifier, first_modules, leaf_modules
 from oct_core.errors import TrainingError
-from oct_core.precision import best_precision, multiplied_in
+from oct_core.models.networks import ARCHITECTURES, GrayClassifier, first_modules, leaf_modules
+from oct_core.models.precision import best_precision, multiplied_in
 from oct_core.training.augment import Augmenter
 from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from oct_core.errors import RunExistsError, TrainingError
-from oct_core.runfiles import write_atomically
+from oct_core.runs.files import write_atomically
 
 try:
     import fcntl

@@ -19,17 +19,13 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
-from oct_core.architectures import GrayClassifier, build_model
-from oct_core.checkpoints import LoadedRun, load_weights, weights_bytes
 from oct_core.data.manifest import count, manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
-from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import fit_temperature, softmax
-from oct_core.phantom import make_phantom
-from oct_core.precision import best_precision
-from oct_core.preprocess import Preprocessing
-from oct_core.runfiles import (
+from oct_core.models.networks import GrayClassifier, build_model
+from oct_core.models.precision import best_precision
+from oct_core.runs.files import (
     CARD,
     HISTORY,
     SCHEMA,
@@ -41,12 +37,16 @@ from oct_core.runfiles import (
     write_card,
     write_predictions,
 )
+from oct_core.runs.predict import logits_of_pack
+from oct_core.runs.versions import versions
+from oct_core.runs.weights import LoadedRun, load_weights, weights_bytes
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData
 from oct_core.training.resume import FOLDER, Progress, best_file, drop_other_bests, load_state, only_writer, restore_optimizer, save_state
 from oct_core.types import CLASSES, Float32Array, PredictionTable
-from oct_core.versions import versions
 
 PHANTOM_SEED = 1_000_000
 """Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh phantoms 2,000,000 on."""

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oct_core.architectures import build_model
-from oct_core.checkpoints import weights_bytes
 from oct_core.metrics.summary import evaluate_table
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import Preprocessing
-from oct_core.runfiles import append_rows, write_atomically, write_card, write_predictions
+from oct_core.models.networks import build_model
+from oct_core.runs.files import append_rows, write_atomically, write_card, write_predictions
+from oct_core.runs.weights import weights_bytes
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES, PredictionTable
 
 SIZE = 64

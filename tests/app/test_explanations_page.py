@@ -12,10 +12,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from oct_core.phantom import make_phantom
-from oct_core.report import report as report_module
-from oct_core.report.report import ReportOptions, write_report
-from oct_core.report.report_file import read_report
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust import report as report_module
+from oct_core.trust.report import ReportOptions, write_report
+from oct_core.trust.report_file import read_report
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run

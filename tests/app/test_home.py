@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run
 
 from oct_core.errors import CheckpointError
-from pages.ui import services
+from pages.ui.app import services
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
 
-from pages.ui.samples import Sample
+from pages.ui.shared.samples import Sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CURVES, PERFORMANCE, PREDICTIONS = "2_Training_curves", "3_Performance", "4_Predictions"

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
 from oct_core.scans import DEFAULT
-from pages.ui.services import MAX_UPLOAD_BYTES, keep_uploads_in_memory
+from pages.ui.app.services import MAX_UPLOAD_BYTES, keep_uploads_in_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 FIVE_MB = b"\x89" * 5_000_000
@@ -54,7 +54,7 @@ def test_a_large_upload_is_not_moved_to_a_file(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
-    code = "import pages.ui.viewer_page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
+    code = "import pages.ui.viewer.page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
     shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(shown.stdout.split()[-1]) > MAX_UPLOAD_BYTES
 

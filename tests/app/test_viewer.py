@@ -17,19 +17,21 @@ from PIL import Image
 from streamlit.runtime.uploaded_file_manager import DeletedFile
 from streamlit.testing.v1 import AppTest
 
-from oct_core.checkpoints import LoadedRun
 from oct_core.explanations import explain_with_predictions
-from oct_core.map_file import maps_npz
-from oct_core.phantom import make_phantom
+from oct_core.exports import maps_npz
+from oct_core.runs.weights import LoadedRun
 from oct_core.scans import COLOUR_NOTE
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Explanation, Prediction, RunCard, Scan
-from pages.ui import viewer_compute, viewer_input, viewer_page
-from pages.ui.export import Row, final_figure, overlay_png
-from pages.ui.samples import Sample
-from pages.ui.session import Bounded, Viewer, fingerprint
-from pages.ui.viewer_compute import in_scan_pixels
-from pages.ui.viewer_controls import first_models
-from pages.ui.viewer_predictions import small_bars
+from pages.ui.app.session import Bounded, Viewer, fingerprint
+from pages.ui.shared.samples import Sample
+from pages.ui.viewer import compute as viewer_compute
+from pages.ui.viewer import input as viewer_input
+from pages.ui.viewer import page as viewer_page
+from pages.ui.viewer.compute import in_scan_pixels
+from pages.ui.viewer.controls import first_models
+from pages.ui.viewer.export import Row, final_figure, overlay_png
+from pages.ui.viewer.predictions import small_bars
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -10,14 +10,14 @@ import pytest
 import streamlit as st
 
 from oct_core import predict
-from oct_core.checkpoints import LoadedRun
 from oct_core.errors import OctError
 from oct_core.explanations import explain_with_predictions
-from oct_core.phantom import make_phantom
-from pages.ui import viewer_compute
-from pages.ui.services import get_run, ready_runs
-from pages.ui.session import Viewer
-from pages.ui.viewer_compute import predictions_of, trio_ahead
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
+from pages.ui.app.services import get_run, ready_runs
+from pages.ui.app.session import Viewer
+from pages.ui.viewer import compute as viewer_compute
+from pages.ui.viewer.compute import predictions_of, trio_ahead
 
 SCAN = make_phantom("DME", 5, 96, 128).scan
 
@@ -41,7 +41,7 @@ def test_a_scan_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -
     state, cards, other = Viewer(), ready_runs(), make_phantom("CNV", 1, 96, 128).scan
     first = predictions_of(state, [SCAN], cards)
     read: list[int] = []
-    monkeypatch.setattr("oct_core.inference.predict", lambda scans, run: read.append(len(scans)) or predict(scans, run))
+    monkeypatch.setattr("oct_core.runs.predict.predict", lambda scans, run: read.append(len(scans)) or predict(scans, run))
     assert predictions_of(state, [SCAN, other], cards)[0] == first[0] and read == [1] * len(cards)
 
 

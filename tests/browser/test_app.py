@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from oct_core.phantom import make_phantom
+from oct_core.scans.phantom import make_phantom
 
 expect.set_options(timeout=90_000)
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +139,7 @@ def test_what_outlives_a_tab_would_be_seen(tmp_path: Path) -> None:
 import os, signal
 from dataclasses import replace
 from urllib.parse import urlsplit
-from oct_core.phantom import make_phantom
+from oct_core.scans.phantom import make_phantom
 kept = replace(make_phantom("CNV", 1).scan, source="upload")
 urlsplit("<p>data:image/jpeg;base64," + "A" * 30_000)
 os.kill(os.getpid(), signal.SIGUSR1)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from oct_core.architectures import ARCHITECTURES, build_model
-from oct_core.checkpoints import LoadedRun
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import Preprocessing
+from oct_core.models.networks import ARCHITECTURES, build_model
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES, RunCard, Scan
 
 SIZE = 64

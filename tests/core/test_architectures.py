@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from oct_core.architectures import ARCHITECTURES, GrayClassifier, build_model, first_modules, layer_modules
 from oct_core.errors import UnknownNameError
+from oct_core.models.networks import ARCHITECTURES, GrayClassifier, build_model, first_modules, layer_modules
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Channels and side of every named layer for a 64 px scan, counted by hand from the papers.

@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from oct_core.checkpoints import LoadedRun, load_run, load_weights, weights_bytes
 from oct_core.errors import CheckpointError, UnknownNameError
-from oct_core.phantom import make_phantom
-from oct_core.runfiles import (
+from oct_core.runs.files import (
     CARD,
     HISTORY,
     PREDICTIONS,
@@ -35,6 +33,8 @@ from oct_core.runfiles import (
     write_card,
     write_predictions,
 )  # fmt: skip
+from oct_core.runs.weights import LoadedRun, load_run, load_weights, weights_bytes
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, PredictionTable
 
 HISTORY_COLUMNS = [
@@ -248,7 +248,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monk
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("oct_core.runfiles.os.fsync", full)
+    monkeypatch.setattr("oct_core.runs.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old" and list(target.parent.iterdir()) == [target]

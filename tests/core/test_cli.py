@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 
 from oct_core import cli, evaluation
-from oct_core.architectures import ARCHITECTURES
-from oct_core.batch import scan_files
-from oct_core.corruptions import CORRUPTIONS
+from oct_core.cli.files import scan_files
 from oct_core.errors import DataError
-from oct_core.phantom import make_phantom
-from oct_core.runfiles import read_card
+from oct_core.models.networks import ARCHITECTURES
+from oct_core.runs.files import read_card
+from oct_core.scans.corruptions import CORRUPTIONS
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
 
 torch.set_num_threads(1)
@@ -172,7 +172,7 @@ def test_an_out_that_cannot_be_or_is_a_scan_is_refused_before_the_work(
     name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "scan.csv").write_bytes(b"a scan under a strange name")
-    monkeypatch.setattr("oct_core.batch.predict_files", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr("oct_core.cli.files.predict_files", lambda *_: pytest.fail("it began to work"))
     assert cli.main(["predict", str(tmp_path / "scan.csv"), "--out", str(tmp_path / name)]) == 1
     assert message in capsys.readouterr().err and (tmp_path / "scan.csv").read_bytes().startswith(b"a scan")
 

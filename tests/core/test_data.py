@@ -23,7 +23,7 @@ from oct_core.data.pack import REPORT, find_duplicates, open_pack, prepare
 from oct_core.data.sources import find_candidates
 from oct_core.data.split import SplitOptions, held_out, split_records
 from oct_core.errors import DataError
-from oct_core.preprocess import Preprocessing
+from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES
 
 HALVES = SplitOptions(test_fraction=0.5, val_fraction=0.5)

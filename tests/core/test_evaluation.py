@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from oct_core import evaluation
-from oct_core.checkpoints import LoadedRun, load_run
-from oct_core.corruptions import CORRUPTIONS, corrupt
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import CheckpointError, DataError
 from oct_core.evaluation import corruption_accuracy, evaluate_run, phantom_accuracy
-from oct_core.inference import logits_of_pack, predict
-from oct_core.phantom import make_phantom
-from oct_core.runfiles import CARD, PREDICTIONS, read_card, read_predictions, write_card
+from oct_core.runs.files import CARD, PREDICTIONS, read_card, read_predictions, write_card
+from oct_core.runs.predict import logits_of_pack, predict
+from oct_core.runs.weights import LoadedRun, load_run
+from oct_core.scans.corruptions import CORRUPTIONS, corrupt
+from oct_core.scans.phantom import make_phantom
 from oct_core.training.run import PHANTOM_SEED
 from oct_core.types import CLASSES
 

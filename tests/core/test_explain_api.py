@@ -14,11 +14,11 @@ import torch
 from random_runs import SIZE, cosine, fingerprint, random_run, scans
 from torch import nn
 
-from oct_core.architectures import ARCHITECTURES, VGG16, layer_modules
-from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError, UnknownNameError
 from oct_core.explanations import METHODS, explain, explain_with_predictions, passes
 from oct_core.explanations.gradcam import gradcam_map, upsample
+from oct_core.models.networks import ARCHITECTURES, VGG16, layer_modules
+from oct_core.runs.weights import LoadedRun
 from oct_core.types import Scan
 
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from oct_core.architectures import ARCHITECTURES, DenseNet121, GrayClassifier, layer_modules
-from oct_core.checkpoints import LoadedRun
 from oct_core.explanations import passes
 from oct_core.explanations.gradcam import gradcam_map
+from oct_core.models.networks import ARCHITECTURES, DenseNet121, GrayClassifier, layer_modules
+from oct_core.runs.weights import LoadedRun
 
 CASES = [(name, layer) for name in ARCHITECTURES for layer in ARCHITECTURES.get(name).layers]
 

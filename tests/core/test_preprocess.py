@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oct_core.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.errors import CheckpointError, MetricError, ScanError, UnknownNameError
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import GRAY_MEAN, GRAY_STD, SIZES, Preprocessing, neutralise, wedge_mask
+from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD, SIZES, Preprocessing, neutralise, wedge_mask
 from oct_core.types import CLASSES
 
 

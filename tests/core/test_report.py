@@ -15,23 +15,23 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from oct_core.architectures import build_model
-from oct_core.checkpoints import load_run, weights_bytes
 from oct_core.data.pack import Pack, open_pack, prepare
 from oct_core.data.split import SplitOptions
 from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
 from oct_core.explanations.api import explain_with_predictions
-from oct_core.explanations.faithfulness import curves
-from oct_core.explanations.localisation import REGIONS
-from oct_core.explanations.sanity import verdict
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import Preprocessing
-from oct_core.report import report as module
-from oct_core.report.report import PartFile, ReportOptions, Task, plan, write_report
-from oct_core.report.report_file import merged, read_report, report_path
-from oct_core.report.report_items import PHANTOM_SEED, phantom_items, validation_items
-from oct_core.report.report_summary import mean_interval, summarise
-from oct_core.runfiles import write_card
+from oct_core.models.networks import build_model
+from oct_core.runs.files import write_card
+from oct_core.runs.weights import load_run, weights_bytes
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
+from oct_core.trust import report as module
+from oct_core.trust.faithfulness import curves
+from oct_core.trust.localisation import REGIONS
+from oct_core.trust.report import PartFile, ReportOptions, Task, plan, write_report
+from oct_core.trust.report_file import merged, read_report, report_path
+from oct_core.trust.report_items import PHANTOM_SEED, phantom_items, validation_items
+from oct_core.trust.report_summary import mean_interval, summarise
+from oct_core.trust.sanity import verdict
 from oct_core.types import CLASSES
 
 SMALL = ReportOptions(phantoms=2, validation=0, wider=0, steps=1, resamples=20, height=64, width=64)
@@ -180,7 +180,7 @@ def test_only_validation_scans_are_taken_new_patients_first(tiny_pack: Pack, mon
     digests = [hashlib.sha256(record.path.encode()).hexdigest() for record in tiny_pack.records]
     records = tuple(replace(record, sha256=digest) for record, digest in zip(tiny_pack.records, digests, strict=True))
     pack = Pack(tmp_path, records, tiny_pack.pixels, tiny_pack.size)
-    monkeypatch.setattr("oct_core.report.report_items.open_pack", lambda folder: pack)
+    monkeypatch.setattr("oct_core.trust.report_items.open_pack", lambda folder: pack)
     items = validation_items(tmp_path, 99)
     allowed = {f"val-{record.sha256[:16]}-packed" for record in records if record.split == "val"}
     assert {item.key for item in items} == allowed and len(items) == len(allowed)
@@ -189,7 +189,7 @@ def test_only_validation_scans_are_taken_new_patients_first(tiny_pack: Pack, mon
     few = validation_items(tmp_path, 4)
     assert len({item.patient for item in few}) == 4
     nothing = Pack(tmp_path, tuple(replace(record, split="test") for record in tiny_pack.records), tiny_pack.pixels, tiny_pack.size)
-    monkeypatch.setattr("oct_core.report.report_items.open_pack", lambda folder: nothing)
+    monkeypatch.setattr("oct_core.trust.report_items.open_pack", lambda folder: nothing)
     with pytest.raises(DataError, match="no validation scan"):
         validation_items(tmp_path, 4)
 

@@ -20,14 +20,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from oct_core import runfiles
-from oct_core.checkpoints import load_run
 from oct_core.data.manifest import write_manifest
 from oct_core.data.pack import MANIFEST, PACK, Pack
 from oct_core.errors import CheckpointError, RunExistsError, TrainingError
-from oct_core.inference import logits_of_pack
 from oct_core.metrics.calibration import softmax
-from oct_core.runfiles import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs import files as runfiles
+from oct_core.runs.files import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs.predict import logits_of_pack
+from oct_core.runs.weights import load_run
 from oct_core.training import run as training_run
 from oct_core.training.config import recipe
 from oct_core.training.loop import Trainer

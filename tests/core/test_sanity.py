@@ -10,10 +10,11 @@ import torch
 from scipy import stats
 from skimage.metrics import structural_similarity
 
-from oct_core.architectures import ARCHITECTURES, build_model
-from oct_core.checkpoints import LoadedRun
 from oct_core.errors import ExplanationError
-from oct_core.explanations.sanity import (
+from oct_core.models.networks import ARCHITECTURES, build_model
+from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.sanity import (
     _measure_statistics,
     blocks,
     cascade,
@@ -27,7 +28,6 @@ from oct_core.explanations.sanity import (
     verdict,
     verdicts,
 )
-from oct_core.phantom import make_phantom
 
 
 def maps(seed: int = 0, shape: tuple[int, int] = (20, 24)) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oct_core.errors import ScanError
-from oct_core.likeness import looks_like_bscan
-from oct_core.phantom import make_phantom
 from oct_core.scans import COLOUR_NOTE, CropBox, Limits, crop, inspect, invert, read_scan
+from oct_core.scans.likeness import looks_like_bscan
+from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Scan
 
 GRAY = make_phantom("CNV", 3, 96, 128).pixels

@@ -10,12 +10,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from oct_core.checkpoints import load_run
-from oct_core.inference import predict
 from oct_core.metrics.summary import evaluate_table
-from oct_core.phantom import make_phantom
-from oct_core.report.report_file import read_report
-from oct_core.runfiles import SHIPPED, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs.files import SHIPPED, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs.predict import predict
+from oct_core.runs.weights import load_run
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.report_file import read_report
 from oct_core.types import CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ SHARES = """
 import json, threading, torch
 from concurrent.futures import ThreadPoolExecutor
 torch.set_num_threads({threads})
-from oct_core.side_by_side import begun
+from oct_core.system import begun
 meet = threading.Barrier({workers})
 def look():
     meet.wait(20)  # only if so many work at once
@@ -41,7 +41,7 @@ def test_a_single_piece_of_work_has_all_threads_and_waits_to_be_asked() -> None:
     code = """
 import threading, torch
 torch.set_num_threads(4)
-from oct_core.side_by_side import begun
+from oct_core.system import begun
 done = []
 with begun([lambda: done.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))]) as (wait,):
     print(done)
@@ -54,7 +54,7 @@ print(done)
 def test_work_that_fails_says_so_to_who_waits_and_what_nobody_waits_for_is_not_begun() -> None:
     code = """
 import threading
-from oct_core.side_by_side import AT_ONCE, begun
+from oct_core.system import AT_ONCE, begun
 gate, done = threading.Event(), []
 with begun([lambda: int("no number"), lambda: int("12", 16)]) as (failed, right):
     try:

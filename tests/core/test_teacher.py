@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from oct_core.checkpoints import LoadedRun
 from oct_core.cli import app
 from oct_core.data.manifest import write_manifest
 from oct_core.data.pack import MANIFEST, PACK, Pack
 from oct_core.errors import TrainingError
-from oct_core.runfiles import WEIGHTS, read_card, read_history
+from oct_core.runs.files import WEIGHTS, read_card, read_history
+from oct_core.runs.weights import LoadedRun
 from oct_core.training.config import recipe
 from oct_core.training.run import Events, teacher_name, train_run
 

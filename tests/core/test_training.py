@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import get_model_weights
 
-from oct_core.architectures import ARCHITECTURES, build_model
 from oct_core.data.pack import Pack
 from oct_core.errors import TrainingError, UnknownNameError
-from oct_core.phantom import make_phantom
-from oct_core.preprocess import GRAY_MEAN, IMAGENET_MEAN, Preprocessing
-from oct_core.runfiles import WEIGHTS, read_card
+from oct_core.models.networks import ARCHITECTURES, build_model
+from oct_core.runs.files import WEIGHTS, read_card
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import GRAY_MEAN, IMAGENET_MEAN, Preprocessing
 from oct_core.training import initial
 from oct_core.training.augment import Augmenter
 from oct_core.training.config import RECIPES, TrainingConfig, recipe

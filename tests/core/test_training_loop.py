@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from oct_core.architectures import first_modules
 from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
-from oct_core.runfiles import read_card, read_steps
+from oct_core.models.networks import first_modules
+from oct_core.runs.files import read_card, read_steps
 from oct_core.training.config import TrainingConfig, recipe
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import TEACHER_SHARE, Trainer, TrainingData

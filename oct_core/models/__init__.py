@@ -1,0 +1,1 @@
+"""Networks: how each is built, and in which precision they multiply."""

@@ -1,0 +1,1 @@
+"""A run: its files, its weights, and what it answers."""

@@ -1,0 +1,176 @@
+"""The files of a run folder but the weights: card, history, steps, predictions. No torch here, so pages open at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oct_core.errors import CheckpointError
+from oct_core.types import FloatArray, PredictionTable, RunCard
+
+SHIPPED = ("vgg16", "resnet50", "densenet121")
+"""The runs of the repository, listed first and in this order."""
+
+SCHEMA = 1
+WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = "weights.safetensors", "card.json", "history.csv", "steps.csv", "predictions.csv"
+STATUSES = ("training", "done", "failed")
+
+
+def checkpoints_root() -> Path:
+    """Where runs live: the environment variable OCT_CHECKPOINTS, else checkpoints/ beside the library."""
+    given = os.environ.get("OCT_CHECKPOINTS")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace ``path`` as a whole: after a kill or a full disk there is the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_card(folder: Path, raw: Mapping[str, Any]) -> None:
+    """Write card.json atomically."""
+    write_atomically(folder / CARD, (json.dumps(raw, indent=1) + "\n").encode())
+
+
+def read_card(folder: Path) -> RunCard:
+    """Read a run's card; raises CheckpointError saying what is missing or of which schema it is."""
+    path = folder / CARD
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        schema = raw["schema"]
+        if schema != SCHEMA:
+            raise CheckpointError(f"{path} has schema {schema}, this version reads {SCHEMA}; train the run again or update oct_core")
+        return RunCard(
+            name=folder.name,
+            folder=folder,
+            status=str(raw["status"]),
+            architecture=str(raw["architecture"]),
+            classes=tuple(raw["classes"]),
+            preprocessing=dict(raw["preprocessing"]),
+            weights_sha256=str(raw.get("weights_sha256") or ""),
+            temperature=float(raw.get("temperature") or 1.0),
+            best_epoch=raw.get("best_epoch"),
+            raw=raw,
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} is no run: it has no {CARD}; list the runs with: python -m oct_core runs") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error!r}); restore it or train the run again") from error
+
+
+def list_runs(root: Path | None = None) -> list[RunCard]:
+    """The cards of every readable run, the shipped architectures first, then by name. Damaged folders: see damaged_runs."""
+    cards = []
+    for folder in _run_folders(root):
+        try:
+            cards.append(read_card(folder))
+        except CheckpointError:
+            continue
+    return sorted(cards, key=lambda card: run_rank(card.name))
+
+
+def run_rank(name: str) -> tuple[int, str]:
+    """What runs are sorted by: the shipped ones first, then by name."""
+    return (SHIPPED.index(name) if name in SHIPPED else len(SHIPPED), name)
+
+
+def damaged_runs(root: Path | None = None) -> dict[str, str]:
+    """Run name -> why its card cannot be read."""
+    reasons = {}
+    for folder in _run_folders(root):
+        try:
+            read_card(folder)
+        except CheckpointError as error:
+            reasons[folder.name] = str(error)
+    return reasons
+
+
+def _run_folders(root: Path | None) -> list[Path]:
+    root = root or checkpoints_root()
+    return sorted(path.parent for path in root.glob(f"*/{CARD}")) if root.is_dir() else []
+
+
+def read_history(folder: Path) -> dict[str, FloatArray]:
+    """history.csv as column -> float64 (epochs,); empty if there is none yet."""
+    return _read_numbers(folder / HISTORY)
+
+
+def read_steps(folder: Path) -> dict[str, FloatArray]:
+    """steps.csv as column -> float64 (rows,); empty if there is none yet."""
+    return _read_numbers(folder / STEPS)
+
+
+def _read_numbers(path: Path) -> dict[str, FloatArray]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        rows = [row for row in reader if len(row) == len(header)]  # a row being written right now is left out
+    try:
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds something that is no number ({error}); restore it or train the run again") from error
+    return {name: table[:, column] for column, name in enumerate(header)}
+
+
+def append_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Append to a CSV of numbers, with a header if it is new."""
+    if not rows:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+
+
+def write_predictions(folder: Path, table: PredictionTable) -> None:
+    """Write predictions.csv atomically."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "image", "sha256", "patient", "label", *(f"logit_{name}" for name in table.classes)])
+    for row in range(len(table)):
+        cells = [str(column[row]) for column in (table.split, table.image, table.sha256, table.patient)]
+        writer.writerow([*cells, table.classes[int(table.label[row])], *(f"{value:.5f}" for value in table.logits[row])])
+    write_atomically(folder / PREDICTIONS, text.getvalue().encode())
+
+
+def read_predictions(folder: Path) -> PredictionTable:
+    """Read predictions.csv; raises CheckpointError if it is missing or does not fit the card's classes."""
+    classes, path = read_card(folder).classes, folder / PREDICTIONS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        label = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
+        logits = np.array([[float(row[f"logit_{name}"]) for name in classes] for row in rows], dtype=np.float32)
+        split, image, sha256, patient = (_strings(rows, name) for name in ("split", "image", "sha256", "patient"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"run {folder.name} has no {PREDICTIONS} yet; it is written when the training is done") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder.name} --data DATA") from error
+    return PredictionTable(split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes)
+
+
+def _strings(rows: Sequence[Mapping[str, str]], name: str) -> NDArray[np.str_]:
+    return np.array([row[name] for row in rows], dtype=np.str_)

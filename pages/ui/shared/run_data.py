@@ -1,0 +1,113 @@
+"""The read side of the pages: what lies in checkpoints/<run>/, and the scores computed from it.
+
+Nothing here comes from an upload, so the scores may be shared between browser sessions. Their cache is keyed on the
+digest of the predictions file: a file that changes is evaluated again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numpy as np
+import streamlit as st
+
+from oct_core.errors import OctError
+from oct_core.metrics.calibration import softmax
+from oct_core.metrics.summary import Evaluation, evaluate_table
+from oct_core.types import FloatArray, PredictionTable, RunCard
+from pages.ui.app import services
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Columns = dict[str, FloatArray]
+
+SPLITS = {"test": "Test part, held out", "val": "Validation part, used to choose the epoch"}
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The checkpoints folder at this moment.
+
+    cards : the runs that can be read, the shipped ones first. damaged : (folder name, reason) of the others.
+    """
+
+    root: Path
+    cards: tuple[RunCard, ...]
+    damaged: tuple[tuple[str, str], ...]
+
+    @property
+    def training(self) -> tuple[RunCard, ...]:
+        """Runs whose card says that they are still being trained."""
+        return tuple(card for card in self.cards if card.status == "training")
+
+    @property
+    def scored(self) -> tuple[RunCard, ...]:
+        """Runs with predictions of the held-out scans."""
+        return tuple(card for card in self.cards if (card.folder / "predictions.csv").is_file())
+
+
+def find_runs() -> Runs:
+    """Every run folder; a damaged one is reported and never hides the others."""
+    from oct_core.runs.files import checkpoints_root, damaged_runs
+
+    root = checkpoints_root()
+    return Runs(root, tuple(services.runs()), tuple(damaged_runs(root).items()))
+
+
+def columns_of(card: RunCard, read: Callable[[RunCard], Columns]) -> Columns:
+    """``services.history`` or ``services.steps``; {} while the file is missing or half written."""
+    try:
+        return read(card)
+    except OctError:
+        return {}
+
+
+def seconds_since_growth(card: RunCard) -> float | None:
+    """Seconds since the run last wrote a figure; None if it has written none."""
+    files = [card.folder / name for name in ("history.csv", "steps.csv")]
+    times = [path.stat().st_mtime for path in files if path.is_file()]
+    return max(0.0, time.time() - max(times)) if times else None
+
+
+def splits(card: RunCard) -> tuple[str, ...]:
+    """The parts of the data that the run has predictions of, the test part first; raises CheckpointError."""
+    present = set(services.prediction_table(card).split.tolist())
+    return tuple(split for split in SPLITS if split in present)
+
+
+def probabilities(table: PredictionTable, temperature: float) -> FloatArray:
+    """float64 (N, 4): softmax(logits / temperature)."""
+    return np.asarray(softmax(table.logits, temperature), dtype=np.float64)
+
+
+def stored_evaluation(card: RunCard, split: str = "test") -> Evaluation | None:
+    """What the run card says of a part, or None; the home page needs no more, and computes nothing."""
+    stored = (card.raw.get("metrics") or {}).get(split)
+    try:
+        return Evaluation.from_dict(stored) if stored else None
+    except OctError:
+        return None
+
+
+def evaluation(card: RunCard, split: str) -> Evaluation:
+    """Scores of one part, computed from its predictions, with intervals by patient; raises OctError."""
+    path = card.folder / "predictions.csv"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return _evaluation(str(card.folder), digest, split, card.temperature)
+
+
+def _cached(function: Callable[P, R]) -> Callable[P, R]:
+    """st.cache_data with the signature kept, for mypy --strict."""
+    return cast(Callable[P, R], st.cache_data(max_entries=32, show_spinner="Computing intervals by patient ...")(function))
+
+
+@_cached
+def _evaluation(folder: str, digest: str, split: str, temperature: float) -> Evaluation:
+    from oct_core.runs.files import read_predictions
+
+    return evaluate_table(read_predictions(Path(folder)), split, temperature)

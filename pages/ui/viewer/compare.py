@@ -1,0 +1,85 @@
+"""Two maps of the same scan on top of each other, with a handle to wipe between them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import streamlit as st
+
+from oct_core.types import Explanation, Scan
+from pages.ui.app.services import title_of
+from pages.ui.app.session import forget_addresses
+from pages.ui.viewer.controls import Choices
+from pages.ui.viewer.maps import ModelMaps, scale_of
+from pages.ui.viewer.pictures import LARGE, data_uri, drawn, fitted, maximum_of, number
+
+# A range input moves the clip edge: works with mouse, touch and the arrow keys. All text in it is escaped.
+_WIPE = """<!doctype html><meta charset="utf-8"><title>Comparison</title><style>
+body{{margin:0;font:13px system-ui,sans-serif;color:#808080;background:transparent}}
+.w{{position:relative;width:min(100%,{width}px);margin:auto}} .w img{{width:100%;display:block;border-radius:6px}}
+.w img.b{{position:absolute;inset:0;clip-path:inset(0 0 0 var(--x,50%))}}
+.w i{{position:absolute;top:0;bottom:0;left:var(--x,50%);width:2px;background:#fff;box-shadow:0 0 4px #000;pointer-events:none}}
+.w i::after{{content:"◂▸";position:absolute;top:50%;left:-14px;width:30px;height:30px;margin-top:-15px;border-radius:50%;background:#fff;
+color:#333;font-style:normal;line-height:30px;text-align:center;font-size:12px;box-shadow:0 1px 4px #0008}}
+input{{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;cursor:ew-resize}}
+input:focus-visible+p{{outline:2px solid #56b4e9}}
+p{{display:flex;justify-content:space-between;gap:1rem;margin:6px auto;width:min(100%,{width}px)}}</style>
+<div class="w" id="w"><img src="{first}" alt="{left}"><img class="b" src="{second}" alt="{right}"><i></i>
+<input type="range" min="0" max="100" value="50" step="1" aria-label="Wipe between {left} and {right}"
+oninput="document.getElementById('w').style.setProperty('--x',this.value+'%')"></div>
+<p><span>◂ {left}</span><span style="text-align:right">{right} ▸</span></p>"""
+
+
+def wipe_html(first: str, second: str, left: str, right: str, width: int) -> str:
+    """The comparison as one document. first, second : data URIs. left, right : plain text."""
+    return _WIPE.format(first=first, second=second, left=html.escape(left, True), right=html.escape(right, True), width=width)
+
+
+def options(all_maps: Sequence[ModelMaps], methods: Sequence[str]) -> dict[str, tuple[ModelMaps, Explanation]]:
+    """Everything that can be compared, by a label that says model, method and layer."""
+    found: dict[str, tuple[ModelMaps, Explanation]] = {}
+    for maps in all_maps:
+        for each in (*maps.trio, *maps.extra):
+            if each.method in methods:
+                found[f"{maps.card.name}|{each.key}"] = (maps, each)
+    return found
+
+
+def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titles: dict[str, str]) -> None:
+    """Two menus and the wipe."""
+    found = options(all_maps, choices.methods)
+    if len(found) < 2:
+        st.info("A comparison needs two maps: choose a method in the sidebar.", icon=":material/compare:")
+        return
+
+    def label(key: str) -> str:
+        maps, each = found[key]
+        return f"{title_of(maps.card)} · {titles.get(each.method, each.method)} · {each.layer}"
+
+    keys = list(found)
+    deepest = [f"{maps.card.name}|gradcam/{maps.layers[-1]}" for maps in all_maps if maps.layers]
+    starts = [key for key in deepest if key in found][:2] or keys[:2]
+    left, right = st.columns(2)
+    first = left.selectbox("Left", keys, index=keys.index(starts[0]), format_func=label, key="compare_left")
+    second = right.selectbox("Right", keys, index=keys.index(starts[-1]), format_func=label, key="compare_right")
+    width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
+    width, height = _at_most(width, height, 560)
+    before, after = (_picture(scan, *found[key], choices) for key in (first, second))
+    try:
+        st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
+    finally:  # the person may go on meanwhile
+        forget_addresses()
+    tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]
+    st.caption(" · ".join(tops))
+
+
+def _at_most(width: int, height: int, tallest: int) -> tuple[int, int]:
+    share = min(1.0, tallest / height)
+    return round(width * share), round(height * share)
+
+
+def _picture(scan: Scan, maps: ModelMaps, explanation: Explanation, choices: Choices) -> str:
+    group = [each for each in (*maps.trio, *maps.extra) if each.method == explanation.method]
+    top = scale_of(explanation, group, choices)
+    return data_uri(drawn(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE))

@@ -1,0 +1,174 @@
+"""How scans come into the viewer: uploads, samples, and per scan the TIFF page, crop and inversion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import DeletedFile
+
+from oct_core.scans import DEFAULT
+from oct_core.types import CLASSES
+from pages.ui.app.services import MAX_UPLOAD_BYTES, sentence
+from pages.ui.app.session import MAX_SCAN_BYTES, MAX_SCANS, Item, Viewer, forget_upload, shown_name, with_page
+from pages.ui.shared.samples import Sample, all_samples
+from pages.ui.viewer.controls import Choices
+from pages.ui.viewer.pictures import data_uri, figure, shrunk
+
+# The filter only spares a wrong click: what a file is, its content decides.
+FILE_TYPES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp")
+
+
+def uploader_key(state: Viewer) -> str:
+    """The widget key of the uploader that is on the page now."""
+    return f"viewer_upload_{state.uploader}"
+
+
+def _ingest(state: Viewer, key: str) -> None:
+    """Callback of the uploader: decode each file, keep pictures and sentences about refusals, free the server's copies."""
+    from oct_core.scans import inspect, read_scan
+
+    # A widget used while the maps are being made interrupts that run, and the browser then sends the emptied uploader once
+    # more: its files were taken and the server's copies are gone. A file dropped there meanwhile is new.
+    files = [file for file in st.session_state.get(key) or [] if not isinstance(file, DeletedFile)]
+    if not files:
+        return
+    state.problems = []
+    for number, file in enumerate(files, start=1):
+        data = file.getvalue()
+        try:
+            scan = read_scan(data, file.name)
+            pages = inspect(data).pages
+            state.open(replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages)
+        except Exception as error:
+            state.problems.append((number, file.name, sentence(error)))
+    forget_upload(file.file_id for file in files)
+    state.uploader += 1  # A new key empties the widget: the session's own store holds the scans now.
+
+
+def upload(state: Viewer) -> None:
+    """The drop zone, and what was refused the last time."""
+    key = uploader_key(state)
+    st.file_uploader(
+        "Drop retinal OCT B-scans here",
+        type=list(FILE_TYPES),
+        accept_multiple_files=True,
+        key=key,
+        on_change=_ingest,
+        args=(state, key),
+        max_upload_size=MAX_UPLOAD_BYTES // 2**20,
+        help=f"8 or 16 bit, gray or colour; TIFF with several pages. At most {MAX_SCANS} scans stay open; "
+        "they are held in memory for this browser tab only and never written to disk.",
+    )
+
+
+def show_problems(state: Viewer, hide_names: bool) -> None:
+    """One sentence a refused file; without file names where they are hidden."""
+    for number, name, words in state.problems:
+        named = f"File {number}" if hide_names else f"File {number} ({plain(name)})"
+        st.error(f"{named}: {words}", icon=":material/broken_image:")
+    if state.crowded_out:
+        limit = f"at most {MAX_SCANS}, or {MAX_SCAN_BYTES // 2**20} MB, stay open"
+        gone = "The scan opened first was" if state.crowded_out == 1 else f"The {state.crowded_out} scans opened first were"
+        st.info(f"{gone} closed to make room: {limit}.", icon=":material/inventory_2:")
+
+
+def sample_titles(hide_answer: bool) -> dict[Sample, str]:
+    """What each sample is called; with the answer hidden, numbers in an order that gives nothing away."""
+    samples = all_samples()
+    if not hide_answer:
+        return {sample: sample.title for sample in samples}
+    shuffled = sorted(samples, key=lambda sample: (sample.seed * 7919) % 104_729)
+    return {sample: f"Synthetic sample {place}" for place, sample in enumerate(shuffled, start=1)}
+
+
+def sample_menu(state: Viewer, hide_answer: bool) -> None:
+    """A menu of all samples."""
+    titles = sample_titles(hide_answer)
+
+    def chosen() -> None:
+        picked = st.session_state.get("viewer_sample")
+        if picked is not None:
+            state.show_sample(picked)
+            st.session_state["viewer_sample"] = None
+
+    st.selectbox(
+        "or open a synthetic sample",
+        list(titles),
+        index=None,
+        format_func=lambda sample: titles[sample],
+        placeholder="Choose a sample",
+        key="viewer_sample",
+        on_change=chosen,
+    )
+
+
+def sample_cards(state: Viewer, hide_answer: bool) -> None:
+    """Four samples as pictures with a button each: the way in for someone without a scan."""
+    titles = sample_titles(hide_answer)
+    shown = list(titles)[: len(CLASSES)]
+    for column, sample in zip(st.columns(len(shown)), shown, strict=True):
+        with column, st.container(border=True):
+            title = titles[sample]
+            st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>')
+            st.markdown(f"**{title}**" + ("" if hide_answer else f"  \n{sample.description}"))
+            st.button("Open", key=f"open_{sample.seed}", on_click=state.show_sample, args=(sample,), width="stretch")
+
+
+def item_name(item: Item, choices: Choices) -> str:
+    """A scan's name as it may be shown now."""
+    if item.sample is not None:
+        return sample_titles(choices.hide_answer)[item.sample]
+    return shown_name(item, choices.hide_names)
+
+
+def thumbnails(state: Viewer, choices: Choices) -> None:
+    """All open scans, the shown one marked; a click shows another."""
+    items = state.ordered()
+    with st.container(height=190 if len(items) <= 8 else 330, border=False):
+        for start in range(0, len(items), 8):
+            for column, item in zip(st.columns(8), items[start : start + 8], strict=False):
+                with column:
+                    name = item_name(item, choices)
+                    st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>')
+                    kind: Literal["primary", "tertiary"] = "primary" if item.id == state.current else "tertiary"
+                    st.button(_short(name), key=f"show_{item.id}", type=kind, help=name, on_click=_show, args=(state, item), width="stretch")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else "…" + name[-13:]
+
+
+def _show(state: Viewer, item: Item) -> None:
+    state.current = item.id
+
+
+def reading_options(item: Item) -> None:
+    """TIFF page, crop box and inversion of the scan shown; written into the item."""
+    if item.pages > 1:
+        page = st.number_input(f"Page (1 to {item.pages})", 1, item.pages, item.page + 1, key=f"page_{item.id}")
+        with_page(item, int(page) - 1)
+    left, right = st.columns(2)
+    item.invert = left.toggle("Invert", value=item.invert, key=f"invert_{item.id}", help="For scans drawn dark on white.")
+    cropping = right.toggle("Crop", value=item.box is not None, key=f"crop_{item.id}", help="Cut off text and en-face panels of device exports.")
+    item.box = _crop_box(item) if cropping else None
+
+
+def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
+    """The box drawn; one too small to be read leaves the last good one."""
+    height, width = item.scan.pixels.shape
+    left, top, right, bottom = item.box or (0, 0, width, height)
+    key = f"{item.id}_{item.page}"
+    x = st.slider("Columns kept", 0, width, (left, right), key=f"columns_{key}")
+    y = st.slider("Rows kept", 0, height, (top, bottom), key=f"rows_{key}")
+    least = DEFAULT.side
+    if x[1] - x[0] < least or y[1] - y[0] < least:
+        st.warning(f"The box must be at least {least} pixels a side; the last good one is kept.", icon=":material/crop:")
+        return item.box
+    return x[0], y[0], x[1], y[1]
+
+
+def plain(text: str) -> str:
+    """Text with Markdown's own characters escaped: a file name is shown, never interpreted."""
+    return "".join("\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text)
