@@ -39,7 +39,14 @@ from oct_core.runs.files import SHIPPED
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 AIMS = {"seconds_to_first_page": 3.0, "seconds_to_predictions": 0.7, "seconds_to_all_maps": 2.5}
 AIM_MB, AIM_GROWTH_MB = 1500.0, 50.0
 SCANS_A_SESSION = 10
@@ -83,7 +90,14 @@ def scan_file() -> dict[str, object]:
 
 def chromium() -> str:
     """Where Chromium is; ends the program with what to do if there is none."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
     if found is None:
         raise SystemExit("no Chromium is installed; apt-get install chromium, or its like")
     return found
@@ -95,8 +109,20 @@ def server() -> Iterator[tuple[str, int]]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), "--server.headless", "true"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "streamlit_app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             until = time.monotonic() + 60
             while time.monotonic() < until and process.poll() is None:
@@ -106,7 +132,9 @@ def server() -> Iterator[tuple[str, int]]:
                 except OSError:
                     time.sleep(0.05)
             else:
-                raise SystemExit("the server did not answer within 60 s; start it by hand to see why: streamlit run streamlit_app.py")
+                raise SystemExit(
+                    "the server did not answer within 60 s; start it by hand to see why: streamlit run streamlit_app.py"
+                )
             yield f"http://localhost:{port}", process.pid
         finally:
             process.terminate()
@@ -146,8 +174,12 @@ def hand_over(page: Page) -> str:
 
 def upload(page: Page) -> None:
     """Hand over a new scan and wait for its maps."""
-    shown = page.locator('[data-testid="stMain"]').get_by_text(hand_over(page)).first  # the uploader shows the name too, for longer
-    page.locator('[data-testid="stApp"][data-test-script-state="running"]').wait_for()  # else the last scan's maps would do
+    shown = (
+        page.locator('[data-testid="stMain"]').get_by_text(hand_over(page)).first
+    )  # the uploader shows the name too, for longer
+    page.locator(
+        '[data-testid="stApp"][data-test-script-state="running"]'
+    ).wait_for()  # else the last scan's maps would do
     shown.wait_for()
     page.get_by_text("Download the figure (PNG)").wait_for()
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
@@ -167,7 +199,11 @@ def visit(browser: Browser, address: str) -> dict[str, float]:
         open_viewer(page, address)
         hand_over(page)
         maps = seconds(page, "all_maps")
-        return {"seconds_to_first_page": first, "seconds_to_predictions": seconds(page, "predictions"), "seconds_to_all_maps": maps}
+        return {
+            "seconds_to_first_page": first,
+            "seconds_to_predictions": seconds(page, "predictions"),
+            "seconds_to_all_maps": maps,
+        }
 
 
 def megabytes(process: int) -> float:
@@ -203,7 +239,9 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print a table against the aims, and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--uploads", type=int, default=200)
     options = parser.parse_args()
@@ -223,12 +261,17 @@ def main() -> None:
                 warm += [visit(browser, address) for _ in range(options.repeats)]
             result |= {"cold": medians(cold), "warm": medians(warm)}
             for name, aim in AIMS.items():
-                print(f"{name:24} cold {medians(cold)[name]:5.2f}, warm {medians(warm)[name]:5.2f}   aim {aim:g}")
+                print(
+                    f"{name:24} cold {medians(cold)[name]:5.2f}, warm {medians(warm)[name]:5.2f}   aim {aim:g}"
+                )
         if options.uploads:
             with server() as (address, process):
                 kept = memory(browser, address, process, options.uploads)
             result |= kept
-            growth = kept[f"mb_after_{options.uploads}"] - kept[f"mb_after_{max(1, options.uploads // 4)}"]
+            growth = (
+                kept[f"mb_after_{options.uploads}"]
+                - kept[f"mb_after_{max(1, options.uploads // 4)}"]
+            )
             print(f"{'mb_three_models':24} {kept['mb_three_models']:5.0f}   aim {AIM_MB:g}")
             print(f"{'growth in MB':24} {growth:5.0f}   aim under {AIM_GROWTH_MB:g}")
         browser.close()

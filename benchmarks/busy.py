@@ -56,7 +56,10 @@ def measure(repeats: int, way: str) -> tuple[float, float]:
                 work(run)
         return time.perf_counter() - started
 
-    found = [(seconds(lambda run: predict([scan], run)), seconds(lambda run: explain(scan, run))) for _ in range(repeats + 1)][1:]
+    found = [
+        (seconds(lambda run: predict([scan], run)), seconds(lambda run: explain(scan, run)))
+        for _ in range(repeats + 1)
+    ][1:]
     return statistics.median(one for one, _ in found), statistics.median(two for _, two in found)
 
 
@@ -74,15 +77,25 @@ def busy_cores(count: int) -> Iterator[None]:
 def row(beside: int, way: str, repeats: int) -> tuple[float, float]:
     """``measure`` in a process of its own, as how threads wait is settled when torch is loaded."""
     command = [sys.executable, __file__, "--repeats", str(repeats), "--row", way]
-    environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
     with busy_cores(beside):
-        predictions, maps = json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        predictions, maps = json.loads(
+            subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True
+            ).stdout
+        )
     return round(predictions, 3), round(maps, 3)
 
 
 def main() -> None:
     """Print the rows, and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--row", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -95,7 +108,10 @@ def main() -> None:
         for way in WAYS:
             predictions, maps = row(beside, way, options.repeats)
             found |= {f"predictions_{name}_{way}": predictions, f"maps_{name}_{way}": maps}
-            print(f"{name} {way:12}   predictions {predictions:5.2f} s, maps {maps:5.2f} s", flush=True)
+            print(
+                f"{name} {way:12}   predictions {predictions:5.2f} s, maps {maps:5.2f} s",
+                flush=True,
+            )
     print(json.dumps({"cores": cores, "repeats": options.repeats, **found}))
 
 

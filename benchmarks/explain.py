@@ -68,7 +68,9 @@ def load(name: str) -> tuple[nn.Module, str]:
         return load_run(name).model, "shipped"
     except OctError:
         torch.manual_seed(0)
-        return build_model(name, len(CLASSES), (0.5,) * 3, (0.25,) * 3).eval().requires_grad_(False), "random"
+        return build_model(name, len(CLASSES), (0.5,) * 3, (0.25,) * 3).eval().requires_grad_(
+            False
+        ), "random"
 
 
 def subject(name: str, size: int, device: str, batch: int = 1) -> Subject:
@@ -86,7 +88,11 @@ def ours(one: Subject) -> list[Tensor]:
     shared = passes(one.frozen, layers, one.x, [one.target] * len(one.x))
     request = Request(one.frozen, layers, shared)
     size = (one.x.shape[-2], one.x.shape[-1])
-    return [upsample(maps, size) for name in NAMES for maps in METHODS.get(name).compute(request).values()]
+    return [
+        upsample(maps, size)
+        for name in NAMES
+        for maps in METHODS.get(name).compute(request).values()
+    ]
 
 
 def limit(one: Subject) -> None:
@@ -104,7 +110,9 @@ def pytorch_grad_cam(one: Subject) -> list[Any]:
     for layer in one.layers(one.trainable).values():
         with GradCAM(model=one.trainable, target_layers=[layer]) as cam:
             cams.append(cam(input_tensor=one.x, targets=[ClassifierOutputTarget(one.target)])[0])
-    guided = GuidedBackpropReLUModel(model=one.trainable, device=one.x.device)(one.x.clone(), target_category=one.target)
+    guided = GuidedBackpropReLUModel(model=one.trainable, device=one.x.device)(
+        one.x.clone(), target_category=one.target
+    )
     return [*cams, guided, *(cam[:, :, None] * guided for cam in cams)]
 
 
@@ -124,7 +132,9 @@ def captum(one: Subject) -> list[Tensor]:
     x = one.x.clone().requires_grad_(True)
     cams = []
     for layer in one.layers(one.trainable).values():
-        cam = LayerGradCam(one.trainable, layer).attribute(x, target=one.target, relu_attributions=True)
+        cam = LayerGradCam(one.trainable, layer).attribute(
+            x, target=one.target, relu_attributions=True
+        )
         cams.append(LayerAttribution.interpolate(cam, size, interpolate_mode="bilinear"))
     guided = GuidedBackprop(one.trainable).attribute(x, target=one.target)
     return [*cams, guided, *(cam * guided for cam in cams)]
@@ -200,7 +210,10 @@ def stress(threads: int, calls: int) -> dict[str, Any]:
 
     expected = call(0)
     with ThreadPoolExecutor(threads) as pool:
-        same = [all(map(np.array_equal, maps, expected)) for maps in pool.map(call, range(threads * calls))]
+        same = [
+            all(map(np.array_equal, maps, expected))
+            for maps in pool.map(call, range(threads * calls))
+        ]
     return {"threads": threads, "calls": calls, "different": same.count(False)}
 
 
@@ -239,11 +252,19 @@ def report(subjects: list[Subject], seconds: dict[str, list[float]], size: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="pixels a side of the network's input")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--size", type=int, default=224, help="pixels a side of the network's input"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads torch may use")
     parser.add_argument("--repeats", type=int, default=7, help="rounds after the warm-up")
-    parser.add_argument("--stress", metavar="THREADSxCALLS", help="check identical maps under threads, such as 24x50")
+    parser.add_argument(
+        "--stress",
+        metavar="THREADSxCALLS",
+        help="check identical maps under threads, such as 24x50",
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     # The other libraries warn on every call (Captum of the hooks it sets).
@@ -255,7 +276,9 @@ def main() -> None:
         result["stress"] = stress(threads, calls)
     print(f"{'':18}{'seconds':>10}{'peak MB':>10}")
     for name in LIBRARIES:
-        print(f"{name:18}{result['seconds'][name]:10.3f}{result['peak_mb'][name] or float('nan'):10.0f}")
+        print(
+            f"{name:18}{result['seconds'][name]:10.3f}{result['peak_mb'][name] or float('nan'):10.0f}"
+        )
     print(json.dumps(result))
 
 

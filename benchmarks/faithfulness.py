@@ -35,7 +35,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Measure, print a line a score, and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", default="resnet50")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
@@ -43,8 +45,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     run, scan = load_run(options.run), make_phantom("DME", 9_000_000).scan
-    ((_, (explanation,)),) = explain_with_predictions(scan, run, methods=["gradcam"], layers=[run.architecture.last_layer], network_size=True)
-    x, values, target = run.inputs([scan]), torch.from_numpy(explanation.values)[None], torch.tensor([0])
+    ((_, (explanation,)),) = explain_with_predictions(
+        scan, run, methods=["gradcam"], layers=[run.architecture.last_layer], network_size=True
+    )
+    x, values, target = (
+        run.inputs([scan]),
+        torch.from_numpy(explanation.values)[None],
+        torch.tensor([0]),
+    )
 
     def forwards(frames: int) -> None:
         with torch.inference_mode():
@@ -52,16 +60,34 @@ def main() -> None:
                 run.model(x.expand(min(BATCH, frames - start), -1, -1, -1).contiguous())
 
     work: dict[str, tuple[Callable[[], Any], int]] = {
-        "deletion_insertion": (lambda: [curves(run.model, x, values, target, fill, options.steps) for fill in FILLS], 2 * 2 * options.steps),
+        "deletion_insertion": (
+            lambda: [curves(run.model, x, values, target, fill, options.steps) for fill in FILLS],
+            2 * 2 * options.steps,
+        ),
         "road": (lambda: road(run.model, x, values, target), 2 * len(ROAD_FRACTIONS)),
     }
-    result: dict[str, Any] = {"run": options.run, "size": run.preprocessing.size, "steps": options.steps, "threads": torch.get_num_threads()}
+    result: dict[str, Any] = {
+        "run": options.run,
+        "size": run.preprocessing.size,
+        "steps": options.steps,
+        "threads": torch.get_num_threads(),
+    }
     for name, (score, frames) in work.items():
         score()
         forwards(frames)
-        pairs = [(seconds(score), seconds(lambda frames=frames: forwards(frames))) for _ in range(options.repeats)]  # type: ignore[misc]
-        spent, ratio = statistics.median(one for one, _ in pairs), statistics.median(one / other for one, other in pairs)
-        result[name] = {"frames": frames, "seconds": round(spent, 3), "ratio_to_forwards": round(ratio, 3)}
+        pairs = [
+            (seconds(score), seconds(lambda frames=frames: forwards(frames)))
+            for _ in range(options.repeats)
+        ]  # type: ignore[misc]
+        spent, ratio = (
+            statistics.median(one for one, _ in pairs),
+            statistics.median(one / other for one, other in pairs),
+        )
+        result[name] = {
+            "frames": frames,
+            "seconds": round(spent, 3),
+            "ratio_to_forwards": round(ratio, 3),
+        }
         print(f"{name:20} {frames:3} frames {spent:6.2f} s, {ratio:.2f} times their forward passes")
     print(json.dumps(result))
 

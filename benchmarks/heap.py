@@ -37,7 +37,11 @@ def measure(size: int, keeping: bool) -> dict[str, float]:
     torch.set_num_threads(1)
     found = {}
     for name in ARCHITECTURES:
-        model = build_model(name, len(CLASSES), GRAY_MEAN, GRAY_STD).eval().to(memory_format=torch.channels_last)
+        model = (
+            build_model(name, len(CLASSES), GRAY_MEAN, GRAY_STD)
+            .eval()
+            .to(memory_format=torch.channels_last)
+        )
         for batch in BATCHES:
             scans = torch.rand(batch, 1, size, size)
             with torch.inference_mode():
@@ -51,14 +55,23 @@ def measure(size: int, keeping: bool) -> dict[str, float]:
 
 def row(size: int, keeping: bool) -> dict[str, float]:
     """``measure`` in a process of its own: what is set cannot be unset."""
-    command = [sys.executable, __file__, "--size", str(size), "--row", "keeping" if keeping else "returning"]
+    command = [
+        sys.executable,
+        __file__,
+        "--size",
+        str(size),
+        "--row",
+        "keeping" if keeping else "returning",
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     """Measure, print a line a network and batch, and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--row", choices=("keeping", "returning"), help=argparse.SUPPRESS)
@@ -71,8 +84,14 @@ def main() -> None:
     for name in rounds[0][0]:
         plain, kept = (statistics.median(one[side][name] for one in rounds) for side in (0, 1))
         ratio = statistics.median(one[1][name] / one[0][name] for one in rounds)
-        result[name] = {"returning": round(plain, 2), "keeping": round(kept, 2), "ratio": round(ratio, 2)}
-        print(f"{name:24} returning {plain:6.1f} scans/s, keeping {kept:6.1f} scans/s, ratio {ratio:.2f}")
+        result[name] = {
+            "returning": round(plain, 2),
+            "keeping": round(kept, 2),
+            "ratio": round(ratio, 2),
+        }
+        print(
+            f"{name:24} returning {plain:6.1f} scans/s, keeping {kept:6.1f} scans/s, ratio {ratio:.2f}"
+        )
     print(json.dumps(result))
 
 

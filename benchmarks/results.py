@@ -29,17 +29,25 @@ def interval(cell: dict[str, Any]) -> str:
 
 def held_out_table(cards: list[RunCard]) -> str:
     """Accuracy and macro AUC on the test part, in Markdown."""
-    lines = ["| model | test accuracy | test macro AUC | sensitivity " + ", ".join(CLASSES) + " |", "|---|---|---|---|"]
+    lines = [
+        "| model | test accuracy | test macro AUC | sensitivity " + ", ".join(CLASSES) + " |",
+        "|---|---|---|---|",
+    ]
     for card in cards:
         test = card.raw["metrics"]["test"]
         sensitivity = ", ".join(f"{test['sensitivity'][label]['value']:.2f}" for label in CLASSES)
-        lines.append(f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | {sensitivity} |")
+        lines.append(
+            f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | {sensitivity} |"
+        )
     return "\n".join(lines)
 
 
 def robustness_table(cards: list[RunCard]) -> str:
     """Validation accuracy, clean and corrupted, and accuracy on fresh phantoms, in Markdown."""
-    lines = ["| model | validation, clean | validation, mean of corruptions | worst corruption | fresh phantoms |", "|---|---|---|---|---|"]
+    lines = [
+        "| model | validation, clean | validation, mean of corruptions | worst corruption | fresh phantoms |",
+        "|---|---|---|---|---|",
+    ]
     for card in cards:
         measured, phantoms = card.raw["robustness"], card.raw["phantoms"]
         worst, values = min(measured["accuracy"].items(), key=lambda item: min(item[1]))
@@ -70,18 +78,33 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 def explanations_table(report: Report) -> str:
     """Faithfulness on validation scans, the pointing game on phantoms and the randomisation of the deepest maps, in Markdown."""
-    lines = ["| model | map | deletion | insertion | pointing game | left, upper half random | left, all random |", "|---|---|---|---|---|---|---|"]
-    rows = {tuple(row[name] for name in ("run", "method", "layer", "source", "measure")): row for row in report.rows if row["kind"] == "core"}
-    sanity = {(row["run"], row["method"], row["layer"], row["depth"]): row["rank_correlation"] for row in report.raw["sanity"]}
+    lines = [
+        "| model | map | deletion | insertion | pointing game | left, upper half random | left, all random |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = {
+        tuple(row[name] for name in ("run", "method", "layer", "source", "measure")): row
+        for row in report.rows
+        if row["kind"] == "core"
+    }
+    sanity = {
+        (row["run"], row["method"], row["layer"], row["depth"]): row["rank_correlation"]
+        for row in report.raw["sanity"]
+    }
     titles = report.raw["methods"]
     for run, about in report.runs.items():
         blocks = len(about["layers"]) + 1  # and the head
-        for method, layer in [(name, about["layers"][-1]) for name in ("gradcam", "guided_gradcam")] + [
-            (name, "input") for name in ("guided_backprop", *BASELINES)
-        ]:
-            measured = [rows.get((run, method, layer, "validation", name)) for name in ("deletion_mean", "insertion_mean")]
+        for method, layer in [
+            (name, about["layers"][-1]) for name in ("gradcam", "guided_gradcam")
+        ] + [(name, "input") for name in ("guided_backprop", *BASELINES)]:
+            measured = [
+                rows.get((run, method, layer, "validation", name))
+                for name in ("deletion_mean", "insertion_mean")
+            ]
             measured += [rows.get((run, method, layer, "phantoms", "pointing"))]
-            measured += [sanity.get((run, method, layer, depth)) for depth in (half_depth(blocks), blocks)]
+            measured += [
+                sanity.get((run, method, layer, depth)) for depth in (half_depth(blocks), blocks)
+            ]
             name = titles[method] + ("" if layer == "input" else f", {layer}")
             lines.append(f"| {run} | {name} | " + " | ".join(map(_cell, measured)) + " |")
     return "\n".join(lines)
@@ -91,7 +114,13 @@ def main() -> None:
     """Print the tables and the JSON line."""
     cards = [card for card in list_runs() if card.status == "done"]
     measured = [card for card in cards if "robustness" in card.raw]
-    print(held_out_table(cards), f"Errors on {hardest_patient(cards)}", robustness_table(measured), sep="\n\n", end="\n\n")
+    print(
+        held_out_table(cards),
+        f"Errors on {hardest_patient(cards)}",
+        robustness_table(measured),
+        sep="\n\n",
+        end="\n\n",
+    )
     report = read_report()
     if report is not None:
         print(explanations_table(report), end="\n\n")

@@ -29,17 +29,27 @@ from oct_core.training.run import device_name
 from oct_core.types import CLASSES
 
 
-def images_per_second(architecture: str, data: loop.TrainingData, batch_size: int, precision: str, device: torch.device) -> float:
+def images_per_second(
+    architecture: str,
+    data: loop.TrainingData,
+    batch_size: int,
+    precision: str,
+    device: torch.device,
+) -> float:
     """Of the second epoch."""
     config = recipe(architecture, initialisation="random", epochs=2, batch_size=batch_size)
-    trainer = loop.Trainer(config, initial_model(config, len(CLASSES)), data, device, precision=precision)
+    trainer = loop.Trainer(
+        config, initial_model(config, len(CLASSES)), data, device, precision=precision
+    )
     trainer.epoch(0)
     return trainer.epoch(1).images_per_second
 
 
 def main() -> None:
     """Measure, print a line a network, and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
@@ -47,13 +57,32 @@ def main() -> None:
     options = parser.parse_args()
     device, preprocessing = torch.device(options.device), Preprocessing(options.size)
     labels = np.arange(options.steps * options.batch_size) % len(CLASSES)
-    pixels = np.stack([preprocessing.prepare(make_phantom(CLASSES[label], 8_000_000 + row).pixels) for row, label in enumerate(labels)])
+    pixels = np.stack(
+        [
+            preprocessing.prepare(make_phantom(CLASSES[label], 8_000_000 + row).pixels)
+            for row, label in enumerate(labels)
+        ]
+    )
     data, used = loop.TrainingData(pixels, labels), best_precision(device)
-    result: dict[str, object] = {"device": device_name(device), "size": options.size, "batch_size": options.batch_size, "precision": used}
+    result: dict[str, object] = {
+        "device": device_name(device),
+        "size": options.size,
+        "batch_size": options.batch_size,
+        "precision": used,
+    }
     for architecture in ARCHITECTURES:
-        plain, quick = (images_per_second(architecture, data, options.batch_size, one, device) for one in ("float32", used))
-        result[architecture] = {"float32": round(plain, 1), used: round(quick, 1), "ratio": round(quick / plain, 2)}
-        print(f"{architecture:12} float32 {plain:6.1f} images/s, {used} {quick:6.1f} images/s, ratio {quick / plain:.2f}")
+        plain, quick = (
+            images_per_second(architecture, data, options.batch_size, one, device)
+            for one in ("float32", used)
+        )
+        result[architecture] = {
+            "float32": round(plain, 1),
+            used: round(quick, 1),
+            "ratio": round(quick / plain, 2),
+        }
+        print(
+            f"{architecture:12} float32 {plain:6.1f} images/s, {used} {quick:6.1f} images/s, ratio {quick / plain:.2f}"
+        )
     print(json.dumps(result))
 
 

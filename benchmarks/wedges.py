@@ -41,7 +41,9 @@ def paint_wedges(pixels: GrayImage, generator: np.random.Generator) -> GrayImage
 
 def main() -> None:
     """Print one line a run, then JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scans", type=Path, help="folder of scans; phantoms without it")
     parser.add_argument("--count", type=int, default=100)
     options = parser.parse_args()
@@ -53,12 +55,26 @@ def main() -> None:
         scans = [phantom.scan for phantom in phantom_set(options.count // 4, seed=31)]
     generator = np.random.default_rng(1)
     painted = [Scan(paint_wedges(scan.pixels, generator)) for scan in scans]
-    result: dict[str, object] = {"scans": len(scans), "kind": "real" if options.scans else "phantoms"}
+    result: dict[str, object] = {
+        "scans": len(scans),
+        "kind": "real" if options.scans else "phantoms",
+    }
     for run in load_runs([], "cpu"):
         plain, wedged = predict(scans, run), predict(painted, run)
-        kept = float(np.mean([a.predicted == b.predicted for a, b in zip(plain, wedged, strict=True)]))
-        change = float(np.median([np.abs(a.probabilities - b.probabilities) for a, b in zip(plain, wedged, strict=True)]))
-        print(f"{run.card.name}: {kept:.3f} keep their class, median change of a probability {change:.4f}")
+        kept = float(
+            np.mean([a.predicted == b.predicted for a, b in zip(plain, wedged, strict=True)])
+        )
+        change = float(
+            np.median(
+                [
+                    np.abs(a.probabilities - b.probabilities)
+                    for a, b in zip(plain, wedged, strict=True)
+                ]
+            )
+        )
+        print(
+            f"{run.card.name}: {kept:.3f} keep their class, median change of a probability {change:.4f}"
+        )
         result[run.card.name] = {"kept": kept, "median_change": round(change, 5)}
     print(json.dumps(result))
 

@@ -55,7 +55,10 @@ def evaluate_run(
     val = table.of_split("val")
     points = choose_operating_points(val.label, softmax(val.logits, card.temperature), card.classes)
     raw["operating_points"] = {name: point.to_dict() for name, point in points.items()}
-    raw["metrics"] = {**raw.get("metrics", {}), **{split: evaluation.to_dict() for split, evaluation in found.items()}}
+    raw["metrics"] = {
+        **raw.get("metrics", {}),
+        **{split: evaluation.to_dict() for split, evaluation in found.items()},
+    }
     write_card(folder, raw)
     return found
 
@@ -79,9 +82,18 @@ def corruption_accuracy(run: LoadedRun, pack: Pack) -> dict[str, Any]:
             logits = logits_of_pack(run.model, changed, run.device)
         return float((logits.argmax(1) == labels).mean())
 
-    by_name = {name: [accuracy(corrupt(pixels, name, severity)) for severity in SEVERITIES] for name in CORRUPTIONS}
+    by_name = {
+        name: [accuracy(corrupt(pixels, name, severity)) for severity in SEVERITIES]
+        for name in CORRUPTIONS
+    }
     mean = float(np.mean(list(by_name.values())))
-    return {"split": "val", "n": len(rows), "clean": accuracy(pixels), "mean_corrupted": mean, "accuracy": by_name}
+    return {
+        "split": "val",
+        "n": len(rows),
+        "clean": accuracy(pixels),
+        "mean_corrupted": mean,
+        "accuracy": by_name,
+    }
 
 
 def phantom_accuracy(run: LoadedRun, per_class: int = 25) -> dict[str, Any]:
@@ -91,4 +103,8 @@ def phantom_accuracy(run: LoadedRun, per_class: int = 25) -> dict[str, Any]:
         scans = [make_phantom(label, FRESH_PHANTOM_SEED + seed).scan for seed in range(per_class)]
         right[label] = sum(prediction.predicted == label for prediction in predict(scans, run))
     total = per_class * len(CLASSES)
-    return {"n": total, "accuracy": sum(right.values()) / total, "by_class": {label: count / per_class for label, count in right.items()}}
+    return {
+        "n": total,
+        "accuracy": sum(right.values()) / total,
+        "by_class": {label: count / per_class for label, count in right.items()},
+    }

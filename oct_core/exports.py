@@ -17,7 +17,12 @@ def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation])
     """``method/layer`` -> float32 (H, W) in the scan's own pixels; ``meta`` holds JSON (``maps_meta``). No file name is in it."""
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {each.key: each.values for each in maps}
-    np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(maps_meta(card, prediction, maps))), **arrays)
+    np.savez_compressed(
+        buffer,
+        allow_pickle=False,
+        meta=np.array(json.dumps(maps_meta(card, prediction, maps))),
+        **arrays,
+    )
     return buffer.getvalue()
 
 
@@ -31,7 +36,9 @@ def maps_meta(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]
         "architecture": card.architecture,
         "weights_sha256": card.weights_sha256,
         "predicted": prediction.predicted,
-        "probabilities": dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True)),
+        "probabilities": dict(
+            zip(prediction.classes, map(float, prediction.probabilities), strict=True)
+        ),
         "target": maps[0].target if maps else prediction.predicted,
         "maps": {
             each.key: {

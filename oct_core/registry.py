@@ -35,7 +35,9 @@ class Registry(Generic[Entry]):
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(name, self._entries, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(self._entries)}"
+        hint = (
+            f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(self._entries)}"
+        )
         raise UnknownNameError(f"no {self.kind} is called {name!r}; {hint}")
 
     def __iter__(self) -> Iterator[str]:

@@ -58,7 +58,9 @@ def keep_little_memory() -> None:
     with suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE_BYTES)  # else 128 kB from now on, and each small block comes anew
+        ctypes.CDLL(None).mallopt(
+            _M_TRIM_THRESHOLD, 2 * _LARGE_BYTES
+        )  # else 128 kB from now on, and each small block comes anew
 
 
 def give_memory_back() -> None:

@@ -130,7 +130,13 @@ class PredictionTable:
         """The rows of one split ("val" or "test"), in order."""
         keep = self.split == split
         return PredictionTable(
-            self.split[keep], self.image[keep], self.sha256[keep], self.patient[keep], self.label[keep], self.logits[keep], self.classes
+            self.split[keep],
+            self.image[keep],
+            self.sha256[keep],
+            self.patient[keep],
+            self.label[keep],
+            self.logits[keep],
+            self.classes,
         )
 
     def __len__(self) -> int:

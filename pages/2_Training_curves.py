@@ -22,7 +22,9 @@ with shown_errors():
     if not runs.cards:
         say_no_runs(runs)
     elif chosen := curves_views.choose(runs.cards):
-        live = st.fragment(curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM)
+        live = st.fragment(
+            curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM
+        )
         live(chosen, watching=bool(runs.training))
     else:
         st.info("Choose at least one run above.", icon=":material/check_box:")

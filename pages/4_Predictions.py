@@ -18,7 +18,9 @@ with shown_errors():
         at_hand = pictures_at_hand(everything["image"])
         found = prediction_views.filtered(everything)
         if found.empty:
-            st.info("No scan fits these filters. Widen one of them.", icon=":material/filter_alt_off:")
+            st.info(
+                "No scan fits these filters. Widen one of them.", icon=":material/filter_alt_off:"
+            )
         elif at_hand:
             prediction_views.table_with_pictures(found)
         else:

@@ -16,7 +16,12 @@ with shown_errors():
     report_damaged(runs)
     if not runs.cards:
         say_no_runs(runs)
-    elif not (ready := [card for card in runs.cards if card.status == "done" and card.weights_sha256]):
-        st.info("No run has weights yet: the gallery opens when the first training ends.", icon=":material/hourglass_top:")
+    elif not (
+        ready := [card for card in runs.cards if card.status == "done" and card.weights_sha256]
+    ):
+        st.info(
+            "No run has weights yet: the gallery opens when the first training ends.",
+            icon=":material/hourglass_top:",
+        )
     else:
         gallery_views.gallery(*gallery_views.choose(ready))

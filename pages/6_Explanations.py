@@ -27,7 +27,9 @@ with shown_errors():
         report_views.say_what_does_not_fit(report, runs)
         report_views.overview(report)
         report_tables.in_short(report)
-        faithful, sanity, place, others, table = st.tabs(["Faithfulness", "Randomisation", "Localisation", "Other methods", "Whole table"])
+        faithful, sanity, place, others, table = st.tabs(
+            ["Faithfulness", "Randomisation", "Localisation", "Other methods", "Whole table"]
+        )
         with faithful:
             report_views.faithfulness(report)
         with sanity:

@@ -28,7 +28,11 @@ def phantom_pack(folder: Path, per_class: int = 6) -> Pack:
             split = ("train", "val", "test")[index % 3]
             pixels.append(preprocessing.prepare(make_phantom(label, 500 + index, 128, 160).pixels))
             name = f"{label}-{1000 + index}-1.png"
-            records.append(Record(name, label, f"{1000 + index}{label}", f"{len(records):064x}", 160, 128, split))
+            records.append(
+                Record(
+                    name, label, f"{1000 + index}{label}", f"{len(records):064x}", 160, 128, split
+                )
+            )
     return Pack(folder, tuple(records), np.stack(pixels), SIZE)
 
 

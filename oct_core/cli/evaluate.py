@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a finished run.")],
     data: Annotated[
-        Path | None, typer.Option(help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms.")
+        Path | None,
+        typer.Option(
+            help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms."
+        ),
     ] = None,
     validation_only: Annotated[
-        bool, typer.Option("--validation-only", help="Do not score the test part: to choose between trainings without having seen it.")
+        bool,
+        typer.Option(
+            "--validation-only",
+            help="Do not score the test part: to choose between trainings without having seen it.",
+        ),
     ] = False,
     device: Device = "",
 ) -> None:
@@ -45,7 +52,9 @@ def evaluate(
     card = read_card(checkpoints_root() / run).raw
     if "robustness" in card:
         _print_corruptions(card["robustness"])
-        out.print(f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}")
+        out.print(
+            f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}"
+        )
 
 
 def _print_parts(run: str, found: Mapping[str, Evaluation]) -> None:
@@ -62,8 +71,14 @@ def _interval(interval: Interval) -> str:
 
 def _print_corruptions(robustness: Mapping[str, Any]) -> None:
     grades = max(map(len, robustness["accuracy"].values()))
-    table = Table("validation scans under", *(f"grade {grade}" for grade in range(1, grades + 1)), title="accuracy under corruption")
+    table = Table(
+        "validation scans under",
+        *(f"grade {grade}" for grade in range(1, grades + 1)),
+        title="accuracy under corruption",
+    )
     for name, accuracies in robustness["accuracy"].items():
         table.add_row(name, *(f"{accuracy:.3f}" for accuracy in accuracies))
     out.print(table)
-    out.print(f"validation accuracy {robustness['clean']:.3f}, mean over graded corruptions {robustness['mean_corrupted']:.3f}")
+    out.print(
+        f"validation accuracy {robustness['clean']:.3f}, mean over graded corruptions {robustness['mean_corrupted']:.3f}"
+    )

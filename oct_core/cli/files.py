@@ -47,11 +47,17 @@ def scan_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-            found += sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+            found += sorted(
+                file
+                for file in inside
+                if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            )
         else:
             found.append(path)
     if not found:
-        raise DataError(f"no picture ({', '.join(sorted(SUFFIXES))}) is in {', '.join(map(str, paths))}")
+        raise DataError(
+            f"no picture ({', '.join(sorted(SUFFIXES))}) is in {', '.join(map(str, paths))}"
+        )
     return found
 
 
@@ -59,7 +65,9 @@ def load_runs(names: Sequence[str], device: str) -> list[LoadedRun]:
     """The named runs, or every finished one; raises CheckpointError if there is none."""
     chosen = list(names) or [card.name for card in list_runs() if card.status == "done"]
     if not chosen:
-        raise CheckpointError("there is no finished run; train one, or point OCT_CHECKPOINTS at a folder of runs")
+        raise CheckpointError(
+            "there is no finished run; train one, or point OCT_CHECKPOINTS at a folder of runs"
+        )
     return [load_run(name, device) for name in chosen]
 
 
@@ -79,7 +87,9 @@ def predict_files(
     return rows, unreadable
 
 
-def _readable(files: Sequence[Path], unreadable: list[tuple[str, str]]) -> Iterator[tuple[Path, Scan]]:
+def _readable(
+    files: Sequence[Path], unreadable: list[tuple[str, str]]
+) -> Iterator[tuple[Path, Scan]]:
     for path in files:
         try:
             yield path, read_scan(path)
@@ -89,15 +99,26 @@ def _readable(files: Sequence[Path], unreadable: list[tuple[str, str]]) -> Itera
 
 def _row(path: Path, prediction: Prediction) -> Row:
     by_class = dict(zip(prediction.classes, prediction.probabilities, strict=True))
-    return Row(str(path), prediction.run, prediction.predicted, tuple(float(by_class[label]) for label in CLASSES))
+    return Row(
+        str(path),
+        prediction.run,
+        prediction.predicted,
+        tuple(float(by_class[label]) for label in CLASSES),
+    )
 
 
 def check_out(out: Path, inputs: Sequence[Path]) -> None:
     """Raise DataError, before any work, for a file that cannot be written or that would replace a scan."""
     if out.is_dir() or not out.parent.is_dir():
-        raise DataError(f"{out} cannot be written: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}; choose another --out")
-    if out.suffix.lower() in SUFFIXES or any(path.exists() and out.exists() and path.samefile(out) for path in inputs):
-        raise DataError(f"{out} is named as a picture is or is one of the scans; choose a --out that ends in .csv")
+        raise DataError(
+            f"{out} cannot be written: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}; choose another --out"
+        )
+    if out.suffix.lower() in SUFFIXES or any(
+        path.exists() and out.exists() and path.samefile(out) for path in inputs
+    ):
+        raise DataError(
+            f"{out} is named as a picture is or is one of the scans; choose a --out that ends in .csv"
+        )
 
 
 def predictions_csv(rows: Sequence[Row]) -> bytes:
@@ -105,7 +126,10 @@ def predictions_csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "run", "predicted", *(f"p_{label}" for label in CLASSES)])
-    writer.writerows([row.image, row.run, row.predicted, *(f"{p:.6f}" for p in row.probabilities)] for row in rows)
+    writer.writerows(
+        [row.image, row.run, row.predicted, *(f"{p:.6f}" for p in row.probabilities)]
+        for row in rows
+    )
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
@@ -120,19 +144,29 @@ class Explained:
 
 
 def explain_file(
-    image: Path, run_name: str, out: Path, target: str | None, methods: Sequence[str] | None, layers: Sequence[str] | None, device: str
+    image: Path,
+    run_name: str,
+    out: Path,
+    target: str | None,
+    methods: Sequence[str] | None,
+    layers: Sequence[str] | None,
+    device: str,
 ) -> Explained:
     """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer.
 
     Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two folders may hold a scan of one name).
     """
     scan, run = read_scan(image), load_run(run_name, device)
-    [(prediction, maps)] = explain_with_predictions(scan, run, target, tuple(methods or DEFAULT_METHODS), layers or None)
+    [(prediction, maps)] = explain_with_predictions(
+        scan, run, target, tuple(methods or DEFAULT_METHODS), layers or None
+    )
     out.mkdir(parents=True, exist_ok=True)
     png, npz = _unused(out, f"{image.stem}_{run.card.name}")
     Image.fromarray(contact_sheet(scan, maps)).save(png)
     npz.write_bytes(maps_npz(run.card, prediction, maps))
-    return Explained(png, npz, maps[0].target, tuple(each.key for each in maps if not each.evidence))
+    return Explained(
+        png, npz, maps[0].target, tuple(each.key for each in maps if not each.evidence)
+    )
 
 
 def _unused(out: Path, stem: str) -> tuple[Path, Path]:
@@ -141,28 +175,42 @@ def _unused(out: Path, stem: str) -> tuple[Path, Path]:
     return next(pair for pair in pairs if not any(file.exists() for file in pair))
 
 
-def contact_sheet(scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320) -> NDArray[np.uint8]:
+def contact_sheet(
+    scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320
+) -> NDArray[np.uint8]:
     """The scan, then every map over it, in rows of ``columns`` at the scan's own aspect ratio: uint8 (H, W, 3)."""
     pictures = [np.repeat(scan.pixels[:, :, None], 3, axis=2)]
-    pictures += [overlay(scan.pixels, each.values, 1.0 if each.signed else 0.5, signed=each.signed) for each in maps]
+    pictures += [
+        overlay(scan.pixels, each.values, 1.0 if each.signed else 0.5, signed=each.signed)
+        for each in maps
+    ]
     height = max(1, round(width * scan.pixels.shape[0] / scan.pixels.shape[1]))
     cells = [np.asarray(Image.fromarray(picture).resize((width, height))) for picture in pictures]
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
-    return np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
+    return np.vstack(
+        [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    )
 
 
-def write_phantoms(out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress) -> int:
+def write_phantoms(
+    out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress
+) -> int:
     """``out/scans/<CLASS>/<CLASS>-<number>-1.png`` and its lesion as ``out/masks/<CLASS>-<number>-1.png``; nothing is written over.
 
     The masks lie in no class folder, so that ``prepare`` does not take them for scans.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out")
+        raise DataError(
+            f"{out} exists and is not empty; nothing is written over: choose another --out"
+        )
     phantoms = phantom_set(per_class, seed, height, width)
     for done, phantom in enumerate(phantoms, start=1):
         # A number of its own for each picture: the same one in two classes would be one patient to ``prepare``.
         name = f"{phantom.label}-{phantom.seed * len(CLASSES) + CLASSES.index(phantom.label)}-1.png"
-        pairs = ((out / "scans" / phantom.label, phantom.pixels), (out / "masks", phantom.lesion.astype(np.uint8) * 255))
+        pairs = (
+            (out / "scans" / phantom.label, phantom.pixels),
+            (out / "masks", phantom.lesion.astype(np.uint8) * 255),
+        )
         for folder, pixels in pairs:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / name)

@@ -28,10 +28,14 @@ def official_test_hashes() -> frozenset[str]:
 
     Copies of them sit in its own train folder under other names, so the name proves nothing.
     """
-    return frozenset(Path(__file__).with_name("oct2017_official_test.sha256").read_text(encoding="utf-8").split())
+    return frozenset(
+        Path(__file__).with_name("oct2017_official_test.sha256").read_text(encoding="utf-8").split()
+    )
 
 
 def official_test_in_training(records: Sequence[Record]) -> list[str]:
     """Paths of training and validation scans that are images of OCT2017's official test set."""
     known = official_test_hashes()
-    return sorted(record.path for record in records if record.split != "test" and record.sha256 in known)
+    return sorted(
+        record.path for record in records if record.split != "test" and record.sha256 in known
+    )

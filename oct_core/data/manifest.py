@@ -50,12 +50,22 @@ def read_manifest(path: Path) -> tuple[Record, ...]:
         for number, row in enumerate(csv.DictReader(file), start=2):
             try:
                 record = Record(
-                    row["path"], row["label"], row["patient"], row["sha256"], int(row["width"]), int(row["height"]), row["split"]
+                    row["path"],
+                    row["label"],
+                    row["patient"],
+                    row["sha256"],
+                    int(row["width"]),
+                    int(row["height"]),
+                    row["split"],
                 )
             except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{path} line {number} is not a manifest row ({error}); run prepare again") from error
+                raise DataError(
+                    f"{path} line {number} is not a manifest row ({error}); run prepare again"
+                ) from error
             if record.label not in CLASSES or record.split not in SPLITS:
-                raise DataError(f"{path} line {number}: label {record.label!r}, split {record.split!r} are not of this project")
+                raise DataError(
+                    f"{path} line {number}: label {record.label!r}, split {record.split!r} are not of this project"
+                )
             records.append(record)
     return tuple(records)
 
@@ -76,5 +86,8 @@ def count(records: Iterable[Record]) -> dict[str, dict[str, dict[str, int]]]:
         table[split] = {}
         for label in CLASSES:
             chosen = [record for record in rows if record.split == split and record.label == label]
-            table[split][label] = {"images": len(chosen), "patients": len({record.patient for record in chosen})}
+            table[split][label] = {
+                "images": len(chosen),
+                "patients": len({record.patient for record in chosen}),
+            }
     return table

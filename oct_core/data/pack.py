@@ -59,11 +59,18 @@ class Pack:
     labels: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", np.array([CLASSES.index(record.label) for record in self.records], dtype=np.int64))
+        object.__setattr__(
+            self,
+            "labels",
+            np.array([CLASSES.index(record.label) for record in self.records], dtype=np.int64),
+        )
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """The row numbers of one split."""
-        return np.array([row for row, record in enumerate(self.records) if record.split == split], dtype=np.int64)
+        return np.array(
+            [row for row, record in enumerate(self.records) if record.split == split],
+            dtype=np.int64,
+        )
 
 
 def prepare(
@@ -80,17 +87,35 @@ def prepare(
     ``progress`` is called with (scans done, scans in all).
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} exists and is not empty; nothing is written over: choose another --out or remove it")
+        raise DataError(
+            f"{out} exists and is not empty; nothing is written over: choose another --out or remove it"
+        )
     candidates = find_candidates(source)
     with _whole_or_not_at_all(out) as part:
-        read = _read_all(candidates, Preprocessing(size=size), workers or os.cpu_count() or 1, part / _READ, progress)
-        good = [(candidate, result) for candidate, result in zip(candidates, read, strict=True) if not isinstance(result, str)]
+        read = _read_all(
+            candidates,
+            Preprocessing(size=size),
+            workers or os.cpu_count() or 1,
+            part / _READ,
+            progress,
+        )
+        good = [
+            (candidate, result)
+            for candidate, result in zip(candidates, read, strict=True)
+            if not isinstance(result, str)
+        ]
         records = [_record(candidate, result) for candidate, result in good]
-        chosen = split_records(records, [candidate.given for candidate, _ in good], options or SplitOptions())
+        chosen = split_records(
+            records, [candidate.given for candidate, _ in good], options or SplitOptions()
+        )
         _refuse_empty(chosen.records)
         report = PrepareReport(
             count(chosen.records),
-            [(str(candidate.path), result) for candidate, result in zip(candidates, read, strict=True) if isinstance(result, str)],
+            [
+                (str(candidate.path), result)
+                for candidate, result in zip(candidates, read, strict=True)
+                if isinstance(result, str)
+            ],
             chosen.left_out,
             find_duplicates(chosen.records),
             sum(not candidate.patient for candidate, _ in good),
@@ -116,7 +141,9 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
         yield part
         part.replace(out)
     except OSError as error:
-        raise DataError(f"{out} could not be written ({error}); free some space or choose another --out") from error
+        raise DataError(
+            f"{out} could not be written ({error}); free some space or choose another --out"
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -134,13 +161,19 @@ def _read_one(task: tuple[Path, Preprocessing]) -> tuple[_Read, GrayImage] | str
         data = path.read_bytes()
         scan = read_scan(data, name=path.name)
         height, width = scan.pixels.shape
-        return _Read(hashlib.sha256(data).hexdigest(), width, height), preprocessing.prepare(scan.pixels)
+        return _Read(hashlib.sha256(data).hexdigest(), width, height), preprocessing.prepare(
+            scan.pixels
+        )
     except (ScanError, OSError) as error:
         return str(error)
 
 
 def _read_all(
-    candidates: Sequence[Candidate], preprocessing: Preprocessing, workers: int, pixels: Path, progress: Callable[[int, int], None]
+    candidates: Sequence[Candidate],
+    preprocessing: Preprocessing,
+    workers: int,
+    pixels: Path,
+    progress: Callable[[int, int], None],
 ) -> list[_Read | str]:
     """What each file is, or why it cannot be read. The readable ones' pixels go to the file ``pixels``, one after the other: a large
     collection is larger than memory."""
@@ -158,7 +191,9 @@ def _read_all(
 
 
 @contextmanager
-def _reading(tasks: Sequence[tuple[Path, Preprocessing]], workers: int) -> Iterator[Iterator[tuple[_Read, GrayImage] | str]]:
+def _reading(
+    tasks: Sequence[tuple[Path, Preprocessing]], workers: int
+) -> Iterator[Iterator[tuple[_Read, GrayImage] | str]]:
     """Each task's result, in order, by so many processes; by this one if it is one."""
     if workers == 1:
         yield map(_read_one, tasks)
@@ -171,30 +206,47 @@ def _reading(tasks: Sequence[tuple[Path, Preprocessing]], workers: int) -> Itera
             except OSError as error:
                 for started in set(multiprocessing.active_children()) - others:
                     started.terminate()  # it would wait for work that never comes, and this process for it
-                raise DataError(f"the system starts no {workers} processes ({error}); try again with --workers 1") from error
+                raise DataError(
+                    f"the system starts no {workers} processes ({error}); try again with --workers 1"
+                ) from error
             yield found
     except BrokenProcessPool as error:
-        raise DataError("a process that reads scans was stopped, most likely for want of memory; try again with --workers 1") from error
+        raise DataError(
+            "a process that reads scans was stopped, most likely for want of memory; try again with --workers 1"
+        ) from error
 
 
 def _record(candidate: Candidate, read: _Read) -> Record:
     patient = candidate.patient or f"file-{read.sha256[:16]}"
-    return Record(os.path.abspath(candidate.path), candidate.label, patient, read.sha256, read.width, read.height)
+    return Record(
+        os.path.abspath(candidate.path),
+        candidate.label,
+        patient,
+        read.sha256,
+        read.width,
+        read.height,
+    )
 
 
 def _refuse_empty(records: Sequence[Record]) -> None:
     for split, classes in count(records).items():
         for label, numbers in classes.items():
             if not numbers["images"]:
-                raise DataError(f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed")
+                raise DataError(
+                    f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed"
+                )
 
 
-def _write(part: Path, records: Sequence[Record], rows: Sequence[int], report: PrepareReport) -> None:
+def _write(
+    part: Path, records: Sequence[Record], rows: Sequence[int], report: PrepareReport
+) -> None:
     """The three files into ``part``, where the pixels as they were read lie; record i has row rows[i] of these."""
     shape = (report.size, report.size)
     read = np.memmap(part / _READ, np.uint8, "r").reshape(-1, *shape)
     with (part / PACK).open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(records), *shape)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (len(records), *shape)}
+        )
         for row in rows:
             file.write(read[row].tobytes())
     del read
@@ -211,14 +263,18 @@ def is_prepared(folder: Path) -> bool:
 def open_pack(folder: Path) -> Pack:
     """Open a prepared folder read-only; raises DataError if it is not one or its parts do not fit together."""
     if not is_prepared(folder):
-        raise DataError(f"{folder} is not prepared; run: python -m oct_core prepare FOLDER --out {folder}")
+        raise DataError(
+            f"{folder} is not prepared; run: python -m oct_core prepare FOLDER --out {folder}"
+        )
     records = read_manifest(folder / MANIFEST)
     try:
         pixels = np.load(folder / PACK, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{folder / PACK} cannot be read ({error}); run prepare again") from error
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or len(pixels) != len(records):
-        raise DataError(f"{folder}: the pack is {pixels.dtype} {pixels.shape}, the manifest has {len(records)} rows; run prepare again")
+        raise DataError(
+            f"{folder}: the pack is {pixels.dtype} {pixels.shape}, the manifest has {len(records)} rows; run prepare again"
+        )
     return Pack(folder, records, pixels, int(pixels.shape[1]))
 
 

@@ -33,10 +33,14 @@ def find_candidates(source: Path) -> list[Candidate]:
     if source.is_file() and source.suffix.lower() == ".csv":
         return _from_csv(source)
     if not source.is_dir():
-        raise DataError(f"{source} is neither a folder nor a .csv manifest; give the folder that holds {', '.join(CLASSES)}")
+        raise DataError(
+            f"{source} is neither a folder nor a .csv manifest; give the folder that holds {', '.join(CLASSES)}"
+        )
     found = _from_folder(source)
     if not found:
-        raise DataError(f"{source} holds no folder named {', '.join(CLASSES)} with pictures in it, at any depth")
+        raise DataError(
+            f"{source} holds no folder named {', '.join(CLASSES)} with pictures in it, at any depth"
+        )
     return found
 
 
@@ -45,14 +49,21 @@ def _from_folder(source: Path) -> list[Candidate]:
     for folder, names in _folders(source):
         parts = [part.strip() for part in folder.relative_to(source).parts] or [source.name.strip()]
         label = parts[-1].upper()
-        pictures = [folder / name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+        pictures = [
+            folder / name
+            for name in sorted(names)
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
         if label not in CLASSES:
             _refuse_hidden_scans(pictures, parts)
             continue
         given = next((part.lower() for part in reversed(parts[:-1]) if part.lower() in SPLITS), "")
         found += [Candidate(path, label, patient_of(path.name) or "", given) for path in pictures]
     if sum(candidate.given == "val" for candidate in found) <= OCT2017_VAL:
-        found = [replace(candidate, given="") if candidate.given == "val" else candidate for candidate in found]
+        found = [
+            replace(candidate, given="") if candidate.given == "val" else candidate
+            for candidate in found
+        ]
     return found
 
 
@@ -74,15 +85,22 @@ def _refuse_hidden_scans(pictures: list[Path], parts: list[str]) -> None:
     """A folder of pictures inside a class folder would be left out without a word."""
     label = next((part for part in parts[:-1] if part.upper() in CLASSES), None)
     if pictures and label:
-        raise DataError(f"{pictures[0].parent} lies inside the class folder {label}; move its pictures up into {label}, or out of the way")
+        raise DataError(
+            f"{pictures[0].parent} lies inside the class folder {label}; move its pictures up into {label}, or out of the way"
+        )
 
 
 def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
     """A folder of pictures beside class folders is a class that this project does not have."""
     labels = {name for name in subfolders if name.strip().upper() in CLASSES}
     for name in sorted(set(subfolders) - labels) if labels else ():
-        if any(path.suffix.lower() in SUFFIXES and not path.name.startswith(".") for path in (folder / name).iterdir()):
-            raise DataError(f"{folder / name}: the label {name!r} is none of {', '.join(CLASSES)}; move that folder away")
+        if any(
+            path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            for path in (folder / name).iterdir()
+        ):
+            raise DataError(
+                f"{folder / name}: the label {name!r} is none of {', '.join(CLASSES)}; move that folder away"
+            )
 
 
 def _from_csv(source: Path) -> list[Candidate]:
@@ -95,7 +113,9 @@ def _from_csv(source: Path) -> list[Candidate]:
         reader = csv.DictReader(file)
         missing = {"path", "label"} - set(reader.fieldnames or ())
         if missing:
-            raise DataError(f"{source} has no column {', '.join(sorted(missing))}; needed: path, label; optional: patient, split")
+            raise DataError(
+                f"{source} has no column {', '.join(sorted(missing))}; needed: path, label; optional: patient, split"
+            )
         for number, row in enumerate(reader, start=2):
             found.append(_csv_row(source, number, row))
     if not found:
@@ -109,12 +129,20 @@ def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate
     path = path if path.is_absolute() else source.parent / path
     label, split = (row["label"] or "").strip().upper(), (row.get("split") or "").strip().lower()
     if label not in CLASSES:
-        raise DataError(f"{source} line {number}: label {label!r} is none of {', '.join(CLASSES)}; correct or remove the line")
+        raise DataError(
+            f"{source} line {number}: label {label!r} is none of {', '.join(CLASSES)}; correct or remove the line"
+        )
     if split and split not in SPLITS:
-        raise DataError(f"{source} line {number}: split {split!r} is none of {', '.join(SPLITS)}; correct it or leave it empty")
+        raise DataError(
+            f"{source} line {number}: split {split!r} is none of {', '.join(SPLITS)}; correct it or leave it empty"
+        )
     if not path.is_file():
-        raise DataError(f"{source} line {number}: there is no file {path}; correct or remove the line")
-    return Candidate(path, label, (row.get("patient") or "").strip() or patient_of(path.name) or "", split)
+        raise DataError(
+            f"{source} line {number}: there is no file {path}; correct or remove the line"
+        )
+    return Candidate(
+        path, label, (row.get("patient") or "").strip() or patient_of(path.name) or "", split
+    )
 
 
 def _refuse_shared_patients(source: Path, found: list[Candidate]) -> None:
@@ -124,4 +152,6 @@ def _refuse_shared_patients(source: Path, found: list[Candidate]) -> None:
             continue
         home = homes.setdefault(candidate.patient, candidate.given)
         if home != candidate.given:
-            raise DataError(f"{source}: patient {candidate.patient} is in {home} and in {candidate.given}; give each patient one split")
+            raise DataError(
+                f"{source}: patient {candidate.patient} is in {home} and in {candidate.given}; give each patient one split"
+            )

@@ -39,14 +39,18 @@ class SplitResult:
     left_out: dict[str, int]
 
 
-def split_records(records: Sequence[Record], given: Sequence[str], options: SplitOptions) -> SplitResult:
+def split_records(
+    records: Sequence[Record], given: Sequence[str], options: SplitOptions
+) -> SplitResult:
     """Give every record a split.
 
     A given test part stays the test part, and its patients leave the training pool; a given val part stays too (sources.py has put
     OCT2017's 32-image val folder into the pool). With ``repool`` nothing given counts.
     """
     parts = ["" if options.repool else part for part in given]
-    test_patients = {record.patient for record, part in zip(records, parts, strict=True) if part == "test"}
+    test_patients = {
+        record.patient for record, part in zip(records, parts, strict=True) if part == "test"
+    }
     keeps_val = "val" in parts
     fixed, pool, left_out = [], [], Counter[str]()
     for record, part in zip(records, parts, strict=True):
@@ -59,19 +63,32 @@ def split_records(records: Sequence[Record], given: Sequence[str], options: Spli
     free = [record for record, _ in pool]
     if not test_patients:
         taken = held_out(free, options.test_fraction, options.seed)
-        fixed += [replace(record, split="test") for record, out in zip(free, taken, strict=True) if out]
+        fixed += [
+            replace(record, split="test") for record, out in zip(free, taken, strict=True) if out
+        ]
         pool = [pair for pair, out in zip(pool, taken, strict=True) if not out]
     fixed += _train_and_val(pool, keeps_val, options)
-    return SplitResult(tuple(sorted(fixed, key=lambda record: record.path)), {label: left_out[label] for label in CLASSES})
+    return SplitResult(
+        tuple(sorted(fixed, key=lambda record: record.path)),
+        {label: left_out[label] for label in CLASSES},
+    )
 
 
-def _train_and_val(pool: list[tuple[Record, str]], keeps_val: bool, options: SplitOptions) -> list[Record]:
+def _train_and_val(
+    pool: list[tuple[Record, str]], keeps_val: bool, options: SplitOptions
+) -> list[Record]:
     if keeps_val:
         val_patients = {record.patient for record, part in pool if part == "val"}
-        return [replace(record, split="val" if record.patient in val_patients else "train") for record, _ in pool]
+        return [
+            replace(record, split="val" if record.patient in val_patients else "train")
+            for record, _ in pool
+        ]
     free = [record for record, _ in pool]
     chosen = held_out(free, options.val_fraction, options.seed + 1)
-    return [replace(record, split="val" if out else "train") for record, out in zip(free, chosen, strict=True)]
+    return [
+        replace(record, split="val" if out else "train")
+        for record, out in zip(free, chosen, strict=True)
+    ]
 
 
 def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -83,13 +100,19 @@ def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[n
     labels = np.array([record.label for record in records])
     patients = np.array([record.patient for record in records])
     if len(set(patients)) < folds:
-        raise DataError(f"{len(set(patients))} patients are too few to hold out {fraction:.0%}; add scans or raise the fraction")
+        raise DataError(
+            f"{len(set(patients))} patients are too few to hold out {fraction:.0%}; add scans or raise the fraction"
+        )
     if folds > max(np.unique(labels, return_counts=True)[1]):
-        raise DataError(f"no class has the {folds} scans that holding out {fraction:.0%} takes; add scans or raise the fraction")
+        raise DataError(
+            f"no class has the {folds} scans that holding out {fraction:.0%} takes; add scans or raise the fraction"
+        )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     out = np.zeros(len(records), dtype=bool)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # an empty part is refused by prepare
+        warnings.filterwarnings(
+            "ignore", "The least populated class", UserWarning
+        )  # an empty part is refused by prepare
         for _, held in list(splitter.split(labels, labels, patients))[:chosen]:
             out[held] = True
     return out

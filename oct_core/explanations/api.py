@@ -22,11 +22,17 @@ Target = str | int | Integral | None
 Explained = tuple[Prediction, list[Explanation]]
 
 
-def _targets(target: Target | Sequence[Target], count: int, classes: tuple[str, ...]) -> list[int | None]:
+def _targets(
+    target: Target | Sequence[Target], count: int, classes: tuple[str, ...]
+) -> list[int | None]:
     """One class index (or None) a scan; raises ExplanationError naming the near classes."""
-    asked: list[Target] = list(target) if not isinstance(target, str | int | Integral | None) else [target] * count
+    asked: list[Target] = (
+        list(target) if not isinstance(target, str | int | Integral | None) else [target] * count
+    )
     if len(asked) != count:
-        raise ExplanationError(f"expected one target class for all or one a scan ({count}), got {len(asked)}")
+        raise ExplanationError(
+            f"expected one target class for all or one a scan ({count}), got {len(asked)}"
+        )
     return [_class_index(one, classes) for one in asked]
 
 
@@ -35,20 +41,32 @@ def _class_index(target: Target, classes: tuple[str, ...]) -> int | None:
         return None
     if isinstance(target, str) and target in classes:
         return classes.index(target)
-    if isinstance(target, Integral) and not isinstance(target, bool) and 0 <= int(target) < len(classes):
+    if (
+        isinstance(target, Integral)
+        and not isinstance(target, bool)
+        and 0 <= int(target) < len(classes)
+    ):
         return int(target)
     raise ExplanationError(
         f"expected a target class of {', '.join(classes)} (or 0 to {len(classes) - 1}), got {target!r}; None explains the prediction"
     )
 
 
-def chosen_layers(available: Mapping[str, nn.Module], names: Sequence[str] | None) -> dict[str, nn.Module]:
+def chosen_layers(
+    available: Mapping[str, nn.Module], names: Sequence[str] | None
+) -> dict[str, nn.Module]:
     """The named layers, all by default; raises ExplanationError naming the near ones."""
-    asked = list(available) if names is None else list(dict.fromkeys([names] if isinstance(names, str) else names))
+    asked = (
+        list(available)
+        if names is None
+        else list(dict.fromkeys([names] if isinstance(names, str) else names))
+    )
     for name in asked:
         if name not in available:
             near = difflib.get_close_matches(name, available, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(available)}"
+            hint = (
+                f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(available)}"
+            )
             raise ExplanationError(f"expected a named layer, got {name!r}; {hint}")
     return {name: available[name] for name in asked}
 
@@ -61,9 +79,13 @@ def _chosen_methods(names: Sequence[str]) -> list[Method]:
 def _check_scans(scans: Sequence[Scan]) -> None:
     for scan in scans:
         if scan.pixels.ndim != 2 or 0 in scan.pixels.shape:
-            raise ExplanationError(f"expected gray pixels (H, W), got shape {scan.pixels.shape}; read scans with read_scan")
+            raise ExplanationError(
+                f"expected gray pixels (H, W), got shape {scan.pixels.shape}; read scans with read_scan"
+            )
         if not bool(np.isfinite(scan.pixels).all()):
-            raise ExplanationError("expected gray values 0 to 255, got NaN or infinity; read the scan again or mask those pixels")
+            raise ExplanationError(
+                "expected gray values 0 to 255, got NaN or infinity; read the scan again or mask those pixels"
+            )
 
 
 def _softmax(logits: Float32Array, temperature: float) -> FloatArray:
@@ -98,17 +120,35 @@ def _explain_batch(
     network_size: bool,
 ) -> list[Explained]:
     x = run.inputs(scans)
-    sizes = [(x.shape[2], x.shape[3]) if network_size else (scan.pixels.shape[0], scan.pixels.shape[1]) for scan in scans]
+    sizes = [
+        (x.shape[2], x.shape[3]) if network_size else (scan.pixels.shape[0], scan.pixels.shape[1])
+        for scan in scans
+    ]
     captured = layers if any(method.gradients for method in methods) else {}
     with run.lock:
-        shared = passes(run.model, captured, x, targets, guided=any(method.guided for method in methods), precision=precision)
+        shared = passes(
+            run.model,
+            captured,
+            x,
+            targets,
+            guided=any(method.guided for method in methods),
+            precision=precision,
+        )
         request = Request(run.model, layers, shared)
-        made = [(method, layer, maps) for method in methods for layer, maps in method.compute(request).items()]
+        made = [
+            (method, layer, maps)
+            for method in methods
+            for layer, maps in method.compute(request).items()
+        ]
     classes = [run.card.classes[index] for index in shared.targets.tolist()]
     results: list[Explained] = [(_prediction(run, logits), []) for logits in shared.logits]
     for method, layer, maps in made:
-        for (_, found), name, values in zip(results, classes, _shown(_without_blank(maps, shared), sizes), strict=True):
-            found.append(Explanation(run.card.name, method.name, layer, name, values, method.signed))
+        for (_, found), name, values in zip(
+            results, classes, _shown(_without_blank(maps, shared), sizes), strict=True
+        ):
+            found.append(
+                Explanation(run.card.name, method.name, layer, name, values, method.signed)
+            )
     return results
 
 
@@ -154,7 +194,9 @@ def explain_with_predictions(
     results: list[Explained] = []
     for start in range(0, len(listed), batch_size):
         part = slice(start, start + batch_size)
-        results += _explain_batch(listed[part], run, targets[part], wanted, modules, precision, network_size)
+        results += _explain_batch(
+            listed[part], run, targets[part], wanted, modules, precision, network_size
+        )
     return results
 
 
@@ -169,5 +211,7 @@ def explain(
     precision: str = "float32",
 ) -> list[list[Explanation]]:
     """The maps of each scan; see explain_with_predictions for parameters, values and errors."""
-    explained = explain_with_predictions(scans, run, target, methods, layers, batch_size=batch_size, precision=precision)
+    explained = explain_with_predictions(
+        scans, run, target, methods, layers, batch_size=batch_size, precision=precision
+    )
     return [maps for _, maps in explained]

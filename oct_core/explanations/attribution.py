@@ -17,7 +17,9 @@ def _target_logits(model: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     return logits.gather(1, targets[:, None])[:, 0]
 
 
-def integrated_gradients(model: nn.Module, x: Tensor, targets: Tensor, steps: int = STEPS) -> Tensor:
+def integrated_gradients(
+    model: nn.Module, x: Tensor, targets: Tensor, steps: int = STEPS
+) -> Tensor:
     """x * mean over alpha of d logit / d x at alpha x, from black: (N, 1, S, S) -> (N, S, S), signed, in logits.
 
     Sundararajan et al. 2017, arXiv:1703.01365, equation 3 with the midpoint rule: the sum over a map nears
@@ -40,7 +42,13 @@ def _starts(size: int, window: int, stride: int) -> list[int]:
     return starts if starts[-1] == size - window else [*starts, size - window]
 
 
-def occlusion(model: nn.Module, x: Tensor, targets: Tensor, window: int | None = None, stride: int | None = None) -> Tensor:
+def occlusion(
+    model: nn.Module,
+    x: Tensor,
+    targets: Tensor,
+    window: int | None = None,
+    stride: int | None = None,
+) -> Tensor:
     """How far the logit falls when a square is covered, averaged over the squares that cover a pixel: (N, S, S), signed.
 
     Zeiler and Fergus 2014, arXiv:1311.2901. The cover is the scan's mean gray; windows are S / 7 wide, at half steps.
@@ -48,7 +56,11 @@ def occlusion(model: nn.Module, x: Tensor, targets: Tensor, window: int | None =
     size = x.shape[-1]
     window = window or max(size // WINDOWS_PER_SIDE, 1)
     stride = stride or max(window // 2, 1)
-    places = [(top, left) for top in _starts(size, window, stride) for left in _starts(size, window, stride)]
+    places = [
+        (top, left)
+        for top in _starts(size, window, stride)
+        for left in _starts(size, window, stride)
+    ]
     total, covers = torch.zeros_like(x[:, 0]), torch.zeros_like(x[0, 0])
     with torch.no_grad():
         whole = _target_logits(model, x, targets)
@@ -60,7 +72,9 @@ def occlusion(model: nn.Module, x: Tensor, targets: Tensor, window: int | None =
                 covered = x[scan].repeat(len(part), 1, 1, 1)
                 for row, (top, left) in enumerate(part):
                     covered[row, :, top : top + window, left : left + window] = x[scan].mean()
-                drops = whole[scan] - _target_logits(model, covered, targets[scan].expand(len(part)))
+                drops = whole[scan] - _target_logits(
+                    model, covered, targets[scan].expand(len(part))
+                )
                 for drop, (top, left) in zip(drops, part, strict=True):
                     total[scan, top : top + window, left : left + window] += drop
     return total / covers
@@ -84,5 +98,13 @@ FAMILY = (
         _integrated_gradients,
         slow=True,
     ),
-    Method("occlusion", "Occlusion", "input", True, "Zeiler and Fergus 2014, arXiv:1311.2901", _occlusion, slow=True),
+    Method(
+        "occlusion",
+        "Occlusion",
+        "input",
+        True,
+        "Zeiler and Fergus 2014, arXiv:1311.2901",
+        _occlusion,
+        slow=True,
+    ),
 )

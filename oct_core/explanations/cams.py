@@ -30,7 +30,9 @@ def _library(module: str) -> Any:
     try:
         loaded = importlib.import_module(f"pytorch_grad_cam.{module}")
     except ImportError as error:
-        raise ExplanationError(f"this method expects the package {PACKAGE}, which is missing; pip install {PACKAGE}") from error
+        raise ExplanationError(
+            f"this method expects the package {PACKAGE}, which is missing; pip install {PACKAGE}"
+        ) from error
     if hasattr(loaded, "tqdm"):
 
         def silent(steps: Iterable[int]) -> Iterable[int]:
@@ -54,7 +56,9 @@ def _cam(calculator: Any, layer: nn.Module | None, shared: Pass, name: str) -> T
     gradients = _numpy(shared.gradients[name])
     # Ablation-CAM divides by the logit; a map without a finite value says nothing.
     with np.errstate(divide="ignore", invalid="ignore"):
-        image = calculator.get_cam_image(shared.x, layer, _categories(shared), _numpy(shared.activations[name]), gradients, False)
+        image = calculator.get_cam_image(
+            shared.x, layer, _categories(shared), _numpy(shared.activations[name]), gradients, False
+        )
     finite = np.nan_to_num(np.maximum(image, 0), nan=0.0, posinf=0.0)
     return torch.from_numpy(finite).float().to(shared.x.device)
 
@@ -66,7 +70,9 @@ def _without_hooks(module: str, name: str) -> Compute:
         # No target layers: the library registers no hook and never sees the model's layers.
         calculator = getattr(_library(module), name)(request.model, [])
         with SwitchableReLUs(GuidedSwitch()):
-            return {layer: _cam(calculator, None, request.shared, layer) for layer in request.layers}
+            return {
+                layer: _cam(calculator, None, request.shared, layer) for layer in request.layers
+            }
 
     return compute
 
@@ -93,7 +99,9 @@ def eigencam_map(activations: Tensor) -> Tensor:
         projected = vectors[..., -1] * values[..., -1:].clamp_min(0).sqrt()
     projected = projected.to(activations.device, torch.float32)
     flip = projected.amax(1, keepdim=True) < -projected.amin(1, keepdim=True)
-    return torch.where(flip, -projected, projected).clamp_min(0).reshape(-1, *activations.shape[-2:])
+    return (
+        torch.where(flip, -projected, projected).clamp_min(0).reshape(-1, *activations.shape[-2:])
+    )
 
 
 def _ablationcam(request: Request) -> dict[str, Tensor]:
@@ -101,7 +109,9 @@ def _ablationcam(request: Request) -> dict[str, Tensor]:
     library, layers = _library("ablation_cam"), _library("ablation_layer")
     maps = {}
     for name, module in request.layers.items():
-        copy, layer = tail_of(request.model, module, request.shared.x, request.shared.activations[name])
+        copy, layer = tail_of(
+            request.model, module, request.shared.x, request.shared.activations[name]
+        )
         # The library's default ablation layer is one object shared by every instance: state of another thread.
         calculator = library.AblationCAM(copy, [], ablation_layer=layers.AblationLayer())
         with torch.no_grad(), SwitchableReLUs(GuidedSwitch()):
@@ -110,9 +120,16 @@ def _ablationcam(request: Request) -> dict[str, Tensor]:
 
 
 def _cam_method(
-    name: str, title: str, reference: str, compute: Compute, needs: tuple[str, ...] = (PACKAGE,), slow: bool = False
+    name: str,
+    title: str,
+    reference: str,
+    compute: Compute,
+    needs: tuple[str, ...] = (PACKAGE,),
+    slow: bool = False,
 ) -> Method:
-    return Method(name, title, "layer", False, reference, compute, gradients=True, needs=needs, slow=slow)
+    return Method(
+        name, title, "layer", False, reference, compute, gradients=True, needs=needs, slow=slow
+    )
 
 
 FAMILY = (
@@ -122,16 +139,39 @@ FAMILY = (
         "Chattopadhay et al. 2018, arXiv:1710.11063",
         _without_hooks("grad_cam_plusplus", "GradCAMPlusPlus"),
     ),
-    _cam_method("hirescam", "HiResCAM", "Draelos and Carin 2020, arXiv:2011.08891", _without_hooks("hirescam", "HiResCAM")),
     _cam_method(
-        "layercam", "LayerCAM", "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943", _without_hooks("layer_cam", "LayerCAM")
-    ),
-    _cam_method("xgradcam", "XGrad-CAM", "Fu et al. 2020, arXiv:2008.02312", _without_hooks("xgrad_cam", "XGradCAM")),
-    _cam_method("eigencam", "Eigen-CAM", "Muhammad and Yeasin 2020, arXiv:2008.00299", _eigencam, needs=()),
-    _cam_method(
-        "scorecam", "Score-CAM", "Wang et al. 2020, arXiv:1910.01279", _without_hooks("score_cam", "ScoreCAM"), slow=True
+        "hirescam",
+        "HiResCAM",
+        "Draelos and Carin 2020, arXiv:2011.08891",
+        _without_hooks("hirescam", "HiResCAM"),
     ),
     _cam_method(
-        "ablationcam", "Ablation-CAM", "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360", _ablationcam, slow=True
+        "layercam",
+        "LayerCAM",
+        "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
+        _without_hooks("layer_cam", "LayerCAM"),
+    ),
+    _cam_method(
+        "xgradcam",
+        "XGrad-CAM",
+        "Fu et al. 2020, arXiv:2008.02312",
+        _without_hooks("xgrad_cam", "XGradCAM"),
+    ),
+    _cam_method(
+        "eigencam", "Eigen-CAM", "Muhammad and Yeasin 2020, arXiv:2008.00299", _eigencam, needs=()
+    ),
+    _cam_method(
+        "scorecam",
+        "Score-CAM",
+        "Wang et al. 2020, arXiv:1910.01279",
+        _without_hooks("score_cam", "ScoreCAM"),
+        slow=True,
+    ),
+    _cam_method(
+        "ablationcam",
+        "Ablation-CAM",
+        "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360",
+        _ablationcam,
+        slow=True,
     ),
 )

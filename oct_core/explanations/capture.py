@@ -42,7 +42,9 @@ class Captured:
     @property
     def overwritten(self) -> list[str]:
         """The layers whose output was changed after they gave it."""
-        return [name for name, output in self.outputs.items() if output._version != self._versions[name]]
+        return [
+            name for name, output in self.outputs.items() if output._version != self._versions[name]
+        ]
 
 
 @contextmanager

@@ -36,9 +36,13 @@ class Pass:
 
 def check_model(model: nn.Module) -> None:
     """Raises ExplanationError if any part of the model is in training mode (dropout and batch statistics would change maps)."""
-    training = [name or "the whole model" for name, module in model.named_modules() if module.training]
+    training = [
+        name or "the whole model" for name, module in model.named_modules() if module.training
+    ]
     if training:
-        raise ExplanationError(f"expected a model in evaluation mode, got {training[0]} in training mode; call model.eval()")
+        raise ExplanationError(
+            f"expected a model in evaluation mode, got {training[0]} in training mode; call model.eval()"
+        )
 
 
 def check_inputs(x: Tensor) -> None:
@@ -61,17 +65,25 @@ def check_targets(targets: Sequence[int | None], count: int, classes: int) -> No
         )
     for target in targets:
         if target is not None and not 0 <= target < classes:
-            raise ExplanationError(f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction")
+            raise ExplanationError(
+                f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction"
+            )
 
 
 @contextmanager
 def _recording(device: torch.device, precision: str, grad: bool = True) -> Iterator[None]:
     """Gradients on, whatever the caller's context; matrix products in bfloat16 if asked for."""
-    with torch.inference_mode(False), torch.set_grad_enabled(grad), multiplied_in(precision, device):
+    with (
+        torch.inference_mode(False),
+        torch.set_grad_enabled(grad),
+        multiplied_in(precision, device),
+    ):
         yield
 
 
-def _forward(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switch: GuidedSwitch) -> tuple[Tensor, Captured]:
+def _forward(
+    model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switch: GuidedSwitch
+) -> tuple[Tensor, Captured]:
     """Logits and captured layers; a second, shielded pass if something wrote over a captured output."""
     for shield in (False, True):
         with capture(layers, shield) as captured, SwitchableReLUs(switch):
@@ -80,7 +92,9 @@ def _forward(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switc
             break
     missing = [name for name in layers if name not in captured.outputs]
     if missing:
-        raise ExplanationError(f"expected layers that the forward pass reaches, got {', '.join(missing)}; choose another layer")
+        raise ExplanationError(
+            f"expected layers that the forward pass reaches, got {', '.join(missing)}; choose another layer"
+        )
     return logits, captured
 
 
@@ -90,7 +104,9 @@ def _resolve(logits: Tensor, targets: Sequence[int | None]) -> Tensor:
             "expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again"
         )
     own = logits.detach().argmax(1)
-    asked = torch.tensor([-1 if target is None else target for target in targets], device=own.device)
+    asked = torch.tensor(
+        [-1 if target is None else target for target in targets], device=own.device
+    )
     return torch.where(asked >= 0, asked, own)
 
 

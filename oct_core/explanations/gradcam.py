@@ -22,12 +22,17 @@ def gradcam_map(activations: Tensor, gradients: Tensor) -> Tensor:
 
 def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, h, w) -> (N, *size), bilinear, corners not aligned: never below the lowest or above the highest value."""
-    return functional.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    return functional.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[
+        :, 0
+    ]
 
 
 def _gradcam(request: Request) -> dict[str, Tensor]:
     shared = request.shared
-    return {name: gradcam_map(shared.activations[name], shared.gradients[name]) for name in request.layers}
+    return {
+        name: gradcam_map(shared.activations[name], shared.gradients[name])
+        for name in request.layers
+    }
 
 
 def _guided_backprop(request: Request) -> dict[str, Tensor]:
@@ -39,11 +44,21 @@ def _guided_backprop(request: Request) -> dict[str, Tensor]:
 def _guided_gradcam(request: Request) -> dict[str, Tensor]:
     guided = _guided_backprop(request)["input"]
     height, width = guided.shape[-2:]
-    return {name: guided * upsample(cam, (height, width)) for name, cam in _gradcam(request).items()}
+    return {
+        name: guided * upsample(cam, (height, width)) for name, cam in _gradcam(request).items()
+    }
 
 
 FAMILY = (
-    Method("gradcam", "Grad-CAM", "layer", False, "Selvaraju et al. 2017, arXiv:1610.02391", _gradcam, gradients=True),
+    Method(
+        "gradcam",
+        "Grad-CAM",
+        "layer",
+        False,
+        "Selvaraju et al. 2017, arXiv:1610.02391",
+        _gradcam,
+        gradients=True,
+    ),
     Method(
         "guided_backprop",
         "Guided backpropagation",

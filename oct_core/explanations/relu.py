@@ -69,5 +69,7 @@ class SwitchableReLUs(TorchFunctionMode):
         kwargs = kwargs or {}
         overwrite = func in _OVERWRITING
         if overwrite or func in _RETURNING:
-            return _SwitchedReLU.apply(args[0] if args else kwargs["input"], self._switch, overwrite)
+            return _SwitchedReLU.apply(
+                args[0] if args else kwargs["input"], self._switch, overwrite
+            )
         return func(*args, **kwargs)

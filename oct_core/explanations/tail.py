@@ -22,7 +22,9 @@ class _Fixed(nn.Module):
 
 def shared_copy(model: nn.Module) -> nn.Module:
     """Modules of its own, the same parameters and buffers: takes no memory, and may be changed freely."""
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())})
+    return copy.deepcopy(
+        model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    )
 
 
 def _path_of(model: nn.Module, layer: nn.Module) -> str:
@@ -55,7 +57,9 @@ def _finished_before(model: nn.Module, path: str, x: Tensor) -> list[str]:
     return finished
 
 
-def tail_of(model: nn.Module, layer: nn.Module, x: Tensor, activations: Tensor) -> tuple[nn.Module, nn.Module]:
+def tail_of(
+    model: nn.Module, layer: nn.Module, x: Tensor, activations: Tensor
+) -> tuple[nn.Module, nn.Module]:
     """A copy of the model, and in it the layer or what stands in for it; modules that end before the layer are left out if nothing after needs them.
 
     Whether something does (a skip connection) is not guessed: the shortened copy is run with the layer's known output

@@ -35,9 +35,13 @@ _ANCHORS = {
 
 
 def _table(hexadecimal: str) -> ColorImage:
-    anchors = np.frombuffer(bytes.fromhex(hexadecimal), dtype=np.uint8).reshape(-1, 3).astype(np.float64)
+    anchors = (
+        np.frombuffer(bytes.fromhex(hexadecimal), dtype=np.uint8).reshape(-1, 3).astype(np.float64)
+    )
     places = np.linspace(0, len(anchors) - 1, 256)
-    channels = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    channels = [
+        np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)
+    ]
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
@@ -46,9 +50,13 @@ for _name, _hexadecimal in _ANCHORS.items():
     COLORMAPS.add(_name, _table(_hexadecimal))
 
 
-def colorize(values: Float32Array, colormap: str = "viridis", maximum: float | None = None) -> ColorImage:
+def colorize(
+    values: Float32Array, colormap: str = "viridis", maximum: float | None = None
+) -> ColorImage:
     """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default: the largest value) the last."""
-    return np.asarray(COLORMAPS.get(colormap)[_positions(_scaled(values, maximum, signed=False))], dtype=np.uint8)
+    return np.asarray(
+        COLORMAPS.get(colormap)[_positions(_scaled(values, maximum, signed=False))], dtype=np.uint8
+    )
 
 
 def overlay(
@@ -85,12 +93,17 @@ def overlay(
     ground = pixels * np.float32(1 - opacity)
     if not signed:
         table = COLORMAPS.get(colormap) * np.float32(opacity)
-        return np.asarray(np.rint(ground[:, :, None] + np.take(table, _positions(scaled), axis=0)), dtype=np.uint8)
+        return np.asarray(
+            np.rint(ground[:, :, None] + np.take(table, _positions(scaled), axis=0)), dtype=np.uint8
+        )
     strength = np.sqrt(np.float32(opacity) * np.abs(scaled))
     ground *= 1 - strength
     above = np.where(scaled > 0, strength, np.float32(0))
     below = strength - above
-    channels = [ground + above * np.float32(high) + below * np.float32(low) for high, low in zip(POSITIVE, NEGATIVE, strict=True)]
+    channels = [
+        ground + above * np.float32(high) + below * np.float32(low)
+        for high, low in zip(POSITIVE, NEGATIVE, strict=True)
+    ]
     return np.asarray(np.rint(np.stack(channels, axis=2)), dtype=np.uint8)
 
 
@@ -102,11 +115,16 @@ def _positions(scaled: Float32Array) -> NDArray[np.intp]:
 def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:
     """Values by their maximum, clipped to [0, 1], or [-1, 1] if signed; all zero if the maximum is zero."""
     if not bool(np.isfinite(values).all()):
-        raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
+        raise ExplanationError(
+            "expected finite map values, got NaN or infinity; explain the scan again"
+        )
     if maximum is not None and maximum < 0:
         raise ExplanationError(f"expected a maximum of at least 0, got {maximum}")
     top = np.float32(np.abs(values).max(initial=0.0) if maximum is None else maximum)
     if top == 0:
         return np.zeros_like(values, dtype=np.float32)
     with np.errstate(over="ignore"):  # a value far above a tiny maximum is clipped all the same
-        return np.asarray(np.clip(np.asarray(values, dtype=np.float32) / top, -1.0 if signed else 0.0, 1.0), dtype=np.float32)
+        return np.asarray(
+            np.clip(np.asarray(values, dtype=np.float32) / top, -1.0 if signed else 0.0, 1.0),
+            dtype=np.float32,
+        )

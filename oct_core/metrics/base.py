@@ -34,14 +34,24 @@ class Metric:
     """
 
     def __init__(
-        self, name: str, title: str, kind: Kind, compute: Compute, *, highest: float, higher_is_better: bool, proportion: bool
+        self,
+        name: str,
+        title: str,
+        kind: Kind,
+        compute: Compute,
+        *,
+        highest: float,
+        higher_is_better: bool,
+        proportion: bool,
     ) -> None:
         self.name, self.title, self.kind, self.compute = name, title, kind, compute
         self.lowest, self.highest = 0.0, highest
         self.higher_is_better, self.proportion = higher_is_better, proportion
         functools.update_wrapper(self, compute)
 
-    def __call__(self, labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:
+    def __call__(
+        self, labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
+    ) -> FloatArray:
         """Check the arguments, then compute; raises MetricError for a wrong shape, range or content."""
         scores = check_probabilities(probabilities)
         truth = check_labels(labels, scores.shape[1])
@@ -53,13 +63,26 @@ METRICS: Registry[Metric] = Registry("metric")
 
 
 def metric(
-    title: str, kind: Kind, *, highest: float = 1.0, higher_is_better: bool = True, proportion: bool = False
+    title: str,
+    kind: Kind,
+    *,
+    highest: float = 1.0,
+    higher_is_better: bool = True,
+    proportion: bool = False,
 ) -> Callable[[Compute], Metric]:
     """Make a Metric of a computation and register it under the function's name."""
 
     def register(compute: Compute) -> Metric:
         name = compute.__name__
-        made = Metric(name, title, kind, compute, highest=highest, higher_is_better=higher_is_better, proportion=proportion)
+        made = Metric(
+            name,
+            title,
+            kind,
+            compute,
+            highest=highest,
+            higher_is_better=higher_is_better,
+            proportion=proportion,
+        )
         return METRICS.add(name, made)
 
     return register

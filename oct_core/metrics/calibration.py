@@ -29,7 +29,9 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> FloatArray:
             f"expected finite logits of shape (..., K), got shape {array.shape} with NaN, infinity or no axis; mend the model"
         )
     if not (temperature > 0 and math.isfinite(temperature)):
-        raise MetricError(f"expected a finite temperature above 0, got {temperature}; 1.0 leaves the logits as they are")
+        raise MetricError(
+            f"expected a finite temperature above 0, got {temperature}; 1.0 leaves the logits as they are"
+        )
     scaled = array / temperature
     powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     result: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
@@ -63,7 +65,10 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         options={"xatol": 1e-6},
     )
     # The bounded search never tries its ends, which are the answer for separable or empty logits.
-    return min((math.exp(found.x), *TEMPERATURE_BOUNDS), key=lambda value: _negative_log_likelihood(scores, truth, value))
+    return min(
+        (math.exp(found.x), *TEMPERATURE_BOUNDS),
+        key=lambda value: _negative_log_likelihood(scores, truth, value),
+    )
 
 
 @metric("Brier score", "scalar", highest=2.0, higher_is_better=False)
@@ -87,11 +92,15 @@ def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
     """The bin of each confidence: bin i is (i / bins, (i + 1) / bins], so 1.0 falls in the last and 0.0 in the first."""
     edges = np.linspace(0.0, 1.0, bins + 1)
-    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1).astype(np.int64)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1).astype(
+        np.int64
+    )
 
 
 @metric("Expected calibration error", "scalar", higher_is_better=False)
-def expected_calibration_error(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+def expected_calibration_error(
+    labels: IntArray, probabilities: FloatArray, weights: FloatArray
+) -> FloatArray:
     """Mean distance of confidence from accuracy over 15 equal bins of the top probability, 0 to 1 (Guo et al. 2017, eq. 3)."""
     confidence = probabilities.max(axis=1)
     gap = (probabilities.argmax(axis=1) == labels) - confidence
@@ -125,5 +134,8 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     count = member.sum(axis=0)
     right = (scores.argmax(axis=1) == truth).astype(np.float64)
     return Reliability(
-        np.linspace(0.0, 1.0, bins + 1), count.astype(np.int64), ratio(confidence @ member, count), ratio(right @ member, count)
+        np.linspace(0.0, 1.0, bins + 1),
+        count.astype(np.int64),
+        ratio(confidence @ member, count),
+        ratio(right @ member, count),
     )

@@ -21,7 +21,9 @@ def check_labels(labels: ArrayLike, n_classes: int) -> IntArray:
             f"expected at least one label in an array of shape (N,), got shape {array.shape}; pass one class index a scan"
         )
     if not np.issubdtype(array.dtype, np.integer):
-        raise MetricError(f"expected whole-number class indices, got {array.dtype}; convert names with CLASSES.index(name)")
+        raise MetricError(
+            f"expected whole-number class indices, got {array.dtype}; convert names with CLASSES.index(name)"
+        )
     if array.min() < 0 or array.max() >= n_classes:
         raise MetricError(
             f"expected labels from 0 to {n_classes - 1}, got {array.min()} to {array.max()}; scores have one column a class"
@@ -37,14 +39,18 @@ def check_scores(scores: ArrayLike, n_scans: int | None = None) -> FloatArray:
             f"expected scores of shape (N, K) with N >= 1 and K >= 2, got {array.shape}; pass one row a scan, one column a class"
         )
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise MetricError(f"expected numbers as scores, got {array.dtype}; pass float logits or probabilities")
+        raise MetricError(
+            f"expected numbers as scores, got {array.dtype}; pass float logits or probabilities"
+        )
     if n_scans is not None and len(array) != n_scans:
         raise MetricError(
             f"expected as many rows of scores as labels ({n_scans}), got {len(array)}; pass both for the same scans"
         )
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
-        raise MetricError(f"expected finite scores, got NaN or infinity in row {bad[0]} ({bad.size} rows); leave those scans out")
+        raise MetricError(
+            f"expected finite scores, got NaN or infinity in row {bad[0]} ({bad.size} rows); leave those scans out"
+        )
     return array.astype(np.float64)
 
 
@@ -70,7 +76,9 @@ def check_weights(weights: ArrayLike | None, n_scans: int) -> FloatArray:
         return np.ones(n_scans)
     array = np.asarray(weights, dtype=np.float64)
     if array.ndim not in (1, 2) or array.shape[-1] != n_scans:
-        raise MetricError(f"expected weights of shape ({n_scans},) or (R, {n_scans}), got {array.shape}; pass one weight a scan")
+        raise MetricError(
+            f"expected weights of shape ({n_scans},) or (R, {n_scans}), got {array.shape}; pass one weight a scan"
+        )
     if not np.isfinite(array).all() or (array < 0).any():
         raise MetricError(
             "expected finite weights >= 0, got a negative, NaN or infinite one; a weight counts how often a scan is taken"
@@ -92,13 +100,17 @@ def check_binary(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.boo
     """A bool (N,) truth and finite float64 (N,) scores of the same scans; raises MetricError otherwise."""
     truth, values = np.asarray(positive), np.asarray(scores, dtype=np.float64)
     if truth.dtype != np.bool_ or truth.ndim != 1 or truth.size == 0:
-        raise MetricError(f"expected a bool truth of shape (N,), got {truth.dtype} {truth.shape}; pass labels == class_index")
+        raise MetricError(
+            f"expected a bool truth of shape (N,), got {truth.dtype} {truth.shape}; pass labels == class_index"
+        )
     if values.shape != truth.shape:
         raise MetricError(
             f"expected one score for each of the {len(truth)} truths, got shape {values.shape}; pass one column of them"
         )
     if not np.isfinite(values).all():
-        raise MetricError("expected finite scores, got NaN or infinity; leave those scans out or mend the model")
+        raise MetricError(
+            "expected finite scores, got NaN or infinity; leave those scans out or mend the model"
+        )
     return truth, values
 
 

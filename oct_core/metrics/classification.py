@@ -13,14 +13,18 @@ from oct_core.metrics.checks import check_labels, check_weights
 from oct_core.types import FloatArray, IntArray
 
 
-def _count(labels: IntArray, predicted: IntArray, n_classes: int, weights: FloatArray) -> FloatArray:
+def _count(
+    labels: IntArray, predicted: IntArray, n_classes: int, weights: FloatArray
+) -> FloatArray:
     """Weighted confusion (..., K, K) of weights (..., N)."""
     cell = np.eye(n_classes * n_classes)[labels * n_classes + predicted]
     flat: FloatArray = weights @ cell
     return flat.reshape(*weights.shape[:-1], n_classes, n_classes)
 
 
-def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, n_classes: int = 4, weights: ArrayLike | None = None) -> FloatArray:
+def confusion_matrix(
+    labels: ArrayLike, predicted: ArrayLike, n_classes: int = 4, weights: ArrayLike | None = None
+) -> FloatArray:
     """How often class i (row, truth) was called class j (column).
 
     labels, predicted : class indices (N,). weights : None, (N,) or (R, N).
@@ -78,7 +82,9 @@ def f1_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -
 
 
 @metric("Balanced accuracy", "scalar")
-def balanced_accuracy(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+def balanced_accuracy(
+    labels: IntArray, probabilities: FloatArray, weights: FloatArray
+) -> FloatArray:
     """The mean sensitivity over the classes, 0 to 1; NaN if a class has no scan.
 
     Agrees with sklearn.metrics.balanced_accuracy_score where every class occurs; that one drops missing classes.

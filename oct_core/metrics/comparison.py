@@ -36,13 +36,17 @@ class Comparison:
     n_patients: int
 
 
-def mcnemar_exact(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike, n_classes: int = 4) -> McNemar:
+def mcnemar_exact(
+    labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike, n_classes: int = 4
+) -> McNemar:
     """McNemar's exact test of equal accuracy (McNemar 1947; binomial(n, 1/2) on the scans that one run alone has right).
 
     labels, predicted_a, predicted_b : class indices (N,). Without such a scan p is 1. It takes scans as independent,
     which scans of one patient are not: read it beside the interval by patient. Raises MetricError for bad arrays.
     """
-    truth, first, second = (check_labels(array, n_classes) for array in (labels, predicted_a, predicted_b))
+    truth, first, second = (
+        check_labels(array, n_classes) for array in (labels, predicted_a, predicted_b)
+    )
     if not len(truth) == len(first) == len(second):
         raise MetricError(
             f"expected three arrays of one length, got {len(truth)}, {len(first)} and {len(second)}; use the same scans"
@@ -68,7 +72,9 @@ def paired_difference(
     labels, patients : (N,). probabilities : (N, K). NaN ends with fewer than two patients. Raises MetricError.
     """
     if metric.kind != "scalar":
-        raise MetricError(f"expected a metric with one number, got {metric.name} ({metric.kind}); compare accuracy or macro_auc")
+        raise MetricError(
+            f"expected a metric with one number, got {metric.name} ({metric.kind}); compare accuracy or macro_auc"
+        )
     first, second = check_probabilities(probabilities_a), check_probabilities(probabilities_b)
     truth = check_labels(labels, first.shape[1])
     check_probabilities(first, len(truth))
@@ -85,13 +91,20 @@ def paired_difference(
     if len(np.unique(groups)) < 2:
         return Interval(value, math.nan, math.nan)
     low, high = percentile_interval(
-        np.concatenate([difference(weights) for weights in patient_weights(groups, resamples, seed)]), LEVEL
+        np.concatenate(
+            [difference(weights) for weights in patient_weights(groups, resamples, seed)]
+        ),
+        LEVEL,
     )
     return Interval(value, float(low), float(high))
 
 
 def compare_tables(
-    first: PredictionTable, second: PredictionTable, split: str = "test", resamples: int = 2000, seed: int = 0
+    first: PredictionTable,
+    second: PredictionTable,
+    split: str = "test",
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Comparison:
     """Two runs' predictions of one split, matched by the sha256 of the scans.
 
@@ -99,7 +112,10 @@ def compare_tables(
     same scans with the same labels.
     """
     rows_a, rows_b = first.of_split(split), second.of_split(split)
-    order_a, order_b = np.argsort(rows_a.sha256, kind="stable"), np.argsort(rows_b.sha256, kind="stable")
+    order_a, order_b = (
+        np.argsort(rows_a.sha256, kind="stable"),
+        np.argsort(rows_b.sha256, kind="stable"),
+    )
     same = len(rows_a) == len(rows_b) > 0 and first.classes == second.classes
     if not (
         same
@@ -112,6 +128,10 @@ def compare_tables(
         )
     truth, patients = rows_a.label[order_a], rows_a.patient[order_a]
     logits_a, logits_b = rows_a.logits[order_a], rows_b.logits[order_b]
-    difference = paired_difference(truth, softmax(logits_a), softmax(logits_b), patients, resamples, seed)
-    test = mcnemar_exact(truth, logits_a.argmax(axis=1), logits_b.argmax(axis=1), len(first.classes))
+    difference = paired_difference(
+        truth, softmax(logits_a), softmax(logits_b), patients, resamples, seed
+    )
+    test = mcnemar_exact(
+        truth, logits_a.argmax(axis=1), logits_b.argmax(axis=1), len(first.classes)
+    )
     return Comparison(difference, test, len(truth), len(np.unique(patients)))

@@ -32,7 +32,9 @@ class RocCurve:
     auc: float
 
 
-def weighted_auc(positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray) -> FloatArray:
+def weighted_auc(
+    positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray
+) -> FloatArray:
     """P(positive scores above negative) + P(equal) / 2 under weights (..., N): (...), NaN if either side weighs nothing.
 
     The Mann-Whitney form of the area (Hanley & McNeil 1982), exact with ties; one sort serves all weightings.
@@ -67,7 +69,10 @@ def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve:
     ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
     hits, alarms = np.cumsum(sorted_truth)[ends], np.cumsum(~sorted_truth)[ends]
     return RocCurve(
-        np.r_[0.0, alarms / (~truth).sum()], np.r_[0.0, hits / truth.sum()], np.r_[np.inf, ranked[ends]], auc(truth, values)
+        np.r_[0.0, alarms / (~truth).sum()],
+        np.r_[0.0, hits / truth.sum()],
+        np.r_[np.inf, ranked[ends]],
+        auc(truth, values),
     )
 
 
@@ -90,14 +95,23 @@ def mean_curve(curves: Sequence[RocCurve]) -> RocCurve:
     Both sides of every step are kept, so its area is exactly the mean of the areas. Raises MetricError for no curves.
     """
     if not curves:
-        raise MetricError("expected at least one curve to average, got none; pass the curves of the classes that occur")
+        raise MetricError(
+            "expected at least one curve to average, got none; pass the curves of the classes that occur"
+        )
     grid = np.unique(np.concatenate([curve.false_positive_rate for curve in curves]))
     sides = np.mean([np.stack(_limits(curve, grid), axis=1) for curve in curves], axis=0)
     rate = np.repeat(grid, 2)
-    return RocCurve(rate, sides.reshape(-1), np.full(len(rate), np.nan), float(np.mean([curve.auc for curve in curves])))
+    return RocCurve(
+        rate,
+        sides.reshape(-1),
+        np.full(len(rate), np.nan),
+        float(np.mean([curve.auc for curve in curves])),
+    )
 
 
-def _checked(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> tuple[IntArray, FloatArray]:
+def _checked(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
+) -> tuple[IntArray, FloatArray]:
     scores = check_probabilities(probabilities)
     if scores.shape[1] != len(classes):
         raise MetricError(
@@ -107,7 +121,9 @@ def _checked(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
     return truth, check_probabilities(scores, len(truth))
 
 
-def roc_one_vs_rest(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES) -> dict[str, RocCurve]:
+def roc_one_vs_rest(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
+) -> dict[str, RocCurve]:
     """The curve of each class against all others by its own probability, and their vertical mean as "macro average".
 
     labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve and is left out of the
@@ -127,7 +143,9 @@ def pair_names(classes: Sequence[str] = CLASSES) -> list[str]:
     return [f"{first} vs {second}" for first, second in combinations(classes, 2)]
 
 
-def roc_one_vs_one(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES) -> dict[str, RocCurve]:
+def roc_one_vs_one(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
+) -> dict[str, RocCurve]:
     """The curve of each pair of classes, over the scans of these two classes only (six pairs for four classes).
 
     Score: as Hand & Till (2001, eq. 3 and 7) have it, first i against j by p(i), then j against i by p(j), the
@@ -139,14 +157,19 @@ def roc_one_vs_one(labels: ArrayLike, probabilities: ArrayLike, classes: Sequenc
     for name, (i, j) in zip(pair_names(classes), combinations(range(len(classes)), 2), strict=True):
         inside = (truth == i) | (truth == j)
         if 0 < np.count_nonzero(truth[inside] == i) < np.count_nonzero(inside):
-            curves[name] = mean_curve([roc_curve(truth[inside] == k, scores[inside, k]) for k in (i, j)])
+            curves[name] = mean_curve(
+                [roc_curve(truth[inside] == k, scores[inside, k]) for k in (i, j)]
+            )
     return curves
 
 
 @metric("AUC, one against the rest", "class")
 def auc_one_vs_rest(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """For each class the area of its ROC curve against all others, 0 to 1; NaN if it never or always occurs."""
-    areas = [weighted_auc(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
+    areas = [
+        weighted_auc(labels == k, probabilities[:, k], weights)
+        for k in range(probabilities.shape[1])
+    ]
     return np.stack(areas, axis=-1)
 
 
@@ -169,6 +192,10 @@ def auc_one_vs_one(labels: IntArray, probabilities: FloatArray, weights: FloatAr
     for i, j in combinations(range(probabilities.shape[1]), 2):
         inside = weights * ((labels == i) | (labels == j))
         areas.append(
-            (weighted_auc(labels == i, probabilities[:, i], inside) + weighted_auc(labels == j, probabilities[:, j], inside)) / 2
+            (
+                weighted_auc(labels == i, probabilities[:, i], inside)
+                + weighted_auc(labels == j, probabilities[:, j], inside)
+            )
+            / 2
         )
     return np.stack(areas, axis=-1)

@@ -48,7 +48,12 @@ class Interval:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Interval:
         """The reverse of to_dict."""
-        return cls(*(math.nan if data[name] is None else float(data[name]) for name in ("value", "low", "high")))
+        return cls(
+            *(
+                math.nan if data[name] is None else float(data[name])
+                for name in ("value", "low", "high")
+            )
+        )
 
     def __str__(self) -> str:
         return (
@@ -102,7 +107,9 @@ def _patients_with(member: NDArray[np.bool_], patients: NDArray[Any]) -> int:
     return len(np.unique(patients[member]))
 
 
-def patients_behind(metric: Metric, labels: IntArray, patients: NDArray[Any], n_classes: int) -> IntArray:
+def patients_behind(
+    metric: Metric, labels: IntArray, patients: NDArray[Any], n_classes: int
+) -> IntArray:
     """How many patients a figure rests on, in the metric's own shape: of the class, of the rarer class of a pair, or of all.
 
     For specificity, of the other classes.
@@ -111,13 +118,21 @@ def patients_behind(metric: Metric, labels: IntArray, patients: NDArray[Any], n_
     if metric.kind == "scalar":
         return np.asarray(_patients_with(labels >= 0, patients))
     if metric.kind == "pair":
-        return np.asarray([min(of_class[i], of_class[j]) for i in range(n_classes) for j in range(i + 1, n_classes)])
+        return np.asarray(
+            [
+                min(of_class[i], of_class[j])
+                for i in range(n_classes)
+                for j in range(i + 1, n_classes)
+            ]
+        )
     if metric.name == "specificity":
         return np.asarray([_patients_with(labels != k, patients) for k in range(n_classes)])
     return np.asarray(of_class)
 
 
-def _interval(value: float, low: float, high: float, patients: int, proportion: bool, level: float) -> Interval:
+def _interval(
+    value: float, low: float, high: float, patients: int, proportion: bool, level: float
+) -> Interval:
     if math.isnan(value) or patients < 2:
         return Interval(value, math.nan, math.nan)
     if proportion and value in (0.0, 1.0):
@@ -150,8 +165,13 @@ def bootstrap_metrics(
     result = {}
     for metric in metrics:
         value = np.atleast_1d(metric.compute(truth, scores, np.ones(len(truth))))
-        low, high = (np.atleast_1d(end) for end in percentile_interval(np.concatenate(drawn[metric.name]), level))
+        low, high = (
+            np.atleast_1d(end)
+            for end in percentile_interval(np.concatenate(drawn[metric.name]), level)
+        )
         behind = np.atleast_1d(patients_behind(metric, truth, groups, scores.shape[1]))
         rows = zip(value.tolist(), low.tolist(), high.tolist(), behind.tolist(), strict=True)
-        result[metric.name] = [_interval(*row, proportion=metric.proportion, level=level) for row in rows]
+        result[metric.name] = [
+            _interval(*row, proportion=metric.proportion, level=level) for row in rows
+        ]
     return result

@@ -40,7 +40,10 @@ def at_threshold(positive: ArrayLike, scores: ArrayLike, threshold: float) -> tu
     truth, values = check_binary(positive, scores)
     called = values >= threshold
     hits, passes = called[truth], ~called[~truth]
-    return (float(hits.mean()) if hits.size else float("nan"), float(passes.mean()) if passes.size else float("nan"))
+    return (
+        float(hits.mean()) if hits.size else float("nan"),
+        float(passes.mean()) if passes.size else float("nan"),
+    )
 
 
 def _between(upper: float, lower: float) -> float:
@@ -49,7 +52,9 @@ def _between(upper: float, lower: float) -> float:
     return middle if middle > lower else upper
 
 
-def choose_point(positive: ArrayLike, scores: ArrayLike, target_sensitivity: float | None = None) -> OperatingPoint:
+def choose_point(
+    positive: ArrayLike, scores: ArrayLike, target_sensitivity: float | None = None
+) -> OperatingPoint:
     """The threshold of one class.
 
     Without a target: at the largest sensitivity + specificity - 1 (Youden 1950). With one: the best specificity whose
@@ -66,30 +71,46 @@ def choose_point(positive: ArrayLike, scores: ArrayLike, target_sensitivity: flo
         target = check_fraction(target_sensitivity, "the target sensitivity")
         at, rule = int(np.argmax(rate >= target - 1e-12)), f"sensitivity >= {target:g}"
     steps = curve.thresholds
-    threshold = _between(float(steps[at]), float(steps[at + 1])) if at + 1 < len(steps) else float(steps[at])
+    threshold = (
+        _between(float(steps[at]), float(steps[at + 1]))
+        if at + 1 < len(steps)
+        else float(steps[at])
+    )
     return OperatingPoint(threshold, float(rate[at]), float(1 - alarms[at]), rule)
 
 
 def choose_operating_points(
-    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES, target_sensitivity: float | None = None
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str] = CLASSES,
+    target_sensitivity: float | None = None,
 ) -> dict[str, OperatingPoint]:
     """A threshold for each class against the rest, see choose_point. Choose on validation scans, never on test scans.
 
     labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no point. Raises MetricError.
     """
-    truth, scores = check_labels(labels, len(classes)), check_probabilities(probabilities, len(np.asarray(labels)))
+    truth, scores = (
+        check_labels(labels, len(classes)),
+        check_probabilities(probabilities, len(np.asarray(labels))),
+    )
     both = [k for k in range(len(classes)) if 0 < np.count_nonzero(truth == k) < len(truth)]
     return {classes[k]: choose_point(truth == k, scores[:, k], target_sensitivity) for k in both}
 
 
 def measure_operating_points(
-    points: Mapping[str, OperatingPoint], labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
+    points: Mapping[str, OperatingPoint],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str] = CLASSES,
 ) -> dict[str, OperatingPoint]:
     """The same thresholds with sensitivity and specificity on other scans (the test part).
 
     Raises MetricError for bad arrays or a class that is not among ``classes``.
     """
-    truth, scores = check_labels(labels, len(classes)), check_probabilities(probabilities, len(np.asarray(labels)))
+    truth, scores = (
+        check_labels(labels, len(classes)),
+        check_probabilities(probabilities, len(np.asarray(labels))),
+    )
     measured = {}
     for name, point in points.items():
         if name not in classes:
@@ -97,5 +118,7 @@ def measure_operating_points(
                 f"expected operating points of {', '.join(classes)}, got one of {name!r}; use points of the same run"
             )
         k = list(classes).index(name)
-        measured[name] = OperatingPoint(point.threshold, *at_threshold(truth == k, scores[:, k], point.threshold), point.rule)
+        measured[name] = OperatingPoint(
+            point.threshold, *at_threshold(truth == k, scores[:, k], point.threshold), point.rule
+        )
     return measured

@@ -9,7 +9,13 @@ import numpy as np
 
 from oct_core.errors import MetricError
 from oct_core.metrics.calibration import brier_score, expected_calibration_error, log_loss, softmax
-from oct_core.metrics.classification import accuracy, balanced_accuracy, confusion_matrix, sensitivity, specificity
+from oct_core.metrics.classification import (
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+    sensitivity,
+    specificity,
+)
 from oct_core.metrics.curves import auc_one_vs_one, auc_one_vs_rest, macro_auc, pair_names
 from oct_core.metrics.intervals import LEVEL, Interval, bootstrap_metrics
 from oct_core.types import IntArray, PredictionTable
@@ -53,7 +59,9 @@ class Evaluation:
         data = dict(vars(self))
         data.update(classes=list(self.classes), confusion=self.confusion.tolist(), level=LEVEL)
         data.update({name: data[name].to_dict() for name in _SCALARS})
-        data.update({name: {key: cell.to_dict() for key, cell in data[name].items()} for name in _TABLES})
+        data.update(
+            {name: {key: cell.to_dict() for key, cell in data[name].items()} for name in _TABLES}
+        )
         return data
 
     @classmethod
@@ -61,9 +69,17 @@ class Evaluation:
         """The reverse of to_dict; raises MetricError for a missing or broken field."""
         try:
             fields = {name: data[name] for name in cls.__dataclass_fields__}
-            fields.update(classes=tuple(data["classes"]), confusion=np.asarray(data["confusion"], dtype=np.int64))
+            fields.update(
+                classes=tuple(data["classes"]),
+                confusion=np.asarray(data["confusion"], dtype=np.int64),
+            )
             fields.update({name: Interval.from_dict(data[name]) for name in _SCALARS})
-            fields.update({name: {key: Interval.from_dict(cell) for key, cell in data[name].items()} for name in _TABLES})
+            fields.update(
+                {
+                    name: {key: Interval.from_dict(cell) for key, cell in data[name].items()}
+                    for name in _TABLES
+                }
+            )
             fields.update({name: float(data[name]) for name in _NUMBERS})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MetricError(
@@ -73,7 +89,11 @@ class Evaluation:
 
 
 def evaluate_table(
-    table: PredictionTable, split: str, temperature: float = 1.0, resamples: int = 2000, seed: int = 0
+    table: PredictionTable,
+    split: str,
+    temperature: float = 1.0,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Evaluation:
     """Measure the rows of one split.
 
@@ -83,12 +103,23 @@ def evaluate_table(
     rows = table.of_split(split)
     if not len(rows):
         have = ", ".join(sorted(set(table.split.tolist()))) or "none"
-        raise MetricError(f"expected predictions of the split {split!r}, got none; the table has: {have}")
+        raise MetricError(
+            f"expected predictions of the split {split!r}, got none; the table has: {have}"
+        )
     probabilities = softmax(rows.logits, temperature)
-    metrics = [accuracy, balanced_accuracy, macro_auc, sensitivity, specificity, auc_one_vs_rest, auc_one_vs_one]
+    metrics = [
+        accuracy,
+        balanced_accuracy,
+        macro_auc,
+        sensitivity,
+        specificity,
+        auc_one_vs_rest,
+        auc_one_vs_one,
+    ]
     found = bootstrap_metrics(metrics, rows.label, probabilities, rows.patient, resamples, seed)
     by_class = {
-        name: dict(zip(rows.classes, found[name], strict=True)) for name in ("sensitivity", "specificity", "auc_one_vs_rest")
+        name: dict(zip(rows.classes, found[name], strict=True))
+        for name in ("sensitivity", "specificity", "auc_one_vs_rest")
     }
     return Evaluation(
         split=split,
@@ -104,7 +135,9 @@ def evaluate_table(
         specificity=by_class["specificity"],
         auc=by_class["auc_one_vs_rest"],
         auc_pairs=dict(zip(pair_names(rows.classes), found["auc_one_vs_one"], strict=True)),
-        confusion=confusion_matrix(rows.label, probabilities.argmax(axis=1), len(rows.classes)).astype(np.int64),
+        confusion=confusion_matrix(
+            rows.label, probabilities.argmax(axis=1), len(rows.classes)
+        ).astype(np.int64),
         ece=float(expected_calibration_error(rows.label, probabilities)),
         brier=float(brier_score(rows.label, probabilities)),
         log_loss=float(log_loss(rows.label, probabilities)),

@@ -72,7 +72,9 @@ class GrayClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -157,7 +159,11 @@ class _NoRandomNumbers(TorchFunctionMode):
 
 
 def build_model(
-    architecture: str, classes: int, mean: tuple[float, ...], std: tuple[float, ...], hollow: bool = False
+    architecture: str,
+    classes: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    hollow: bool = False,
 ) -> GrayClassifier:
     """A network with fresh weights, in float32 and training mode; raises UnknownNameError.
 
@@ -176,7 +182,10 @@ def build_model(
 
 def layer_modules(model: GrayClassifier, architecture: str) -> dict[str, nn.Module]:
     """The named layers of a built model, shallow to deep."""
-    return {name: model.backbone.get_submodule(path) for name, path in ARCHITECTURES.get(architecture).layers.items()}
+    return {
+        name: model.backbone.get_submodule(path)
+        for name, path in ARCHITECTURES.get(architecture).layers.items()
+    }
 
 
 def first_modules(model: GrayClassifier, architecture: str, layers: int) -> list[nn.Module]:
@@ -185,10 +194,16 @@ def first_modules(model: GrayClassifier, architecture: str, layers: int) -> list
         return []
     path = list(ARCHITECTURES.get(architecture).layers.values())[layers - 1]
     leaves = leaf_modules(model)
-    last = max(index for index, name in enumerate(leaves) if name == path or name.startswith(path + "."))
+    last = max(
+        index for index, name in enumerate(leaves) if name == path or name.startswith(path + ".")
+    )
     return list(leaves.values())[: last + 1]
 
 
 def leaf_modules(model: GrayClassifier) -> dict[str, nn.Module]:
     """Path in the backbone -> each module that holds no other, from the input on."""
-    return {name: module for name, module in model.backbone.named_modules() if not any(module.children())}
+    return {
+        name: module
+        for name, module in model.backbone.named_modules()
+        if not any(module.children())
+    }

@@ -10,15 +10,21 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def best_precision(device: torch.device) -> str:
-    """"bfloat16" where the device multiplies it in hardware, else "float32"."""
+    """ "bfloat16" where the device multiplies it in hardware, else "float32"."""
     if device.type == "cpu":
         found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return (
+        "bfloat16"
+        if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        else "float32"
+    )
 
 
 def multiplied_in(precision: str, device: torch.device) -> torch.autocast:
     """The context in which a model's products are of that precision; raises ExplanationError for one not in PRECISIONS."""
     if precision not in PRECISIONS:
-        raise ExplanationError(f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}")
+        raise ExplanationError(
+            f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}"
+        )
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

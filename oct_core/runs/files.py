@@ -20,7 +20,13 @@ SHIPPED = ("vgg16", "resnet50", "densenet121")
 """The runs of the repository, listed first and in this order."""
 
 SCHEMA = 1
-WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = "weights.safetensors", "card.json", "history.csv", "steps.csv", "predictions.csv"
+WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
+    "weights.safetensors",
+    "card.json",
+    "history.csv",
+    "steps.csv",
+    "predictions.csv",
+)
 STATUSES = ("training", "done", "failed")
 
 
@@ -57,7 +63,9 @@ def read_card(folder: Path) -> RunCard:
         raw = json.loads(path.read_text(encoding="utf-8"))
         schema = raw["schema"]
         if schema != SCHEMA:
-            raise CheckpointError(f"{path} has schema {schema}, this version reads {SCHEMA}; train the run again or update oct_core")
+            raise CheckpointError(
+                f"{path} has schema {schema}, this version reads {SCHEMA}; train the run again or update oct_core"
+            )
         return RunCard(
             name=folder.name,
             folder=folder,
@@ -71,9 +79,13 @@ def read_card(folder: Path) -> RunCard:
             raw=raw,
         )
     except FileNotFoundError as error:
-        raise CheckpointError(f"{folder} is no run: it has no {CARD}; list the runs with: python -m oct_core runs") from error
+        raise CheckpointError(
+            f"{folder} is no run: it has no {CARD}; list the runs with: python -m oct_core runs"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error!r}); restore it or train the run again") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error!r}); restore it or train the run again"
+        ) from error
 
 
 def list_runs(root: Path | None = None) -> list[RunCard]:
@@ -124,11 +136,15 @@ def _read_numbers(path: Path) -> dict[str, FloatArray]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
-        rows = [row for row in reader if len(row) == len(header)]  # a row being written right now is left out
+        rows = [
+            row for row in reader if len(row) == len(header)
+        ]  # a row being written right now is left out
     try:
         table = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
     except ValueError as error:
-        raise CheckpointError(f"{path} holds something that is no number ({error}); restore it or train the run again") from error
+        raise CheckpointError(
+            f"{path} holds something that is no number ({error}); restore it or train the run again"
+        ) from error
     return {name: table[:, column] for column, name in enumerate(header)}
 
 
@@ -149,10 +165,27 @@ def write_predictions(folder: Path, table: PredictionTable) -> None:
     """Write predictions.csv atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "image", "sha256", "patient", "label", *(f"logit_{name}" for name in table.classes)])
+    writer.writerow(
+        [
+            "split",
+            "image",
+            "sha256",
+            "patient",
+            "label",
+            *(f"logit_{name}" for name in table.classes),
+        ]
+    )
     for row in range(len(table)):
-        cells = [str(column[row]) for column in (table.split, table.image, table.sha256, table.patient)]
-        writer.writerow([*cells, table.classes[int(table.label[row])], *(f"{value:.5f}" for value in table.logits[row])])
+        cells = [
+            str(column[row]) for column in (table.split, table.image, table.sha256, table.patient)
+        ]
+        writer.writerow(
+            [
+                *cells,
+                table.classes[int(table.label[row])],
+                *(f"{value:.5f}" for value in table.logits[row]),
+            ]
+        )
     write_atomically(folder / PREDICTIONS, text.getvalue().encode())
 
 
@@ -163,13 +196,23 @@ def read_predictions(folder: Path) -> PredictionTable:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         label = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
-        logits = np.array([[float(row[f"logit_{name}"]) for name in classes] for row in rows], dtype=np.float32)
-        split, image, sha256, patient = (_strings(rows, name) for name in ("split", "image", "sha256", "patient"))
+        logits = np.array(
+            [[float(row[f"logit_{name}"]) for name in classes] for row in rows], dtype=np.float32
+        )
+        split, image, sha256, patient = (
+            _strings(rows, name) for name in ("split", "image", "sha256", "patient")
+        )
     except FileNotFoundError as error:
-        raise CheckpointError(f"run {folder.name} has no {PREDICTIONS} yet; it is written when the training is done") from error
+        raise CheckpointError(
+            f"run {folder.name} has no {PREDICTIONS} yet; it is written when the training is done"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder.name} --data DATA") from error
-    return PredictionTable(split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes)
+        raise CheckpointError(
+            f"{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder.name} --data DATA"
+        ) from error
+    return PredictionTable(
+        split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes
+    )
 
 
 def _strings(rows: Sequence[Mapping[str, str]], name: str) -> NDArray[np.str_]:

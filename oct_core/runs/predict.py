@@ -29,10 +29,14 @@ def predict(scans: Sequence[Scan], run: LoadedRun, batch_size: int = 16) -> list
 def as_prediction(run: LoadedRun, logits: Tensor) -> Prediction:
     """The Prediction of one scan's logits (classes,)."""
     row = logits.detach().float().cpu().numpy()
-    return Prediction(run.card.name, row, softmax(row[None], run.card.temperature)[0], run.card.classes)
+    return Prediction(
+        run.card.name, row, softmax(row[None], run.card.temperature)[0], run.card.classes
+    )
 
 
-def logits_of_pack(model: GrayClassifier, pixels: NDArray[np.uint8], device: torch.device, batch_size: int = 64) -> Float32Array:
+def logits_of_pack(
+    model: GrayClassifier, pixels: NDArray[np.uint8], device: torch.device, batch_size: int = 64
+) -> Float32Array:
     """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S). The model's mode is restored."""
     was_training = model.training
     model.eval()

@@ -8,7 +8,16 @@ from importlib import metadata
 
 import oct_core
 
-_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "grad-cam")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "safetensors",
+    "grad-cam",
+)
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,13 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from oct_core.errors import CheckpointError
-from oct_core.models.networks import ARCHITECTURES, Architecture, GrayClassifier, build_model, layer_modules
+from oct_core.models.networks import (
+    ARCHITECTURES,
+    Architecture,
+    GrayClassifier,
+    build_model,
+    layer_modules,
+)
 from oct_core.runs.files import CARD, WEIGHTS, checkpoints_root, list_runs, read_card
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import RunCard, Scan
@@ -47,7 +53,9 @@ class LoadedRun:
         return torch.from_numpy(packed).to(self.device)[:, None].float().div_(255.0)
 
 
-def load_run(run: str | Path, device: str | torch.device = "cpu", root: Path | None = None) -> LoadedRun:
+def load_run(
+    run: str | Path, device: str | torch.device = "cpu", root: Path | None = None
+) -> LoadedRun:
     """Load a trained run by name (in ``root``) or folder.
 
     Raises CheckpointError if there is no such run, its training is not done, or its weights are not those of the card.
@@ -55,13 +63,19 @@ def load_run(run: str | Path, device: str | torch.device = "cpu", root: Path | N
     folder = _find(run, root)
     card = read_card(folder)
     if card.status != "done":
-        raise CheckpointError(f"run {card.name} is {card.status!r}; it can be used when its training is done (go on with --resume)")
+        raise CheckpointError(
+            f"run {card.name} is {card.status!r}; it can be used when its training is done (go on with --resume)"
+        )
     preprocessing = Preprocessing.from_dict(card.preprocessing)
-    model = build_model(card.architecture, len(card.classes), preprocessing.mean, preprocessing.std, hollow=True)
+    model = build_model(
+        card.architecture, len(card.classes), preprocessing.mean, preprocessing.std, hollow=True
+    )
     load_weights(model, folder / WEIGHTS, card.weights_sha256)
     model.eval().requires_grad_(False)
     where = torch.device(device)
-    model = model.to(where).to(memory_format=torch.channels_last)  # the layout that convolutions are quickest in
+    model = model.to(where).to(
+        memory_format=torch.channels_last
+    )  # the layout that convolutions are quickest in
     return LoadedRun(card, model, ARCHITECTURES.get(card.architecture), preprocessing, where)
 
 
@@ -82,18 +96,33 @@ def load_weights(model: GrayClassifier, path: Path, sha256: str) -> None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); restore it or train the run again") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}); restore it or train the run again"
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise CheckpointError(f"{path} is not the file of its card: sha256 {found[:12]}, expected {sha256[:12] or 'none'}; restore it")
+        raise CheckpointError(
+            f"{path} is not the file of its card: sha256 {found[:12]}, expected {sha256[:12] or 'none'}; restore it"
+        )
     try:
-        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_safetensors(data).items()}
+        tensors = {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in load_safetensors(data).items()
+        }
     except SafetensorError as error:
-        raise CheckpointError(f"{path} does not fit the architecture of its card: {error}") from error
+        raise CheckpointError(
+            f"{path} does not fit the architecture of its card: {error}"
+        ) from error
     own = model.backbone.state_dict()
-    odd = sorted(name for name in own.keys() | tensors.keys() if name not in own or name not in tensors or own[name].shape != tensors[name].shape)
+    odd = sorted(
+        name
+        for name in own.keys() | tensors.keys()
+        if name not in own or name not in tensors or own[name].shape != tensors[name].shape
+    )
     if odd:  # checked first: load_state_dict fills what fits before it complains of the rest
-        raise CheckpointError(f"{path} does not fit the architecture of its card: {len(odd)} tensors differ, {odd[0]!r} for one; restore it")
+        raise CheckpointError(
+            f"{path} does not fit the architecture of its card: {len(odd)} tensors differ, {odd[0]!r} for one; restore it"
+        )
     model.backbone.load_state_dict(tensors, assign=next(model.backbone.parameters()).is_meta)
 
 

@@ -12,4 +12,14 @@ from oct_core.scans.readers.picture import (
     read_scan,
 )
 
-__all__ = ["COLOUR_NOTE", "DEFAULT", "CropBox", "Limits", "ScanInfo", "crop", "inspect", "invert", "read_scan"]
+__all__ = [
+    "COLOUR_NOTE",
+    "DEFAULT",
+    "CropBox",
+    "Limits",
+    "ScanInfo",
+    "crop",
+    "inspect",
+    "invert",
+    "read_scan",
+]

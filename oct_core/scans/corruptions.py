@@ -32,7 +32,9 @@ def _blur(gray: Floats, severity: int, generator: np.random.Generator) -> Floats
 def _speckle(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     """Grains of 1/128 of the side, so that scans packed at another size suffer as much."""
     count, rows, columns = gray.shape
-    noise = generator.standard_normal((count, 128, 128))[:, np.arange(rows) * 128 // rows][:, :, np.arange(columns) * 128 // columns]
+    noise = generator.standard_normal((count, 128, 128))[:, np.arange(rows) * 128 // rows][
+        :, :, np.arange(columns) * 128 // columns
+    ]
     return gray * (1 + (0.15, 0.3, 0.5)[severity - 1] * noise)
 
 
@@ -56,7 +58,10 @@ def _black_level(gray: Floats, severity: int, generator: np.random.Generator) ->
 def _tilt(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     angle = (5, 10, 15)[severity - 1]
     background = np.percentile(gray, 10, axis=(1, 2), keepdims=True)
-    return np.asarray(ndimage.rotate(gray - background, angle, axes=(1, 2), reshape=False, order=1)) + background
+    return (
+        np.asarray(ndimage.rotate(gray - background, angle, axes=(1, 2), reshape=False, order=1))
+        + background
+    )
 
 
 @_register("aspect")
@@ -71,7 +76,9 @@ def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floa
     return np.asarray(gray[:, low] * (1 - share) + gray[:, high] * share)
 
 
-def corrupt(pixels: NDArray[np.uint8], name: str, severity: int, seed: int = 0) -> NDArray[np.uint8]:
+def corrupt(
+    pixels: NDArray[np.uint8], name: str, severity: int, seed: int = 0
+) -> NDArray[np.uint8]:
     """uint8 (N, S, S) -> the same shape, corrupted; severity 1 (mild) to 3. Raises UnknownNameError, MetricError."""
     if severity not in SEVERITIES:
         raise MetricError(f"the severity of a corruption is one of {SEVERITIES}, not {severity}")

@@ -47,7 +47,9 @@ class Layout:
 def measure(pixels: GrayImage) -> Layout:
     """The layout of gray pixels, uint8 (H, W); raises ScanError for another shape or type."""
     clean = neutralise(pixels)
-    grid = np.asarray(Image.fromarray(clean).resize((_COLUMNS, _ROWS), Image.Resampling.BOX)).astype(np.float64)
+    grid = np.asarray(
+        Image.fromarray(clean).resize((_COLUMNS, _ROWS), Image.Resampling.BOX)
+    ).astype(np.float64)
     background, top = (float(value) for value in np.percentile(grid, [10, 99]))
     scaled = np.clip((grid - background) / max(top - background, 1.0), 0, 1)
     rows, columns = float(scaled.mean(1).std()), float(scaled.mean(0).std())

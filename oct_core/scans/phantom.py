@@ -71,7 +71,9 @@ class _Eye:
 
     def bump(self, centre: float, half_width: float, power: float = 2.0) -> Float32Array:
         """A bell over the columns, 1 at its centre, exp(-1) at ``half_width``; flatter on top with a higher power."""
-        bell: Float32Array = np.exp(-(np.abs((self.columns - centre) / half_width) ** power)).astype(np.float32)
+        bell: Float32Array = np.exp(
+            -(np.abs((self.columns - centre) / half_width) ** power)
+        ).astype(np.float32)
         return bell
 
     @property
@@ -90,9 +92,13 @@ class _Eye:
         return self.outer - self.thickness
 
 
-def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]) -> Float32Array:
+def _smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]
+) -> Float32Array:
     """Gaussian noise of unit deviation, smoothed."""
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="reflect")
+    noise = ndimage.gaussian_filter(
+        rng.standard_normal(shape, dtype=np.float32), sigma, mode="reflect"
+    )
     return np.asarray(noise / (noise.std() + 1e-6), dtype=np.float32)
 
 
@@ -118,7 +124,9 @@ def _healthy_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
     lateral = width / 512 * rng.uniform(0.8, 1.25)
     fovea = width * rng.uniform(0.32, 0.68)
     x = (columns - width / 2) / (width / 2)
-    bruch = height * rng.uniform(0.46, 0.68) + unit * (rng.normal(0, 32) * x + rng.normal(-14, 20) * x**2)
+    bruch = height * rng.uniform(0.46, 0.68) + unit * (
+        rng.normal(0, 32) * x + rng.normal(-14, 20) * x**2
+    )
     bruch += unit * rng.uniform(0.3, 1.5) * _smooth_noise(rng, (width,), width / 14)
     distance = (columns - fovea) / lateral
     pit = rng.uniform(0.75, 1.0) * np.exp(-((np.abs(distance) / rng.uniform(38, 62)) ** 1.8))
@@ -135,7 +143,9 @@ def _healthy_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
 
 def _near_fovea(rng: np.random.Generator, eye: _Eye, spread: float) -> float:
     """A column around the fovea, well inside the scan."""
-    return float(np.clip(rng.normal(eye.fovea, spread * eye.lateral), 0.12 * eye.width, 0.88 * eye.width))
+    return float(
+        np.clip(rng.normal(eye.fovea, spread * eye.lateral), 0.12 * eye.width, 0.88 * eye.width)
+    )
 
 
 def _press_inwards(eye: _Eye, share: float) -> None:
@@ -149,7 +159,9 @@ def _add_drusen(rng: np.random.Generator, eye: _Eye) -> None:
     for _ in range(int(rng.integers(2, 10))):
         half_width = rng.uniform(8, 22) * eye.lateral
         mound = eye.bump(_near_fovea(rng, eye, 90), half_width, rng.uniform(2.0, 3.0))
-        eye.rise = np.maximum(eye.rise, eye.unit * half_width / eye.lateral * rng.uniform(0.7, 1.25) * mound)
+        eye.rise = np.maximum(
+            eye.rise, eye.unit * half_width / eye.lateral * rng.uniform(0.7, 1.25) * mound
+        )
     _press_inwards(eye, 0.8)
 
 
@@ -177,13 +189,25 @@ def _add_oedema(rng: np.random.Generator, eye: _Eye) -> None:
     eye.thickness = eye.thickness + eye.unit * rng.uniform(25, 85) * swelling
     eye.pit = eye.pit * (1 - 0.6 * swelling)
     if rng.random() < 0.35:
-        eye.gap = eye.unit * rng.uniform(14, 40) * eye.bump(centre, rng.uniform(40, 80) * eye.lateral, 2.6)
+        eye.gap = (
+            eye.unit
+            * rng.uniform(14, 40)
+            * eye.bump(centre, rng.uniform(40, 80) * eye.lateral, 2.6)
+        )
     for _ in range(int(rng.integers(8, 28))):
-        _add_cyst(rng, eye, float(np.clip(rng.normal(centre, 0.55 * reach), 4, eye.width - 5)), swelling)
+        _add_cyst(
+            rng, eye, float(np.clip(rng.normal(centre, 0.55 * reach), 4, eye.width - 5)), swelling
+        )
     for _ in range(int(rng.integers(3, 14))):
         column = float(np.clip(rng.normal(centre, reach), 4, eye.width - 5))
         size = rng.uniform(1.3, 3.2)
-        focus = _Blob(column, rng.uniform(0.25, 0.75), max(size * eye.lateral, 0.8), max(size * eye.unit, 0.8), _FOCUS)
+        focus = _Blob(
+            column,
+            rng.uniform(0.25, 0.75),
+            max(size * eye.lateral, 0.8),
+            max(size * eye.unit, 0.8),
+            _FOCUS,
+        )
         eye.blobs.insert(0, focus)  # foci first: a cyst hides the focus it lies over
 
 
@@ -193,24 +217,34 @@ def _add_neovascularisation(rng: np.random.Generator, eye: _Eye) -> None:
     kind = rng.choice(3, p=(0.45, 0.35, 0.2))
     lift = rng.uniform(30, 85) if kind == 0 else rng.uniform(10, 28)
     rough = 1 + 0.13 * _smooth_noise(rng, (eye.width,), 7 * eye.lateral)
-    eye.rise = (eye.unit * lift * eye.bump(centre, reach, rng.uniform(2.0, 3.0)) * np.clip(rough, 0.5, 1.5)).astype(np.float32)
+    eye.rise = (
+        eye.unit * lift * eye.bump(centre, reach, rng.uniform(2.0, 3.0)) * np.clip(rough, 0.5, 1.5)
+    ).astype(np.float32)
     eye.under_rpe = rng.uniform(0.10, 0.40)
     if kind != 0 or rng.random() < 0.5:
         beside = centre + rng.normal(0, 0.4) * reach
         lump = eye.bump(beside, reach * rng.uniform(0.5, 0.9), 2.4) * np.clip(rough, 0.5, 1.5)
         eye.material = (eye.unit * rng.uniform(14, 42) * lump).astype(np.float32)
-    fluid = eye.unit * rng.uniform(10, 40) * eye.bump(centre + rng.normal(0, 0.7) * reach, reach * rng.uniform(0.8, 1.3), 2.6)
+    fluid = (
+        eye.unit
+        * rng.uniform(10, 40)
+        * eye.bump(centre + rng.normal(0, 0.7) * reach, reach * rng.uniform(0.8, 1.3), 2.6)
+    )
     eye.gap = eye.material + (fluid if kind != 0 or rng.random() < 0.7 else 0 * fluid)
     eye.pit = eye.pit * (1 - 0.4 * eye.bump(centre, reach))
     # The inner retina drapes smoothly over a rough lesion.
     raised = eye.rise + eye.gap
-    draped = ndimage.gaussian_filter1d(raised, 12 * eye.lateral, mode="nearest") * rng.uniform(0.7, 1.0)
+    draped = ndimage.gaussian_filter1d(raised, 12 * eye.lateral, mode="nearest") * rng.uniform(
+        0.7, 1.0
+    )
     eye.thickness = np.maximum(eye.thickness + draped - raised, 0.5 * eye.thickness)
     if rng.random() < 0.3:
         for _ in range(int(rng.integers(2, 7))):
             column = float(np.clip(rng.normal(centre, reach), 4, eye.width - 5))
             half = max(rng.uniform(3, 8) * eye.unit, 1.2)
-            eye.blobs.append(_Blob(column, rng.uniform(0.35, 0.65), half * rng.uniform(0.8, 1.4), half, _FLUID))
+            eye.blobs.append(
+                _Blob(column, rng.uniform(0.35, 0.65), half * rng.uniform(0.8, 1.4), half, _FLUID)
+            )
 
 
 def _leave_healthy(rng: np.random.Generator, eye: _Eye) -> None:
@@ -234,7 +268,9 @@ def _paint_layers(eye: _Eye, rows: Float32Array) -> Float32Array:
     return level[index]
 
 
-def _paint_below(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array) -> Mask:
+def _paint_below(
+    rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array
+) -> Mask:
     """Paint fluid, material, RPE, what lies under it, and the choroid into ``image``; return the lesion among them."""
     shape = (eye.height, eye.width)
     grain = _texture(rng, *shape, 5 * max(eye.unit, 0.4))
@@ -249,7 +285,10 @@ def _paint_below(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image:
     below = np.maximum(rows - eye.bruch, 0) / eye.unit
     vessels = _texture(rng, *shape, 20 * max(eye.unit, 0.4))
     depth = rng.uniform(40, 120)
-    tissue = _CHOROID * np.exp(-below / depth) * np.clip(1 + 0.34 * vessels + 0.12 * grain, 0.25, 1.8) + _VITREOUS
+    tissue = (
+        _CHOROID * np.exp(-below / depth) * np.clip(1 + 0.34 * vessels + 0.12 * grain, 0.25, 1.8)
+        + _VITREOUS
+    )
     np.copyto(image, tissue, where=choroid)
     lifted = (eye.rise > max(1.5 * eye.unit, 0.5)) & (rows >= eye.rpe) & ~choroid
     return lifted | (gap & (eye.gap > max(1.5 * eye.unit, 0.5)))
@@ -259,10 +298,18 @@ def _paint_blob(eye: _Eye, blob: _Blob, image: Float32Array) -> Mask:
     """Paint an ellipse clipped to the retina into ``image``; return it as a mask of the whole picture."""
     column = int(np.clip(round(blob.column), 0, eye.width - 1))
     centre = float(eye.ilm[column] + blob.depth * eye.thickness[column])
-    top, bottom = int(max(centre - blob.half_height - 1, 0)), int(min(centre + blob.half_height + 2, eye.height))
-    left, right = int(max(blob.column - blob.half_width - 1, 0)), int(min(blob.column + blob.half_width + 2, eye.width))
+    top, bottom = (
+        int(max(centre - blob.half_height - 1, 0)),
+        int(min(centre + blob.half_height + 2, eye.height)),
+    )
+    left, right = (
+        int(max(blob.column - blob.half_width - 1, 0)),
+        int(min(blob.column + blob.half_width + 2, eye.width)),
+    )
     y, x = np.ogrid[top:bottom, left:right]
-    inside = ((y - centre) / blob.half_height) ** 2 + ((x - blob.column) / blob.half_width) ** 2 <= 1
+    inside = ((y - centre) / blob.half_height) ** 2 + (
+        (x - blob.column) / blob.half_width
+    ) ** 2 <= 1
     inside &= (y >= eye.ilm[left:right] + 2 * eye.unit) & (y < eye.outer[left:right])
     image[top:bottom, left:right][inside] = blob.level
     mask = np.zeros((eye.height, eye.width), dtype=np.bool_)
@@ -281,10 +328,14 @@ def _shadows(rng: np.random.Generator, eye: _Eye) -> Float32Array:
     return np.clip(transmission, 0.3, 1).astype(np.float32)
 
 
-def _photograph(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array) -> GrayImage:
+def _photograph(
+    rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array
+) -> GrayImage:
     """Reflectivity to gray values: optics, shadows, multiplicative speckle, additive noise, contrast and gain."""
     shape = (eye.height, eye.width)
-    image = ndimage.gaussian_filter(image, (rng.uniform(0.8, 1.4) * eye.unit, rng.uniform(0.7, 1.3) * eye.unit))
+    image = ndimage.gaussian_filter(
+        image, (rng.uniform(0.8, 1.4) * eye.unit, rng.uniform(0.7, 1.3) * eye.unit)
+    )
     deep = rows >= eye.ilm + 0.12 * eye.thickness
     image = np.where(deep, image * _shadows(rng, eye), image)
     speckle = rng.standard_normal(shape, dtype=np.float32)
@@ -292,21 +343,27 @@ def _photograph(rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: 
         speckle = ndimage.uniform_filter1d(speckle, 2, axis=1) * np.float32(1.3)
     image = image * np.exp(rng.uniform(0.14, 0.34) * speckle)
     image = image + rng.uniform(0.010, 0.045) * rng.standard_normal(shape, dtype=np.float32)
-    gray = 255 * rng.uniform(0.75, 1.15) * np.clip(image, 0, 1.3) ** rng.uniform(0.85, 1.2) + rng.uniform(0, 10)
+    gray = 255 * rng.uniform(0.75, 1.15) * np.clip(image, 0, 1.3) ** rng.uniform(
+        0.85, 1.2
+    ) + rng.uniform(0, 10)
     pixels: GrayImage = np.clip(np.rint(gray), 0, 255).astype(np.uint8)
     return pixels
 
 
 def _check_request(label: str, seed: int, height: int, width: int) -> None:
     if label not in _LESIONS:
-        raise UnknownNameError(f"expected a class of {', '.join(CLASSES)}; got {label!r}. Write it in capitals, as listed.")
+        raise UnknownNameError(
+            f"expected a class of {', '.join(CLASSES)}; got {label!r}. Write it in capitals, as listed."
+        )
     if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
         raise ScanError(
             f"expected a phantom of {SMALLEST} to {LARGEST} pixels a side; got height {height}, width {width}. "
             "Draw it within these bounds and resize the picture."
         )
     if seed < 0:
-        raise DataError(f"expected a seed of 0 or more; got {seed}. Use any non-negative whole number.")
+        raise DataError(
+            f"expected a seed of 0 or more; got {seed}. Use any non-negative whole number."
+        )
 
 
 def make_phantom(label: str, seed: int, height: int = 496, width: int = 512) -> Phantom:
@@ -342,5 +399,11 @@ def phantom_set(per_class: int, seed: int, height: int = 496, width: int = 512) 
     Raises DataError unless per_class is 1 to 100000; else as make_phantom.
     """
     if not 1 <= per_class <= SET_SPAN:
-        raise DataError(f"expected 1 to {SET_SPAN} phantoms a class; got {per_class}. Ask for more in sets of other seeds.")
-    return [make_phantom(label, seed * SET_SPAN + i, height, width) for label in CLASSES for i in range(per_class)]
+        raise DataError(
+            f"expected 1 to {SET_SPAN} phantoms a class; got {per_class}. Ask for more in sets of other seeds."
+        )
+    return [
+        make_phantom(label, seed * SET_SPAN + i, height, width)
+        for label in CLASSES
+        for i in range(per_class)
+    ]

@@ -47,7 +47,9 @@ class Preprocessing:
         """uint8 (H, W) -> uint8 (size, size): wedges neutralised, then an antialiased stretch of the whole scan."""
         check_gray(pixels)
         clean = neutralise(pixels) if self.neutralise_wedges else pixels
-        return np.asarray(Image.fromarray(clean).resize((self.size, self.size), Image.Resampling.BILINEAR))
+        return np.asarray(
+            Image.fromarray(clean).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form stored in the run card."""
@@ -57,15 +59,24 @@ class Preprocessing:
     def from_dict(cls, raw: dict[str, Any]) -> Preprocessing:
         """The inverse of to_dict; raises CheckpointError on missing or unknown keys."""
         try:
-            return cls(int(raw["size"]), tuple(raw["mean"]), tuple(raw["std"]), bool(raw["neutralise_wedges"]))
+            return cls(
+                int(raw["size"]),
+                tuple(raw["mean"]),
+                tuple(raw["std"]),
+                bool(raw["neutralise_wedges"]),
+            )
         except (KeyError, TypeError, ValueError, ScanError) as error:
-            raise CheckpointError(f"the run card's preprocessing cannot be read ({error}); train the run again") from error
+            raise CheckpointError(
+                f"the run card's preprocessing cannot be read ({error}); train the run again"
+            ) from error
 
 
 def check_gray(pixels: GrayImage) -> None:
     """Raise ScanError unless ``pixels`` is a non-empty uint8 array of two dimensions."""
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or 0 in pixels.shape:
-        raise ScanError(f"expected a gray uint8 picture (height, width), got {pixels.dtype} {pixels.shape}; decode it with read_scan")
+        raise ScanError(
+            f"expected a gray uint8 picture (height, width), got {pixels.dtype} {pixels.shape}; decode it with read_scan"
+        )
 
 
 def wedge_mask(pixels: GrayImage) -> Mask:
@@ -83,7 +94,9 @@ def wedge_mask(pixels: GrayImage) -> Mask:
     labels, _ = ndimage.label(core)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     sizes = np.bincount(labels.ravel())
-    keep = [index for index in np.unique(border) if index and sizes[index] >= _LEAST_SHARE * pixels.size]
+    keep = [
+        index for index in np.unique(border) if index and sizes[index] >= _LEAST_SHARE * pixels.size
+    ]
     solid = np.isin(labels, keep)
     if not keep:
         return solid

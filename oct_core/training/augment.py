@@ -28,14 +28,20 @@ class Augmenter:
         """(N, 1, S, S) in [0, 1] -> the same shape and range."""
         if self.strength == 0:
             return gray
-        flat = gray.flatten(1)  # not torch.quantile: it refuses large batches on some devices and versions
-        background = flat.kthvalue(max(1, round(0.1 * flat.shape[1])), dim=1).values.view(-1, 1, 1, 1)
+        flat = gray.flatten(
+            1
+        )  # not torch.quantile: it refuses large batches on some devices and versions
+        background = flat.kthvalue(max(1, round(0.1 * flat.shape[1])), dim=1).values.view(
+            -1, 1, 1, 1
+        )
         gray = self._resampled(self._moved(gray, background))
         gray = self._toned(gray, background)
         return self._wedged(self._speckled(gray), background).clamp_(0, 1)
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:
-        return torch.empty(count, device=self.generator.device).uniform_(low, high, generator=self.generator)
+        return torch.empty(count, device=self.generator.device).uniform_(
+            low, high, generator=self.generator
+        )
 
     def _chance(self, count: int, probability: float) -> Tensor:
         return self._uniform(count, 0, 1) < probability
@@ -52,16 +58,34 @@ class Augmenter:
         flip = 1 - 2 * self._chance(count, 0.5).float()
         cosine, sine = torch.cos(angle), torch.sin(angle)
         shift_x, shift_y = (self._uniform(count, -0.15, 0.15) * strength for _ in range(2))
-        rows = [flip * cosine * scale, -sine * scale, shift_x, flip * sine * scale * aspect, cosine * scale * aspect, shift_y]
+        rows = [
+            flip * cosine * scale,
+            -sine * scale,
+            shift_x,
+            flip * sine * scale * aspect,
+            cosine * scale * aspect,
+            shift_y,
+        ]
         matrix = torch.stack(rows, dim=1).view(count, 2, 3)
         grid = F.affine_grid(matrix, list(gray.shape), align_corners=False)
-        return F.grid_sample(gray - background, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + background
+        return (
+            F.grid_sample(
+                gray - background, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+            )
+            + background
+        )
 
     def _resampled(self, gray: Tensor) -> Tensor:
         """Half of the batch loses detail: down to 40 to 100 % of the size and back, one factor a call."""
         size = gray.shape[-1]
         factor = 1 - 0.6 * self.strength * float(self._uniform(1, 0, 1))
-        small = F.interpolate(gray, size=max(8, round(size * factor)), mode="bilinear", antialias=True, align_corners=False)
+        small = F.interpolate(
+            gray,
+            size=max(8, round(size * factor)),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
         blurred = F.interpolate(small, size=size, mode="bilinear", align_corners=False)
         return torch.where(self._chance(len(gray), 0.5).view(-1, 1, 1, 1), blurred, gray)
 
@@ -84,7 +108,9 @@ class Augmenter:
         size = gray.shape[-1]
         amount = (0.8 * self._uniform(len(gray), 0, 1) ** 2 * self.strength).view(-1, 1, 1, 1)
         grains = round(float(self._uniform(1, min(128, size), size)))
-        noise = torch.randn((len(gray), 1, grains, grains), device=gray.device, generator=self.generator)
+        noise = torch.randn(
+            (len(gray), 1, grains, grains), device=gray.device, generator=self.generator
+        )
         return gray * (1 + amount * F.interpolate(noise, size=size))
 
     def _wedged(self, gray: Tensor, background: Tensor) -> Tensor:
@@ -93,6 +119,9 @@ class Augmenter:
         line = torch.linspace(-1, 1, size, device=gray.device)
         angle = self._uniform(count, 0, 2 * math.pi).view(-1, 1, 1, 1)
         depth = self._uniform(count, 0.85, 1.3).view(-1, 1, 1, 1)
-        outside = torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1) > depth
+        outside = (
+            torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1)
+            > depth
+        )
         chosen = self._chance(count, self.strength / 3).view(-1, 1, 1, 1)
         return torch.where(outside & chosen, background, gray)

@@ -10,7 +10,13 @@ from typing import Any
 from oct_core.errors import TrainingError, UnknownNameError
 from oct_core.models.networks import ARCHITECTURES
 from oct_core.runs.files import CARD, read_card
-from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from oct_core.scans.preprocess import (
+    GRAY_MEAN,
+    GRAY_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+)
 
 
 @dataclass(frozen=True)
@@ -62,19 +68,27 @@ class TrainingConfig:
                 raise TrainingError(f"{name} must be 0 or more, not {getattr(self, name)}")
         for name in ("warmup", "label_smoothing", "weight_averaging"):
             if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 0 and under 1, not {getattr(self, name)}")
+                raise TrainingError(
+                    f"{name} must be at least 0 and under 1, not {getattr(self, name)}"
+                )
         if not 0 <= self.augmentation <= 1:
-            raise TrainingError(f"augmentation must be 0 (off) to 1 (full), not {self.augmentation}")
+            raise TrainingError(
+                f"augmentation must be 0 (off) to 1 (full), not {self.augmentation}"
+            )
         deepest = len(ARCHITECTURES.get(self.architecture).layers)
         if not 0 <= self.frozen_layers < deepest:
-            raise TrainingError(f"frozen_layers must be 0 to {deepest - 1} for {self.architecture}, not {self.frozen_layers}")
+            raise TrainingError(
+                f"frozen_layers must be 0 to {deepest - 1} for {self.architecture}, not {self.frozen_layers}"
+            )
         if self.trained_layers and not self.frozen_layers < self.trained_layers <= deepest:
             raise TrainingError(
                 f"trained_layers must be 0 (all) or {self.frozen_layers + 1} to {deepest} for {self.architecture} with {self.frozen_layers} frozen, "
                 f"not {self.trained_layers}"
             )
         if self.trained_layers and self.initialisation in ("imagenet", "random"):
-            raise TrainingError("trained_layers keeps the head of a finished run: give its weights.safetensors as initialisation")
+            raise TrainingError(
+                "trained_layers keeps the head of a finished run: give its weights.safetensors as initialisation"
+            )
         if self.limit is not None and self.limit < 8:
             raise TrainingError(f"limit must be at least 8 scans, not {self.limit}")
 
@@ -121,9 +135,23 @@ RECIPES: dict[str, TrainingConfig] = {
     ),
     # train resnet50 --init FILE --phantoms 20, where FILE has ImageNet's weights down to layer3 and random ones in most of layer4:
     # 0.969 and 0.965, 19 min on one core with bfloat16.
-    "resnet50": TrainingConfig("resnet50", epochs=12, batch_size=16, learning_rate=3e-4, weight_averaging=0.97, augmentation=0.7),
+    "resnet50": TrainingConfig(
+        "resnet50",
+        epochs=12,
+        batch_size=16,
+        learning_rate=3e-4,
+        weight_averaging=0.97,
+        augmentation=0.7,
+    ),
     # train densenet121 --init densenet121_imagenet_backbone.safetensors --phantoms 20: 0.980 and 0.974, 16 min on one core with bfloat16.
-    "densenet121": TrainingConfig("densenet121", epochs=10, batch_size=16, learning_rate=3e-4, weight_averaging=0.97, augmentation=0.7),
+    "densenet121": TrainingConfig(
+        "densenet121",
+        epochs=10,
+        batch_size=16,
+        learning_rate=3e-4,
+        weight_averaging=0.97,
+        augmentation=0.7,
+    ),
 }
 
 

@@ -27,16 +27,24 @@ def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
     model = build_model(config.architecture, classes, *config.normalisation)
     if config.initialisation == "random":
         return model
-    weights = _imagenet(config.architecture) if config.initialisation == "imagenet" else _from_file(Path(config.initialisation))
+    weights = (
+        _imagenet(config.architecture)
+        if config.initialisation == "imagenet"
+        else _from_file(Path(config.initialisation))
+    )
     if config.trained_layers and not (Path(config.initialisation).parent / CARD).is_file():
-        raise TrainingError(f"trained_layers needs the {CARD} beside {config.initialisation}: it says how these weights take their scans")
+        raise TrainingError(
+            f"trained_layers needs the {CARD} beside {config.initialisation}: it says how these weights take their scans"
+        )
     _fill_backbone(model, weights, config)
     return model
 
 
 def _imagenet(architecture: str) -> dict[str, Tensor]:
     try:
-        weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(
+            progress=True, check_hash=True, weights_only=True
+        )
     except pickle.UnpicklingError as error:
         raise TrainingError(
             f"torch's cached file of the ImageNet weights of {architecture} holds more than tensors and is not loaded; remove it from "
@@ -52,14 +60,18 @@ def _imagenet(architecture: str) -> dict[str, Tensor]:
 
 def _from_file(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
-        raise TrainingError(f"--init takes imagenet, random or a .safetensors file, not {str(path)!r}; pickled weights are never loaded")
+        raise TrainingError(
+            f"--init takes imagenet, random or a .safetensors file, not {str(path)!r}; pickled weights are never loaded"
+        )
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise TrainingError(f"the initial weights {path} cannot be read: {error}") from error
 
 
-def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig) -> None:
+def _fill_backbone(
+    model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig
+) -> None:
     head = ARCHITECTURES.get(config.architecture).head
     own = model.backbone.state_dict()
     taken = [name for name in own if config.trained_layers or not name.startswith(head)]
@@ -72,7 +84,11 @@ def _fill_backbone(model: GrayClassifier, weights: dict[str, Tensor], config: Tr
     wanted = {name for name in taken if not name.endswith("num_batches_tracked")}
     missing = sorted(wanted - set(usable))
     if missing:
-        way_out = "a finished run's weights.safetensors" if config.trained_layers else "weights with torchvision's key names"
+        way_out = (
+            "a finished run's weights.safetensors"
+            if config.trained_layers
+            else "weights with torchvision's key names"
+        )
         raise TrainingError(
             f"{config.initialisation} lacks {len(missing)} of {len(wanted)} backbone tensors of {config.architecture}, "
             f"{missing[0]!r} for one; give {way_out}"

@@ -70,7 +70,10 @@ class Trainer:
         self.precision = precision or best_precision(device)
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.still = self._still_modules()
-        self.average = {name: tensor.detach().clone() for name, tensor in self.model.backbone.state_dict().items()}
+        self.average = {
+            name: tensor.detach().clone()
+            for name, tensor in self.model.backbone.state_dict().items()
+        }
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99))
         self.steps_per_epoch = max(1, len(data.labels) // config.batch_size)
         self.class_weight = self._class_weight()
@@ -112,7 +115,11 @@ class Trainer:
         """Linear warm-up, then a cosine to zero, as a function of the step alone; returns the backbone's rate."""
         total = self.steps_per_epoch * self.config.epochs
         warm = max(1, round(total * self.config.warmup))
-        share = (self.step + 1) / warm if self.step < warm else 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, total - warm)))
+        share = (
+            (self.step + 1) / warm
+            if self.step < warm
+            else 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, total - warm)))
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         return self.config.learning_rate * share
@@ -152,20 +159,34 @@ class Trainer:
         return EpochResult(_mean(losses), _mean(hits), rate, seconds, images / seconds)
 
     def _train_step(self, batch: NDArray[np.int64], augment: Augmenter) -> tuple[float, float]:
-        gray = torch.from_numpy(np.array(self.data.pixels[batch])).to(self.device)[:, None].float() / 255.0
+        gray = (
+            torch.from_numpy(np.array(self.data.pixels[batch])).to(self.device)[:, None].float()
+            / 255.0
+        )
         labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
         with torch.no_grad():
             gray = augment(gray).contiguous(memory_format=torch.channels_last)
         with multiplied_in(self.precision, self.device):
             logits = self.model(gray)
-        loss = F.cross_entropy(logits.float(), labels, weight=self.class_weight, label_smoothing=self.config.label_smoothing)
+        loss = F.cross_entropy(
+            logits.float(),
+            labels,
+            weight=self.class_weight,
+            label_smoothing=self.config.label_smoothing,
+        )
         if self.teachers:
             with torch.no_grad(), multiplied_in(self.precision, self.device):
-                answers = torch.stack([teacher(gray).float().softmax(1) for teacher in self.teachers]).mean(0)
-            loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * F.cross_entropy(logits.float(), answers)
+                answers = torch.stack(
+                    [teacher(gray).float().softmax(1) for teacher in self.teachers]
+                ).mean(0)
+            loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * F.cross_entropy(
+                logits.float(), answers
+            )
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(f"the loss became {value} at step {self.step + 1}; lower the learning rates and go on from an earlier run")
+            raise TrainingError(
+                f"the loss became {value} at step {self.step + 1}; lower the learning rates and go on from an earlier run"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -176,7 +197,11 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         """Moving average of weights and normalisation statistics; its memory grows with the step, so the start is forgotten."""
-        decay = min(self.config.weight_averaging, (1 + self.step) / (10 + self.step)) if self.config.weight_averaging else 0.0
+        decay = (
+            min(self.config.weight_averaging, (1 + self.step) / (10 + self.step))
+            if self.config.weight_averaging
+            else 0.0
+        )
         for name, tensor in self.model.backbone.state_dict().items():
             if tensor.is_floating_point():
                 self.average[name].lerp_(tensor, 1 - decay)

@@ -51,7 +51,9 @@ def only_writer(folder: Path) -> Iterator[None]:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunExistsError(f"run {folder.name} is being trained by another process; wait for it, or stop it first") from error
+            raise RunExistsError(
+                f"run {folder.name} is being trained by another process; wait for it, or stop it first"
+            ) from error
         yield
 
 
@@ -68,7 +70,11 @@ class Progress:
 
 
 def save_state(
-    folder: Path, progress: Progress, model: dict[str, Tensor], average: dict[str, Tensor], optimizer: Optimizer
+    folder: Path,
+    progress: Progress,
+    model: dict[str, Tensor],
+    average: dict[str, Tensor],
+    optimizer: Optimizer,
 ) -> None:
     """Write the state of a finished epoch atomically. Random generators need no state: each epoch seeds its own."""
     tensors = {f"model.{name}": tensor for name, tensor in model.items()}
@@ -76,7 +82,9 @@ def save_state(
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    write_atomically(folder / FOLDER / STATE, save(plain, metadata={"progress": json.dumps(progress.__dict__)}))
+    write_atomically(
+        folder / FOLDER / STATE, save(plain, metadata={"progress": json.dumps(progress.__dict__)})
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,9 @@ def load_state(folder: Path) -> State | None:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}); remove the run {folder.name} and train it anew") from error
+        raise TrainingError(
+            f"{path} cannot be read ({error}); remove the run {folder.name} and train it anew"
+        ) from error
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
@@ -109,11 +119,18 @@ def load_state(folder: Path) -> State | None:
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def restore_optimizer(optimizer: Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
     """Put the saved moments back; the rates are recomputed from the step."""
     state = optimizer.state_dict()
-    state["state"] = {index: {name: torch.as_tensor(tensor) for name, tensor in entry.items()} for index, entry in saved.items()}
+    state["state"] = {
+        index: {name: torch.as_tensor(tensor) for name, tensor in entry.items()}
+        for index, entry in saved.items()
+    }
     optimizer.load_state_dict(state)

@@ -45,7 +45,16 @@ from oct_core.scans.preprocess import Preprocessing
 from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
 from oct_core.training.loop import EpochResult, Trainer, TrainingData
-from oct_core.training.resume import FOLDER, Progress, best_file, drop_other_bests, load_state, only_writer, restore_optimizer, save_state
+from oct_core.training.resume import (
+    FOLDER,
+    Progress,
+    best_file,
+    drop_other_bests,
+    load_state,
+    only_writer,
+    restore_optimizer,
+    save_state,
+)
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 
 PHANTOM_SEED = 1_000_000
@@ -82,7 +91,9 @@ def train_run(
     _check_teachers(config, teachers, pack)
     if _is_finished(config, pack, folder, resume):
         return folder
-    model = initial_model(config, len(CLASSES))  # before the folder: weights that do not fit leave no run behind
+    model = initial_model(
+        config, len(CLASSES)
+    )  # before the folder: weights that do not fit leave no run behind
     card = new_card(config, pack, folder.name, device)
     try:
         with only_writer(folder):
@@ -92,7 +103,10 @@ def train_run(
                 finish(config, pack, folder, device, card)
             except Exception as error:
                 with suppress(OSError):  # the disk may be full: then the card still says "training"
-                    write_card(folder, card | {"status": "failed", "reason": f"{type(error).__name__}: {error}"})
+                    write_card(
+                        folder,
+                        card | {"status": "failed", "reason": f"{type(error).__name__}: {error}"},
+                    )
                 raise
     except OSError as error:
         raise TrainingError(
@@ -101,8 +115,14 @@ def train_run(
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
-        smaller = f"start a new run with --batch-size {config.batch_size // 2}" if config.batch_size > 1 else "prepare the scans at a smaller --size"
-        raise TrainingError(f"the device ran out of memory at batch size {config.batch_size}; {smaller}") from error
+        smaller = (
+            f"start a new run with --batch-size {config.batch_size // 2}"
+            if config.batch_size > 1
+            else "prepare the scans at a smaller --size"
+        )
+        raise TrainingError(
+            f"the device ran out of memory at batch size {config.batch_size}; {smaller}"
+        ) from error
     return folder
 
 
@@ -114,7 +134,9 @@ def teacher_name(run: LoadedRun) -> str:
 def _check_teachers(config: TrainingConfig, teachers: Sequence[LoadedRun], pack: Pack) -> None:
     given = tuple(teacher_name(teacher) for teacher in teachers)
     if config.teachers != given:
-        raise TrainingError(f"the configuration names the teachers {config.teachers}, the runs given are {given}; give the same")
+        raise TrainingError(
+            f"the configuration names the teachers {config.teachers}, the runs given are {given}; give the same"
+        )
     for teacher in teachers:
         if teacher.preprocessing.size > pack.size:
             raise TrainingError(
@@ -133,12 +155,18 @@ def _lesson(teacher: LoadedRun, size: int) -> Callable[[torch.Tensor], torch.Ten
     own = teacher.preprocessing.size
     if own == size:
         return teacher.model
-    return lambda gray: teacher.model(F.interpolate(gray, size=own, mode="bilinear", antialias=True))
+    return lambda gray: teacher.model(
+        F.interpolate(gray, size=own, mode="bilinear", antialias=True)
+    )
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
     """Each device says it in its own words; only CUDA has a class for it."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "out of memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "not enough memory" in str(error)
+        or "out of memory" in str(error)
+    )
 
 
 def _settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
@@ -151,16 +179,26 @@ def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool)
     if not folder.exists():
         return False
     if not resume:
-        raise RunExistsError(f"run {folder.name} exists; choose another --run, or go on with --resume")
+        raise RunExistsError(
+            f"run {folder.name} exists; choose another --run, or go on with --resume"
+        )
     if not (folder / CARD).is_file():
-        if any(not path.name.endswith(".part") and path.name != FOLDER for path in folder.iterdir()):
+        if any(
+            not path.name.endswith(".part") and path.name != FOLDER for path in folder.iterdir()
+        ):
             raise RunExistsError(f"{folder} is there and is no run; choose another --run")
         return False
     raw = read_card(folder).raw
     training = {"teachers": [], "trained_layers": 0, **raw["training"]}  # older cards know of none
-    found = {"training": training, "data": raw["data"]["manifest_sha256"], "size": raw["preprocessing"]["size"]}
+    found = {
+        "training": training,
+        "data": raw["data"]["manifest_sha256"],
+        "size": raw["preprocessing"]["size"],
+    }
     if found != _settings(config, pack):
-        raise TrainingError(f"run {folder.name} was started with other settings or data; give the same ones, or another --run")
+        raise TrainingError(
+            f"run {folder.name} was started with other settings or data; give the same ones, or another --run"
+        )
     return bool(raw["status"] == "done")
 
 
@@ -197,7 +235,11 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
 
 def _file_sha256(initialisation: str) -> str:
     """The hash of a file of initial weights, "" for the named ways to start."""
-    return "" if initialisation in ("imagenet", "random") else hashlib.sha256(Path(initialisation).read_bytes()).hexdigest()
+    return (
+        ""
+        if initialisation in ("imagenet", "random")
+        else hashlib.sha256(Path(initialisation).read_bytes()).hexdigest()
+    )
 
 
 def git_commit() -> str:
@@ -205,14 +247,20 @@ def git_commit() -> str:
     try:
         here = Path(__file__).resolve().parent
         asked = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-changed"]
-        return subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            asked, cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def device_name(device: torch.device) -> str:
     """The device as a person knows it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type}, {torch.get_num_threads()} threads"
+    )
 
 
 def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
@@ -222,12 +270,17 @@ def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
         rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.limit, replace=False))
     preprocessing = Preprocessing(pack.size)
     phantoms = [
-        (preprocessing.prepare(make_phantom(label, PHANTOM_SEED + index).pixels), CLASSES.index(label))
+        (
+            preprocessing.prepare(make_phantom(label, PHANTOM_SEED + index).pixels),
+            CLASSES.index(label),
+        )
         for index in range(config.phantoms_per_class)
         for label in CLASSES
     ]
     pixels = np.concatenate([pack.pixels[rows], *(picture[None] for picture, _ in phantoms)])
-    labels = np.concatenate([pack.labels[rows], np.array([label for _, label in phantoms], dtype=np.int64)])
+    labels = np.concatenate(
+        [pack.labels[rows], np.array([label for _, label in phantoms], dtype=np.int64)]
+    )
     return TrainingData(pixels, labels)
 
 
@@ -241,7 +294,13 @@ def _train_epochs(
     events: Events,
     teachers: Sequence[LoadedRun],
 ) -> None:
-    trainer = Trainer(config, model, training_data(config, pack), device, [_lesson(teacher, pack.size) for teacher in teachers])
+    trainer = Trainer(
+        config,
+        model,
+        training_data(config, pack),
+        device,
+        [_lesson(teacher, pack.size) for teacher in teachers],
+    )
     progress = _restore(trainer, folder) or Progress(settings=_settings(config, pack))
     _cut_rows(folder / HISTORY, "epoch", progress.epoch)
     _cut_rows(folder / STEPS, "step", progress.step)
@@ -253,15 +312,29 @@ def _train_epochs(
             lambda done, total, number=epoch: events.step(number + 1, done, total),  # type: ignore[misc]
             lambda row: append_rows(folder / STEPS, [row]),
         )
-        saved.backbone.load_state_dict({name: _rounded(tensor) for name, tensor in trainer.average.items()})
-        row = _history_row(epoch, result, pack, logits_of_pack(saved, pack.pixels[pack.rows("val")], device))
-        progress.epoch, progress.step, progress.seconds = epoch + 1, trainer.step, time.perf_counter() - start
+        saved.backbone.load_state_dict(
+            {name: _rounded(tensor) for name, tensor in trainer.average.items()}
+        )
+        row = _history_row(
+            epoch, result, pack, logits_of_pack(saved, pack.pixels[pack.rows("val")], device)
+        )
+        progress.epoch, progress.step, progress.seconds = (
+            epoch + 1,
+            trainer.step,
+            time.perf_counter() - start,
+        )
         is_best = row["val_loss"] < progress.best_loss
         if is_best:
             progress.best_epoch, progress.best_loss = epoch + 1, row["val_loss"]
             write_atomically(best_file(folder, epoch + 1), weights_bytes(saved))
         append_rows(folder / HISTORY, [row])
-        save_state(folder, progress, trainer.model.backbone.state_dict(), trainer.average, trainer.optimizer)
+        save_state(
+            folder,
+            progress,
+            trainer.model.backbone.state_dict(),
+            trainer.average,
+            trainer.optimizer,
+        )
         drop_other_bests(folder, progress.best_epoch)
         events.epoch(row, is_best)
     card["best_epoch"], card["wall_seconds"] = progress.best_epoch, round(progress.seconds, 1)
@@ -291,30 +364,44 @@ def _cut_rows(path: Path, column: str, last: int) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     header = lines[0] if lines else []
-    keep = [row for row in lines[1:] if len(row) == len(header) and float(row[header.index(column)]) <= last]
+    keep = [
+        row
+        for row in lines[1:]
+        if len(row) == len(header) and float(row[header.index(column)]) <= last
+    ]
     if keep:
-        write_atomically(path, ("\n".join(",".join(row) for row in [header, *keep]) + "\n").encode())
+        write_atomically(
+            path, ("\n".join(",".join(row) for row in [header, *keep]) + "\n").encode()
+        )
     else:
         path.unlink()
 
 
-def _history_row(epoch: int, result: EpochResult, pack: Pack, logits: Float32Array) -> dict[str, float]:
+def _history_row(
+    epoch: int, result: EpochResult, pack: Pack, logits: Float32Array
+) -> dict[str, float]:
     labels = pack.labels[pack.rows("val")]
     probabilities = softmax(logits, 1.0)
     return {
         "epoch": epoch + 1,
         "train_loss": result.loss,
         "train_accuracy": result.accuracy,
-        "val_loss": float(-np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).mean()),
+        "val_loss": float(
+            -np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).mean()
+        ),
         "val_accuracy": float((logits.argmax(1) == labels).mean()),
-        "val_auc": float(roc_auc_score(labels, probabilities, multi_class="ovr", labels=range(len(CLASSES)))),
+        "val_auc": float(
+            roc_auc_score(labels, probabilities, multi_class="ovr", labels=range(len(CLASSES)))
+        ),
         "learning_rate": result.learning_rate,
         "seconds": result.seconds,
         "images_per_second": result.images_per_second,
     }
 
 
-def finish(config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any]) -> None:
+def finish(
+    config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any]
+) -> None:
     """Publish the best weights, reload them from disk, predict validation and test, fit the temperature, close the card."""
     best = best_file(folder, card["best_epoch"])
     if not best.is_file():
@@ -346,4 +433,12 @@ def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> Pre
     )
 
 
-__all__ = ["Events", "finish", "new_card", "predict_pack", "teacher_name", "train_run", "training_data"]
+__all__ = [
+    "Events",
+    "finish",
+    "new_card",
+    "predict_pack",
+    "teacher_name",
+    "train_run",
+    "training_data",
+]

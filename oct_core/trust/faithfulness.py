@@ -58,7 +58,9 @@ def blur_fill(x: Tensor) -> Tensor:
     kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
     kernel = kernel / kernel.sum()
     padded = functional.pad(x, (radius,) * 4, mode="reflect")
-    return functional.conv2d(functional.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None])
+    return functional.conv2d(
+        functional.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None]
+    )
 
 
 FILLS.add("mean", mean_fill)
@@ -111,7 +113,10 @@ class Masked:
     @property
     def drop(self) -> FloatArray:
         """The share of the probability that is lost, max(0, whole - seen) / whole: (N,), 0 to 1; lower is better."""
-        return np.asarray(np.maximum(0.0, self.whole - self.seen) / np.maximum(self.whole, 1e-12), dtype=np.float64)
+        return np.asarray(
+            np.maximum(0.0, self.whole - self.seen) / np.maximum(self.whole, 1e-12),
+            dtype=np.float64,
+        )
 
     @property
     def increase(self) -> FloatArray:
@@ -128,30 +133,40 @@ def _check(model: nn.Module, x: Tensor, maps: Tensor, targets: Tensor) -> None:
             f"targets {list(targets.shape)}; use at_network_size(values, side)"
         )
     if not bool(torch.isfinite(maps).all()):
-        raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
+        raise ExplanationError(
+            "expected finite map values, got NaN or infinity; explain the scan again"
+        )
 
 
 def at_network_size(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], side: int) -> Tensor:
     """Maps float32 (..., H, W) in a scan's pixels -> Tensor (..., side, side), antialiased."""
     flat = torch.from_numpy(np.ascontiguousarray(values)).reshape(-1, 1, *values.shape[-2:])
-    sized = functional.interpolate(flat, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    sized = functional.interpolate(
+        flat, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+    )
     return sized.reshape(*values.shape[:-2], side, side)
 
 
 def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
     """(N, h, w) -> int64 (N, h * w): 0 for the pixel of largest magnitude, ties by a seeded shuffle."""
     magnitude = maps.flatten(1).abs().float()
-    shuffle = torch.randperm(magnitude.shape[1], generator=torch.Generator().manual_seed(seed)).to(maps.device)
+    shuffle = torch.randperm(magnitude.shape[1], generator=torch.Generator().manual_seed(seed)).to(
+        maps.device
+    )
     order = shuffle[torch.argsort(magnitude[:, shuffle], dim=1, descending=True, stable=True)]
     places = torch.arange(order.shape[1], device=maps.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places)
 
 
-def _probabilities(model: nn.Module, frames: Tensor, targets: Tensor, temperature: float, precision: str) -> Tensor:
+def _probabilities(
+    model: nn.Module, frames: Tensor, targets: Tensor, temperature: float, precision: str
+) -> Tensor:
     with multiplied_in(precision, frames.device):  # the model only: fills and imputation stay exact
         logits = model(frames).float()
     if not bool(torch.isfinite(logits).all()):
-        raise ExplanationError("expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again")
+        raise ExplanationError(
+            "expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again"
+        )
     return torch.softmax(logits / temperature, 1).gather(1, targets[:, None])[:, 0]
 
 
@@ -182,7 +197,9 @@ def curves(
     """
     _check(model, x, maps, targets)
     if steps < 1 or batch_size < 1:
-        raise ExplanationError(f"expected at least 1 step and a batch of at least 1, got {steps} and {batch_size}")
+        raise ExplanationError(
+            f"expected at least 1 step and a batch of at least 1, got {steps} and {batch_size}"
+        )
     ranks, filled = pixel_ranks(maps, seed).reshape(maps.shape)[:, None], FILLS.get(fill)(x)
     # A frame is (scan, how many pixels changed, whether they are removed). Both curves share their ends.
     limits = [round(step / steps * ranks[0].numel()) for step in range(steps + 1)]
@@ -190,7 +207,10 @@ def curves(
     jobs += [(scan, limit, False) for scan in range(len(x)) for limit in limits[1:-1]]
     found = []
     for start in range(0, len(jobs), batch_size):
-        scan, limit, removing = (torch.tensor(column, device=x.device) for column in zip(*jobs[start : start + batch_size], strict=True))
+        scan, limit, removing = (
+            torch.tensor(column, device=x.device)
+            for column in zip(*jobs[start : start + batch_size], strict=True)
+        )
         changed = ranks[scan] < limit[:, None, None, None]
         frames = torch.where(changed == removing[:, None, None, None], filled[scan], x[scan])
         found.append(_probabilities(model, frames, targets[scan], temperature, precision))
@@ -221,17 +241,35 @@ def road(
     """
     _check(model, x, maps, targets)
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
-        raise ExplanationError(f"expected shares between 0 and 1, got {list(fractions)}; {list(ROAD_FRACTIONS)} is usual")
+        raise ExplanationError(
+            f"expected shares between 0 and 1, got {list(fractions)}; {list(ROAD_FRACTIONS)} is usual"
+        )
     ranks = pixel_ranks(maps, seed).reshape(maps.shape)
     pixels = ranks[0].numel()
-    jobs = [(scan, round(share * pixels), most) for most in (True, False) for scan in range(len(x)) for share in fractions]
+    jobs = [
+        (scan, round(share * pixels), most)
+        for most in (True, False)
+        for scan in range(len(x))
+        for share in fractions
+    ]
     found = []
     for start in range(0, len(jobs), batch_size):
-        scan, limit, most = (torch.tensor(column, device=x.device) for column in zip(*jobs[start : start + batch_size], strict=True))
+        scan, limit, most = (
+            torch.tensor(column, device=x.device)
+            for column in zip(*jobs[start : start + batch_size], strict=True)
+        )
         limit, most = limit[:, None, None], most[:, None, None]
         keep = torch.where(most, ranks[scan] >= limit, ranks[scan] < pixels - limit)
-        found.append(_probabilities(model, impute(x[scan], keep, noise, seed), targets[scan], temperature, precision))
-    values = torch.cat(found).double().cpu().numpy().reshape(2, len(x), len(fractions)) if found else np.empty((2, 0, len(fractions)))
+        found.append(
+            _probabilities(
+                model, impute(x[scan], keep, noise, seed), targets[scan], temperature, precision
+            )
+        )
+    values = (
+        torch.cat(found).double().cpu().numpy().reshape(2, len(x), len(fractions))
+        if found
+        else np.empty((2, 0, len(fractions)))
+    )
     return Road(np.asarray(fractions, dtype=np.float64), values[0], values[1])
 
 
@@ -252,9 +290,21 @@ def masked(
     _check(model, x, maps, targets)
     magnitude = maps.abs()
     top = magnitude.amax((1, 2), keepdim=True)
-    scaled = torch.where(top > 0, magnitude / torch.where(top > 0, top, torch.ones_like(top)), torch.zeros_like(magnitude))
+    scaled = torch.where(
+        top > 0,
+        magnitude / torch.where(top > 0, top, torch.ones_like(top)),
+        torch.zeros_like(magnitude),
+    )
     whole, seen = [], []
     for part in torch.split(torch.arange(len(x), device=x.device), batch_size):
         whole.append(_probabilities(model, x[part], targets[part], temperature, precision))
-        seen.append(_probabilities(model, x[part] * scaled[part, None].to(x.dtype), targets[part], temperature, precision))
+        seen.append(
+            _probabilities(
+                model,
+                x[part] * scaled[part, None].to(x.dtype),
+                targets[part],
+                temperature,
+                precision,
+            )
+        )
     return Masked(*(torch.cat(values).double().cpu().numpy() for values in (whole, seen)))

@@ -30,8 +30,13 @@ def _first_guess(gray: Tensor, keep: Tensor) -> Tensor:
     """Removed pixels from ever coarser averages of the kept ones, so that the solver starts near its end."""
     if min(gray.shape[-2:]) <= 1:
         return gray / keep.clamp_min(1e-12)
-    pooled = [functional.avg_pool2d(part, 2, ceil_mode=True, count_include_pad=False) for part in (gray, keep)]
-    coarse = functional.interpolate(_first_guess(*pooled), size=gray.shape[-2:], mode="bilinear", align_corners=False)
+    pooled = [
+        functional.avg_pool2d(part, 2, ceil_mode=True, count_include_pad=False)
+        for part in (gray, keep)
+    ]
+    coarse = functional.interpolate(
+        _first_guess(*pooled), size=gray.shape[-2:], mode="bilinear", align_corners=False
+    )
     return torch.where(keep > 0, gray / keep.clamp_min(1e-12), coarse)
 
 
@@ -70,7 +75,9 @@ def impute(x: Tensor, keep: Tensor, noise: float = NOISE, seed: int = 0) -> Tens
     Raises ExplanationError for shapes that do not fit.
     """
     if x.dim() != 4 or keep.shape != x[:, 0].shape or keep.dtype != torch.bool:
-        raise ExplanationError(f"expected scans (N, 1, H, W) and a bool mask (N, H, W), got {list(x.shape)}, {list(keep.shape)} {keep.dtype}")
+        raise ExplanationError(
+            f"expected scans (N, 1, H, W) and a bool mask (N, H, W), got {list(x.shape)}, {list(keep.shape)} {keep.dtype}"
+        )
     kept = keep[:, None].to(x.dtype)
     known = x * kept
     filled = _solve(_first_guess(known, kept), known, 1 - kept)

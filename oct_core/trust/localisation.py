@@ -25,9 +25,13 @@ _MEDIAN = 1 / 8
 
 def _magnitude(values: NDArray[np.floating], shape: tuple[int, ...]) -> FloatArray:
     if values.ndim != 2 or values.shape != shape:
-        raise ExplanationError(f"expected a map of the scan's shape {shape}, got {values.shape}; stretch the map first")
+        raise ExplanationError(
+            f"expected a map of the scan's shape {shape}, got {values.shape}; stretch the map first"
+        )
     if not bool(np.isfinite(values).all()):
-        raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
+        raise ExplanationError(
+            "expected finite map values, got NaN or infinity; explain the scan again"
+        )
     return np.abs(values.astype(np.float64))
 
 
@@ -70,7 +74,9 @@ def _smooth_line(rows: FloatArray) -> FloatArray:
     """A border without outliers: a running median over an eighth of the width, then a running mean of half that."""
     window = max(3, int(len(rows) * _MEDIAN) | 1)
     median = ndimage.median_filter(rows, size=window, mode="nearest")
-    return np.asarray(ndimage.uniform_filter1d(median, max(1, window // 2), mode="nearest"), dtype=np.float64)
+    return np.asarray(
+        ndimage.uniform_filter1d(median, max(1, window // 2), mode="nearest"), dtype=np.float64
+    )
 
 
 def retina_band(pixels: GrayImage) -> Band:
@@ -86,7 +92,9 @@ def retina_band(pixels: GrayImage) -> Band:
     """
     check_gray(pixels)
     height, width = pixels.shape
-    gray = ndimage.gaussian_filter(neutralise(pixels).astype(np.float64), (max(height / 160, 0.6), max(width * _LATERAL, 0.8)))
+    gray = ndimage.gaussian_filter(
+        neutralise(pixels).astype(np.float64), (max(height / 160, 0.6), max(width * _LATERAL, 0.8))
+    )
     dark, bright = np.percentile(gray, (10, 99))
     if bright - dark < 1:
         middle = np.full(width, height / 2)
@@ -117,7 +125,9 @@ def _without_border(bright: Mask) -> Mask:
 def _largest_part(bright: Mask) -> Mask:
     """The largest region, dark layers of the retina bridged: haze in the vitreous is bright too, but apart from the retina."""
     reach = max(1, bright.shape[0] // 16)
-    labels, count = ndimage.label(ndimage.maximum_filter1d(bright.astype(np.uint8), 2 * reach + 1, axis=0))
+    labels, count = ndimage.label(
+        ndimage.maximum_filter1d(bright.astype(np.uint8), 2 * reach + 1, axis=0)
+    )
     if not count:
         return bright
     largest = 1 + np.argmax(np.bincount(labels.ravel())[1:])
@@ -127,7 +137,9 @@ def _largest_part(bright: Mask) -> Mask:
 def _fill_gaps(rows: FloatArray) -> FloatArray:
     """NaN columns from their neighbours; all NaN gives the first row."""
     known = np.flatnonzero(~np.isnan(rows))
-    return np.interp(np.arange(len(rows)), known, rows[known]) if known.size else np.zeros(len(rows))
+    return (
+        np.interp(np.arange(len(rows)), known, rows[known]) if known.size else np.zeros(len(rows))
+    )
 
 
 REGIONS = ("retina", "above", "below", "borders", "wedges")
@@ -149,10 +161,18 @@ def regions(pixels: GrayImage, band: Band | None = None) -> dict[str, Mask]:
     inner = ~(wedges | borders)
     retina = band.mask(height) & inner
     above = (np.arange(height)[:, None] < band.top) & inner
-    return {"retina": retina, "above": above, "below": inner & ~retina & ~above, "borders": borders, "wedges": wedges}
+    return {
+        "retina": retina,
+        "above": above,
+        "below": inner & ~retina & ~above,
+        "borders": borders,
+        "wedges": wedges,
+    }
 
 
-def mass_shares(values: NDArray[np.floating], pixels: GrayImage, band: Band | None = None) -> dict[str, float]:
+def mass_shares(
+    values: NDArray[np.floating], pixels: GrayImage, band: Band | None = None
+) -> dict[str, float]:
     """Region -> the share of the map's sum on it, 0 to 1; they add up to 1, or are all 0 for a map of zeros.
 
     values : float (H, W). pixels : the scan, uint8 (H, W). band : by default estimated; pass it to save time for several maps.
@@ -160,4 +180,7 @@ def mass_shares(values: NDArray[np.floating], pixels: GrayImage, band: Band | No
     """
     magnitude = _magnitude(values, pixels.shape)
     total = magnitude.sum()
-    return {name: float(magnitude[mask].sum() / total) if total > 0 else 0.0 for name, mask in regions(pixels, band).items()}
+    return {
+        name: float(magnitude[mask].sum() / total) if total > 0 else 0.0
+        for name, mask in regions(pixels, band).items()
+    }

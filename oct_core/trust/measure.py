@@ -139,7 +139,9 @@ def stretched(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
     if values.shape == shape:
         return values
     tensor = torch.from_numpy(values)[None, None]
-    sized: Float32Array = functional.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    sized: Float32Array = functional.interpolate(
+        tensor, size=shape, mode="bilinear", align_corners=False
+    )[0, 0].numpy()
     return sized
 
 
@@ -163,7 +165,14 @@ def faithfulness_scores(
     side = int(x.shape[-1])
     # Magnitudes first: between neighbours of different sign, an average over a signed map would cancel.
     magnitudes = [np.abs(values) for values in maps]
-    sized = torch.stack([faithfulness.at_network_size(one, side) if one.shape != (side, side) else torch.from_numpy(one) for one in magnitudes])
+    sized = torch.stack(
+        [
+            faithfulness.at_network_size(one, side)
+            if one.shape != (side, side)
+            else torch.from_numpy(one)
+            for one in magnitudes
+        ]
+    )
     sized = sized.to(x.device)
     many = x.expand(len(maps), -1, -1, -1)
     targets = torch.full((len(maps),), run.card.classes.index(target), device=x.device)
@@ -171,17 +180,31 @@ def faithfulness_scores(
     columns: dict[str, Sequence[float]] = {}
     with run.lock:
         for fill in fills:
-            curves = faithfulness.curves(run.model, many, sized, targets, fill, steps, temperature, precision=precision)
-            columns[f"deletion_{fill}"], columns[f"insertion_{fill}"] = curves.deletion_area.tolist(), curves.insertion_area.tolist()
+            curves = faithfulness.curves(
+                run.model, many, sized, targets, fill, steps, temperature, precision=precision
+            )
+            columns[f"deletion_{fill}"], columns[f"insertion_{fill}"] = (
+                curves.deletion_area.tolist(),
+                curves.insertion_area.tolist(),
+            )
         if extended:
-            masked = faithfulness.masked(run.model, many, sized, targets, temperature, precision=precision)
-            road = faithfulness.road(run.model, many, sized, targets, temperature=temperature, precision=precision)
+            masked = faithfulness.masked(
+                run.model, many, sized, targets, temperature, precision=precision
+            )
+            road = faithfulness.road(
+                run.model, many, sized, targets, temperature=temperature, precision=precision
+            )
             columns["road"] = road.score.tolist()
-            columns["average_drop"], columns["average_increase"] = masked.drop.tolist(), masked.increase.tolist()
+            columns["average_drop"], columns["average_increase"] = (
+                masked.drop.tolist(),
+                masked.increase.tolist(),
+            )
     return [{name: values[index] for name, values in columns.items()} for index in range(len(maps))]
 
 
-def place_scores(scan: Scan, maps: Sequence[Float32Array], lesion: Mask | None = None) -> list[dict[str, float]]:
+def place_scores(
+    scan: Scan, maps: Sequence[Float32Array], lesion: Mask | None = None
+) -> list[dict[str, float]]:
     """Where each map lies: shares of mass by region; with a lesion mask (H, W) also the pointing game, energy and its area.
 
     maps : float32 (h, w) each, stretched to the scan if need be.
@@ -190,7 +213,10 @@ def place_scores(scan: Scan, maps: Sequence[Float32Array], lesion: Mask | None =
     band = retina_band(scan.pixels)
     found = []
     for values in (stretched(np.abs(one), (height, width)) for one in maps):
-        scores = {f"mass_{region}": share for region, share in mass_shares(values, scan.pixels, band).items()}
+        scores = {
+            f"mass_{region}": share
+            for region, share in mass_shares(values, scan.pixels, band).items()
+        }
         scores["no_evidence"] = float(not values.any())
         if lesion is not None and lesion.any():
             scores |= {

@@ -57,12 +57,23 @@ class ReportOptions:
     width: int = 512
 
     def __post_init__(self) -> None:
-        if self.phantoms < 1 or min(self.validation, self.wider) < 0 or self.steps < 1 or self.resamples < 1:
-            raise DataError("expected at least 1 phantom, step and resample, and no negative number of scans; mend the options")
+        if (
+            self.phantoms < 1
+            or min(self.validation, self.wider) < 0
+            or self.steps < 1
+            or self.resamples < 1
+        ):
+            raise DataError(
+                "expected at least 1 phantom, step and resample, and no negative number of scans; mend the options"
+            )
         if self.minutes is not None and self.minutes <= 0:
-            raise DataError(f"expected minutes above 0, got {self.minutes}; leave it out for no limit")
+            raise DataError(
+                f"expected minutes above 0, got {self.minutes}; leave it out for no limit"
+            )
         if self.precision not in PRECISIONS:
-            raise DataError(f"expected a precision of {' or '.join(PRECISIONS)}, got {self.precision!r}")
+            raise DataError(
+                f"expected a precision of {' or '.join(PRECISIONS)}, got {self.precision!r}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +88,9 @@ class Task:
     @property
     def key(self) -> str:
         """What the line of its result is called."""
-        return "/".join([self.kind, self.run, self.method, "+".join(item.key for item in self.items)])
+        return "/".join(
+            [self.kind, self.run, self.method, "+".join(item.key for item in self.items)]
+        )
 
 
 def wider_methods() -> list[str]:
@@ -92,7 +105,9 @@ def _balanced(phantoms: Sequence[Item], real: Sequence[Item], count: int) -> lis
     return [*phantoms[: count - half], *real[:half]]
 
 
-def plan(runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], options: ReportOptions) -> list[Task]:
+def plan(
+    runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], options: ReportOptions
+) -> list[Task]:
     """Every task: the randomisation, which is quick; the core scan by scan over all runs, so that a report cut short is balanced;
     then the wider family."""
     mixed = [item for pair in zip(phantoms, real, strict=False) for item in pair]
@@ -100,14 +115,23 @@ def plan(runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], op
     few = _balanced(phantoms, real, options.wider)
     tasks = [Task("sanity", run, tuple(few)) for run in runs] if few else []
     tasks += [Task("core", run, (item,)) for item in ordered for run in runs]
-    return tasks + [Task("wider", run, (item,), method) for method in wider_methods() for item in few for run in runs]
+    return tasks + [
+        Task("wider", run, (item,), method)
+        for method in wider_methods()
+        for item in few
+        for run in runs
+    ]
 
 
-def _named_maps(explained: Sequence[Explanation], item: Item, options: ReportOptions) -> dict[tuple[str, str], Float32Array]:
+def _named_maps(
+    explained: Sequence[Explanation], item: Item, options: ReportOptions
+) -> dict[tuple[str, str], Float32Array]:
     maps = {(one.method, one.layer): one.values for one in explained}
     # Seeded by the scan, so that every run meets the same random map.
     seed = int(hashlib.sha256(f"{options.seed}/{item.key}".encode()).hexdigest()[:8], 16)
-    return maps | {(name, "input"): BASELINES.get(name).compute(item.scan.pixels, seed) for name in BASELINES}
+    return maps | {
+        (name, "input"): BASELINES.get(name).compute(item.scan.pixels, seed) for name in BASELINES
+    }
 
 
 def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line]:
@@ -115,11 +139,24 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     wider = task.kind == "wider"
     layers = [run.architecture.last_layer] if wider else None
     methods = [task.method] if wider else DEFAULT_METHODS
-    ((prediction, explained),) = explain_with_predictions(item.scan, run, methods=methods, layers=layers, network_size=True)
-    maps = {(one.method, one.layer): one.values for one in explained} if wider else _named_maps(explained, item, options)
+    ((prediction, explained),) = explain_with_predictions(
+        item.scan, run, methods=methods, layers=layers, network_size=True
+    )
+    maps = (
+        {(one.method, one.layer): one.values for one in explained}
+        if wider
+        else _named_maps(explained, item, options)
+    )
     right = prediction.predicted == item.label
     faithful = faithfulness_scores(
-        run, item.scan, list(maps.values()), prediction.predicted, list(FILLS), options.steps, extended=True, precision=options.precision
+        run,
+        item.scan,
+        list(maps.values()),
+        prediction.predicted,
+        list(FILLS),
+        options.steps,
+        extended=True,
+        precision=options.precision,
     )
     lesion = item.lesion is not None and bool(item.lesion.any())
     places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
@@ -132,13 +169,17 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     ]  # fmt: skip
 
 
-def _beside_the_wider(rows: Sequence[Line], few: Sequence[str], runs: Mapping[str, LoadedRun]) -> list[Line]:
+def _beside_the_wider(
+    rows: Sequence[Line], few: Sequence[str], runs: Mapping[str, LoadedRun]
+) -> list[Line]:
     """What the wider family is held against: the core's maps of the last layer and of the input, and the baselines, on its scans."""
     last = {name: run.architecture.last_layer for name, run in runs.items()}
     return [
         row | {"kind": "wider"}
         for row in rows
-        if row["kind"] == "core" and row["scan"] in few and row["layer"] in ("input", last[row["run"]])
+        if row["kind"] == "core"
+        and row["scan"] in few
+        and row["layer"] in ("input", last[row["run"]])
     ]
 
 
@@ -148,7 +189,9 @@ def _hidden(patient: str) -> str:
 
 
 def _score_sanity(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line]:
-    stages = sanity.cascade(run, run.architecture.name, [item.scan for item in task.items], seed=options.seed)
+    stages = sanity.cascade(
+        run, run.architecture.name, [item.scan for item in task.items], seed=options.seed
+    )
     return [
         {
             "kind": "sanity", "run": task.run, "method": one.method, "layer": one.layer, "depth": one.depth, "stage": one.stage,
@@ -170,7 +213,11 @@ class PartFile:
 
     def read(self) -> dict[str, Line]:
         """Task key -> its line."""
-        return {line["key"]: line for line in self._lines() if line.get("fingerprint") in self.fingerprints.values()}
+        return {
+            line["key"]: line
+            for line in self._lines()
+            if line.get("fingerprint") in self.fingerprints.values()
+        }
 
     def _lines(self) -> Iterator[Line]:
         if self.path.is_file():
@@ -183,26 +230,52 @@ class PartFile:
     def append(self, task: Task, rows: list[Line], seconds: float) -> None:
         """Add one finished task, on a line of its own even after one cut short."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"fingerprint": self.fingerprints[task.run], "key": task.key, "seconds": round(seconds, 3), "rows": rows})
+        line = json.dumps(
+            {
+                "fingerprint": self.fingerprints[task.run],
+                "key": task.key,
+                "seconds": round(seconds, 3),
+                "rows": rows,
+            }
+        )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"\n{line}\n")
 
 
 def _fingerprints(runs: dict[str, LoadedRun], options: ReportOptions) -> dict[str, str]:
-    settings = {name: value for name, value in asdict(options).items() if name in ("steps", "precision", "seed", "height", "width")}
-    texts = {name: json.dumps([SCHEMA, settings, name, run.card.weights_sha256, run.card.temperature], sort_keys=True) for name, run in runs.items()}
+    settings = {
+        name: value
+        for name, value in asdict(options).items()
+        if name in ("steps", "precision", "seed", "height", "width")
+    }
+    texts = {
+        name: json.dumps(
+            [SCHEMA, settings, name, run.card.weights_sha256, run.card.temperature], sort_keys=True
+        )
+        for name, run in runs.items()
+    }
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
-def _load(names: Sequence[str] | None, device: str | torch.device, root: Path | None) -> dict[str, LoadedRun]:
+def _load(
+    names: Sequence[str] | None, device: str | torch.device, root: Path | None
+) -> dict[str, LoadedRun]:
     base = root or checkpoints_root()
     chosen = list(names or [card.name for card in list_runs(base) if card.status == "done"])
     if not chosen:
-        raise CheckpointError(f"expected at least one finished run in {base}, found none; train one first")
+        raise CheckpointError(
+            f"expected at least one finished run in {base}, found none; train one first"
+        )
     return {name: load_run(name, device, base) for name in chosen}
 
 
-def _work(tasks: Sequence[Task], runs: dict[str, LoadedRun], part: PartFile, options: ReportOptions, progress: Progress) -> dict[str, Line]:
+def _work(
+    tasks: Sequence[Task],
+    runs: dict[str, LoadedRun],
+    part: PartFile,
+    options: ReportOptions,
+    progress: Progress,
+) -> dict[str, Line]:
     """Do what is not done yet, until the time is up; the lines of ``tasks`` that are done."""
     started, done = time.monotonic(), part.read()
     budget = float("inf") if options.minutes is None else options.minutes * 60
@@ -214,13 +287,22 @@ def _work(tasks: Sequence[Task], runs: dict[str, LoadedRun], part: PartFile, opt
             break
         clock = time.monotonic()
         try:
-            rows = (_score_sanity if task.kind == "sanity" else _score_scan)(task, runs[task.run], options)
+            rows = (_score_sanity if task.kind == "sanity" else _score_scan)(
+                task, runs[task.run], options
+            )
         except ExplanationError as error:
             if task.kind != "wider":
                 raise
-            rows = [{"kind": "skipped", "run": task.run, "method": task.method, "reason": str(error)}]
+            rows = [
+                {"kind": "skipped", "run": task.run, "method": task.method, "reason": str(error)}
+            ]
         part.append(task, rows, time.monotonic() - clock)
-        done = part.read() if task is tasks[-1] else done | {task.key: {"key": task.key, "seconds": time.monotonic() - clock, "rows": rows}}
+        done = (
+            part.read()
+            if task is tasks[-1]
+            else done
+            | {task.key: {"key": task.key, "seconds": time.monotonic() - clock, "rows": rows}}
+        )
     return {task.key: done[task.key] for task in tasks if task.key in done}
 
 
@@ -246,15 +328,27 @@ def write_report(
     chosen = options or ReportOptions()
     loaded = _load(runs, device, root)
     phantoms = phantom_items(chosen.phantoms, chosen.height, chosen.width)
-    real = validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
+    real = (
+        validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
+    )
     # Not ".part": that is the temporary name under which the report itself is written, and it would replace the lines.
     part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprints(loaded, chosen))
     tasks = plan(list(loaded), phantoms, real, chosen)
     lines = _work(tasks, loaded, part, chosen, progress)
     rows = [row for line in lines.values() for row in line["rows"]]
-    rows += _beside_the_wider(rows, [item.key for item in _balanced(phantoms, real, chosen.wider)], loaded)
-    where = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    scans = {"phantoms": len(phantoms), "validation": len(real), "packed": sum(item.packed for item in real)}
+    rows += _beside_the_wider(
+        rows, [item.key for item in _balanced(phantoms, real, chosen.wider)], loaded
+    )
+    where = (
+        torch.cuda.get_device_name()
+        if torch.device(device).type == "cuda"
+        else f"{torch.get_num_threads()} CPU threads"
+    )
+    scans = {
+        "phantoms": len(phantoms),
+        "validation": len(real),
+        "packed": sum(item.packed for item in real),
+    }
     measured = {
         name: {
             "architecture": run.architecture.name, "weights_sha256": run.card.weights_sha256, "layers": list(run.architecture.layers),
@@ -268,9 +362,13 @@ def write_report(
     report: Line = {
         "schema": SCHEMA,
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "methods": {name: METHODS.get(name).title for name in METHODS} | {name: BASELINES.get(name).title for name in BASELINES},
+        "methods": {name: METHODS.get(name).title for name in METHODS}
+        | {name: BASELINES.get(name).title for name in BASELINES},
         "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
-        **merged({"runs": measured, **summarise(rows, chosen.resamples, chosen.seed)}, _other_runs(out, list(loaded), root)),
+        **merged(
+            {"runs": measured, **summarise(rows, chosen.resamples, chosen.seed)},
+            _other_runs(out, list(loaded), root),
+        ),
     }
     write_atomically(out, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     return report
@@ -285,4 +383,11 @@ def _other_runs(out: Path, measured: Sequence[str], root: Path | None) -> Line:
     if found is None:
         return {}
     hashes = {card.name: card.weights_sha256 for card in list_runs(root or checkpoints_root())}
-    return of_runs(found.raw, [name for name, about in found.runs.items() if name not in measured and hashes.get(name) == about["weights_sha256"]])
+    return of_runs(
+        found.raw,
+        [
+            name
+            for name, about in found.runs.items()
+            if name not in measured and hashes.get(name) == about["weights_sha256"]
+        ],
+    )

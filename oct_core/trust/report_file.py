@@ -22,17 +22,44 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "rows": list, "sanity": list, "verdicts": list, "skipped": list, "right": dict, "lesions": dict,
 }  # fmt: skip
 _FIELDS = {
-    "rows": {"kind", "run", "method", "layer", "source", "measure", "n", "patients", "value", "low", "high"},
+    "rows": {
+        "kind",
+        "run",
+        "method",
+        "layer",
+        "source",
+        "measure",
+        "n",
+        "patients",
+        "value",
+        "low",
+        "high",
+    },
     "sanity": {"run", "method", "layer", "depth", "stage", "rank_correlation", "ssim"},
     "skipped": {"run", "method", "reason"},
-    "runs": {"architecture", "weights_sha256", "layers", "size", "temperature", "scans", "settings", "device", "tasks", "seconds"},
+    "runs": {
+        "architecture",
+        "weights_sha256",
+        "layers",
+        "size",
+        "temperature",
+        "scans",
+        "settings",
+        "device",
+        "tasks",
+        "seconds",
+    },
 }
 
 
 def report_path() -> Path:
     """Where the report lies: the environment variable OCT_REPORT, else reports/explanations.json beside the library."""
     given = os.environ.get("OCT_REPORT")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / "reports" / "explanations.json"
+    return (
+        Path(given)
+        if given
+        else Path(__file__).resolve().parents[2] / "reports" / "explanations.json"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +105,29 @@ class Report:
         if self.runs.get(run, {}).get("weights_sha256") != weights_sha256:
             return ""
         wanted = {"run": run, "method": method, "layer": layer}
-        return next((str(row["verdict"]) for row in self.raw["verdicts"] if wanted.items() <= row.items()), "")
+        return next(
+            (str(row["verdict"]) for row in self.raw["verdicts"] if wanted.items() <= row.items()),
+            "",
+        )
 
 
 def interval_of(row: Mapping[str, Any]) -> Interval:
     """The value and interval of a row; NaN where it has none."""
-    return Interval(*(math.nan if row[name] is None else float(row[name]) for name in ("value", "low", "high")))
+    return Interval(
+        *(math.nan if row[name] is None else float(row[name]) for name in ("value", "low", "high"))
+    )
 
 
 def of_runs(parts: Line, names: Sequence[str]) -> Line:
     """The parts of a report that are told by run, cut to some runs."""
-    lists = {part: [row for row in parts[part] if row["run"] in names] for part in ("rows", "sanity", "verdicts", "skipped")}
-    return lists | {part: {name: parts[part][name] for name in names if name in parts[part]} for part in ("runs", "right", "lesions")}
+    lists = {
+        part: [row for row in parts[part] if row["run"] in names]
+        for part in ("rows", "sanity", "verdicts", "skipped")
+    }
+    return lists | {
+        part: {name: parts[part][name] for name in names if name in parts[part]}
+        for part in ("runs", "right", "lesions")
+    }
 
 
 def merged(first: Line, second: Line) -> Line:
@@ -105,7 +143,12 @@ def merged(first: Line, second: Line) -> Line:
     abouts = list(whole["runs"].values())
     tasks = {count: sum(about["tasks"][count] for about in abouts) for count in ("done", "planned")}
     seconds = sum(about["seconds"] or 0 for about in abouts)
-    return whole | {"complete": tasks["done"] == tasks["planned"], "tasks": tasks, "seconds": round(seconds, 1), "note": _note(whole["runs"])}
+    return whole | {
+        "complete": tasks["done"] == tasks["planned"],
+        "tasks": tasks,
+        "seconds": round(seconds, 1),
+        "note": _note(whole["runs"]),
+    }
 
 
 def _note(runs: Mapping[str, Line]) -> str:
@@ -120,29 +163,31 @@ def _note(runs: Mapping[str, Line]) -> str:
 
 def _scans_in_words(scans: Mapping[str, int]) -> str:
     if not scans["validation"]:
-        return (
-            f"on {scans['phantoms']} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
-        )
+        return f"on {scans['phantoms']} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
     missing = ""
     if scans["packed"]:
-        missing = (
-            f" The files of {scans['packed']} were not at hand: their prepared pictures (square, wedges painted over) took their place."
-        )
+        missing = f" The files of {scans['packed']} were not at hand: their prepared pictures (square, wedges painted over) took their place."
     return f"on {scans['phantoms']} synthetic scans and {scans['validation']} validation scans; the test part is never used.{missing}"
 
 
 def _check(raw: Any, path: Path) -> None:
     again = f"make it again with `{COMMAND}`"
     if not isinstance(raw, dict) or "schema" not in raw:
-        raise ReportError(f"expected a report with a schema in {path.name}, got another JSON file; {again}")
+        raise ReportError(
+            f"expected a report with a schema in {path.name}, got another JSON file; {again}"
+        )
     if raw["schema"] != SCHEMA:
-        raise ReportError(f"expected a report of schema {SCHEMA} in {path.name}, got {raw['schema']}; update the app, or {again}")
+        raise ReportError(
+            f"expected a report of schema {SCHEMA} in {path.name}, got {raw['schema']}; update the app, or {again}"
+        )
     wrong = [name for name, kind in _KEYS.items() if not isinstance(raw.get(name), kind)]
     listed = {name: raw[name] for name in ("rows", "sanity", "skipped") if name not in wrong}
     listed |= {} if "runs" in wrong else {"runs": list(raw["runs"].values())}
     wrong += [name for name, lines in listed.items() if not _all_have(lines, _FIELDS[name])]
     if wrong:
-        raise ReportError(f"expected the parts of a report in {path.name}, missing or of another form: {', '.join(wrong)}; {again}")
+        raise ReportError(
+            f"expected the parts of a report in {path.name}, missing or of another form: {', '.join(wrong)}; {again}"
+        )
 
 
 def _all_have(rows: list[Any], fields: set[str]) -> bool:
@@ -160,6 +205,8 @@ def read_report(path: Path | None = None) -> Report | None:
     try:
         raw = json.loads(chosen.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ReportError(f"expected JSON in {chosen.name}, got a damaged file ({type(error).__name__}); make it again with `{COMMAND}`") from error
+        raise ReportError(
+            f"expected JSON in {chosen.name}, got a damaged file ({type(error).__name__}); make it again with `{COMMAND}`"
+        ) from error
     _check(raw, chosen)
     return Report(raw)

@@ -56,8 +56,15 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
     pack = open_pack(folder)
     rows = np.random.default_rng(seed).permutation(pack.rows("val"))
     if not len(rows):
-        raise DataError(f"{folder} has no validation scan; prepare it with a --val-fraction above 0")
-    by_class = [_new_patients_first([int(row) for row in rows if pack.records[row].label == label], pack.records) for label in CLASSES]
+        raise DataError(
+            f"{folder} has no validation scan; prepare it with a --val-fraction above 0"
+        )
+    by_class = [
+        _new_patients_first(
+            [int(row) for row in rows if pack.records[row].label == label], pack.records
+        )
+        for label in CLASSES
+    ]
     chosen = [row for row in chain.from_iterable(zip_longest(*by_class)) if row is not None][:count]
     return [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in chosen]
 
@@ -73,7 +80,9 @@ def _new_patients_first(rows: list[int], records: tuple[Record, ...]) -> list[in
     return first + rest
 
 
-def _validation_item(record: Record, packed: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Item:
+def _validation_item(
+    record: Record, packed: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> Item:
     key = f"val-{record.sha256[:16]}"
     try:
         data = Path(record.path).read_bytes()
@@ -81,6 +90,15 @@ def _validation_item(record: Record, packed: np.ndarray[tuple[int, ...], np.dtyp
         same = hashlib.sha256(data).hexdigest() == record.sha256
     except (OSError, OctError):
         same = False
-    if not same:  # another key: its scores are of another picture, and lines of both kinds must not mix
-        return Item(f"{key}-packed", VALIDATION, Scan(packed, name="validation scan"), record.label, record.patient, packed=True)
+    if (
+        not same
+    ):  # another key: its scores are of another picture, and lines of both kinds must not mix
+        return Item(
+            f"{key}-packed",
+            VALIDATION,
+            Scan(packed, name="validation scan"),
+            record.label,
+            record.patient,
+            packed=True,
+        )
     return Item(key, VALIDATION, scan, record.label, record.patient)

@@ -91,9 +91,13 @@ def rank_correlation(first: Float32Array, second: Float32Array) -> float:
 
 def _pair(first: Float32Array, second: Float32Array) -> tuple[FloatArray, FloatArray]:
     if first.shape != second.shape or first.ndim != 2:
-        raise ExplanationError(f"expected two maps (H, W) of one shape, got {first.shape} and {second.shape}; stretch one to the other")
+        raise ExplanationError(
+            f"expected two maps (H, W) of one shape, got {first.shape} and {second.shape}; stretch one to the other"
+        )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ExplanationError("expected finite map values, got NaN or infinity; explain the scan again")
+        raise ExplanationError(
+            "expected finite map values, got NaN or infinity; explain the scan again"
+        )
     return np.abs(first.astype(np.float64)), np.abs(second.astype(np.float64))
 
 
@@ -157,7 +161,10 @@ def blocks(model: GrayClassifier, architecture: str) -> list[tuple[str, list[nn.
     leaves = [module for module in model.backbone.modules() if not any(module.children())]
     parts = [(name, ends[index + 1][len(ends[index]) :]) for index, name in enumerate(layers)]
     parts.append((HEAD, leaves[len(ends[-1]) :]))
-    return [(name, [leaf for leaf in part if any(True for _ in leaf.parameters())]) for name, part in reversed(parts)]
+    return [
+        (name, [leaf for leaf in part if any(True for _ in leaf.parameters())])
+        for name, part in reversed(parts)
+    ]
 
 
 @torch.no_grad()
@@ -165,13 +172,17 @@ def randomise(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
     """Fresh weights in place: He normal for convolutions, normal (0.01) for linear layers, ones and zeros for batch norms."""
     for module in modules:
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         else:
-            raise ExplanationError(f"expected convolutions, linear layers and batch norms, got {type(module).__name__}; extend sanity.randomise")
+            raise ExplanationError(
+                f"expected convolutions, linear layers and batch norms, got {type(module).__name__}; extend sanity.randomise"
+            )
         bias = getattr(module, "bias", None)
         if bias is not None:
             bias.zero_()
@@ -212,16 +223,31 @@ def cascade(
     Raises ExplanationError for no scan, and as ``explain`` does.
     """
     if not scans:
-        raise ExplanationError("expected at least one scan to compare maps on, got none; pass a phantom")
+        raise ExplanationError(
+            "expected at least one scan to compare maps on, got none; pass a phantom"
+        )
     with run.lock, torch.no_grad():
         x = run.inputs(scans)
         model = copy.deepcopy(run.model)
         targets = model(x).argmax(1).tolist()
     if not isinstance(model, GrayClassifier):
-        raise ExplanationError(f"expected a network of this project (GrayClassifier), got {type(model).__name__}")
+        raise ExplanationError(
+            f"expected a network of this project (GrayClassifier), got {type(model).__name__}"
+        )
     small = _at_input_size(x)
-    paths = {name: path for path, module in run.model.named_modules() for name, layer in run.layers.items() if module is layer}
-    copied = ModelRun(run.card, model, threading.Lock(), {name: model.get_submodule(paths[name]) for name in run.layers}, lambda _: x)
+    paths = {
+        name: path
+        for path, module in run.model.named_modules()
+        for name, layer in run.layers.items()
+        if module is layer
+    }
+    copied = ModelRun(
+        run.card,
+        model,
+        threading.Lock(),
+        {name: model.get_submodule(paths[name]) for name in run.layers},
+        lambda _: x,
+    )
     parts, generator = blocks(model, architecture), torch.Generator().manual_seed(seed)
     model.cpu()  # the generator is the CPU's, so that a seed gives the same weights on every device
     stages: list[Stage] = []
@@ -232,7 +258,11 @@ def cascade(
         norms += [module for module in modules if isinstance(module, nn.BatchNorm2d)]
         model.to(x.device)
         _measure_statistics(model, norms, x)
-        stages.append(Stage(depth, name, explain(small, copied, targets, methods, layers, batch_size=len(small))))
+        stages.append(
+            Stage(
+                depth, name, explain(small, copied, targets, methods, layers, batch_size=len(small))
+            )
+        )
         progress(depth + 1, len(parts) + 1)
     return stages
 
@@ -250,17 +280,30 @@ def compare(stages: Sequence[Stage]) -> list[Similarity]:
     found = []
     for stage in stages[1:]:
         for index, one in enumerate(trained[0]):
-            pairs = [(before[index].values, after[index].values) for before, after in zip(trained, stage.maps, strict=True)]
+            pairs = [
+                (before[index].values, after[index].values)
+                for before, after in zip(trained, stage.maps, strict=True)
+            ]
             correlations = np.array([rank_correlation(*pair) for pair in pairs])
             found.append(
-                Similarity(one.method, one.layer, stage.depth, stage.name, correlations, np.array([ssim(*pair) for pair in pairs]))
+                Similarity(
+                    one.method,
+                    one.layer,
+                    stage.depth,
+                    stage.name,
+                    correlations,
+                    np.array([ssim(*pair) for pair in pairs]),
+                )
             )
     return found
 
 
 def verdicts(similarities: Sequence[Similarity]) -> Mapping[tuple[str, str], str]:
     """(method, layer) -> the verdict in words, from the mean over scans."""
-    means = {(one.method, one.layer, one.depth): float(one.rank_correlation.mean()) for one in similarities}
+    means = {
+        (one.method, one.layer, one.depth): float(one.rank_correlation.mean())
+        for one in similarities
+    }
     deepest = max((one.depth for one in similarities), default=0)
     return {
         (method, layer): verdict(means[method, layer, half_depth(deepest)], whole)

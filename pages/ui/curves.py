@@ -23,7 +23,18 @@ STALE_AFTER = 900.0
 def choose(cards: Sequence[RunCard]) -> list[str]:
     """The names of the runs to draw, all of them at first."""
     titles = {card.name: title_of(card) for card in cards}
-    return list(kept("runs", list(titles), st.pills, "Runs", list(titles), page="curve", selection_mode="multi", format_func=titles.get))
+    return list(
+        kept(
+            "runs",
+            list(titles),
+            st.pills,
+            "Runs",
+            list(titles),
+            page="curve",
+            selection_mode="multi",
+            format_func=titles.get,
+        )
+    )
 
 
 def curves(names: Sequence[str], watching: bool = False) -> None:
@@ -43,9 +54,18 @@ def curves(names: Sequence[str], watching: bool = False) -> None:
     by_step = {card: columns_of(card, services.steps) for card in cards}
     by_step = {card: columns for card, columns in by_step.items() if _rows(columns)}
     if not epochs and not by_step:
-        st.info("The chosen runs have not finished an epoch or written a step yet.", icon=":material/hourglass_empty:")
+        st.info(
+            "The chosen runs have not finished an epoch or written a step yet.",
+            icon=":material/hourglass_empty:",
+        )
         return
-    per_epoch, per_step, table = st.tabs([":material/timeline: Per epoch", ":material/ssid_chart: Per step", ":material/table: Table"])
+    per_epoch, per_step, table = st.tabs(
+        [
+            ":material/timeline: Per epoch",
+            ":material/ssid_chart: Per step",
+            ":material/table: Table",
+        ]
+    )
     with per_epoch:
         _per_epoch(epochs)
     with per_step:
@@ -61,7 +81,10 @@ def _rows(columns: Columns) -> int:
 def _status(card: RunCard) -> None:
     """One line for a run that is not simply done."""
     if card.status == "failed":
-        st.warning(f"**{title_of(card)}** stopped early. `train --resume` goes on from its last good state.", icon=":material/warning:")
+        st.warning(
+            f"**{title_of(card)}** stopped early. `train --resume` goes on from its last good state.",
+            icon=":material/warning:",
+        )
     if card.status != "training":
         return
     done = _rows(columns_of(card, services.history))
@@ -88,7 +111,10 @@ def _best(epochs: dict[RunCard, Columns]) -> dict[str, int]:
 
 def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
     if not epochs:
-        st.info("No run has finished an epoch yet; the steps are in the next tab.", icon=":material/hourglass_empty:")
+        st.info(
+            "No run has finished an epoch yet; the steps are in the next tab.",
+            icon=":material/hourglass_empty:",
+        )
         return
     histories, best = _titled(epochs), _best(epochs)
     left, right = st.columns(2, gap="medium")
@@ -101,7 +127,9 @@ def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
         show(charts.training_curves(histories, "auc", best), "epoch_auc")
     with right:
         show(charts.learning_rate_curves(histories), "epoch_rate")
-    st.caption("Solid: validation. Dotted: training. The star marks the epoch whose weights were kept, the best by validation loss.")
+    st.caption(
+        "Solid: validation. Dotted: training. The star marks the epoch whose weights were kept, the best by validation loss."
+    )
 
 
 def _per_step(by_step: dict[RunCard, Columns]) -> None:
@@ -109,14 +137,22 @@ def _per_step(by_step: dict[RunCard, Columns]) -> None:
         st.info("The chosen runs have no record per step.", icon=":material/hourglass_empty:")
         return
     recorded = _titled(by_step)
-    smoothing = st.select_slider("Mean of this many recorded steps", [1, 5, 10, 20, 50], value=10, key="curve_smoothing", width=360)
+    smoothing = st.select_slider(
+        "Mean of this many recorded steps",
+        [1, 5, 10, 20, 50],
+        value=10,
+        key="curve_smoothing",
+        width=360,
+    )
     left, right = st.columns(2, gap="medium")
     with left:
         show(charts.step_curves(recorded, "loss", smoothing), "step_loss")
     with right:
         show(charts.step_curves(recorded, "accuracy", smoothing), "step_accuracy")
     show(charts.learning_rate_curves(recorded), "step_rate")
-    st.caption("Training figures of single batches, every few steps: unsmoothed they jump more than the means per epoch.")
+    st.caption(
+        "Training figures of single batches, every few steps: unsmoothed they jump more than the means per epoch."
+    )
 
 
 _SHOWN = {
@@ -127,7 +163,10 @@ _SHOWN = {
     "val_auc": "validation AUC",
     "images_per_second": "scans a second",
 }
-_FORMATS = {title: st.column_config.NumberColumn(format="%.1f" if title == "scans a second" else "%.3f") for title in _SHOWN.values()}
+_FORMATS = {
+    title: st.column_config.NumberColumn(format="%.1f" if title == "scans a second" else "%.3f")
+    for title in _SHOWN.values()
+}
 
 
 def _table(epochs: dict[RunCard, Columns]) -> None:
@@ -135,14 +174,24 @@ def _table(epochs: dict[RunCard, Columns]) -> None:
     if not rows:
         st.info("No run has finished an epoch yet.", icon=":material/hourglass_empty:")
         return
-    st.dataframe(rows, hide_index=True, width="stretch", column_config=_FORMATS, alt="The kept epoch of each run")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        column_config=_FORMATS,
+        alt="The kept epoch of each run",
+    )
     st.caption("The figures of the kept epoch; of the last one while the run is being trained.")
 
 
 def _summary(card: RunCard, columns: Columns) -> dict[str, object]:
     """One row: the kept epoch, or the last while there is none."""
     epochs = columns["epoch"]
-    kept = np.flatnonzero(epochs == card.best_epoch) if card.best_epoch is not None else np.array([], dtype=int)
+    kept = (
+        np.flatnonzero(epochs == card.best_epoch)
+        if card.best_epoch is not None
+        else np.array([], dtype=int)
+    )
     row = int(kept[0]) if len(kept) else len(epochs) - 1
     values = {title: float(columns[name][row]) for name, title in _SHOWN.items() if name in columns}
     time = duration_text(float(np.nansum(columns["seconds"]))) if "seconds" in columns else ""

@@ -51,7 +51,10 @@ def distribution(cards: Sequence[RunCard]) -> None:
         with left:
             show(charts.class_distribution(counts), f"images_{place}")
         with right:
-            show(charts.class_distribution(counts, "patients", "Patients by class and split"), f"patients_{place}")
+            show(
+                charts.class_distribution(counts, "patients", "Patients by class and split"),
+                f"patients_{place}",
+            )
         st.caption(
             "All scans of a patient lie in one split, so that no model is tested on a patient it has learned from. A patient with "
             "scans of two classes counts in both."
@@ -62,7 +65,9 @@ def _counts(card: RunCard) -> dict[str, Mapping[str, Any]]:
     """Split -> class -> {"images", "patients"} of the card, {} if it has none."""
     found = (card.raw.get("data") or {}).get("counts") or {}
     order = [split for split in ("train", "val", "test") if split in found]
-    return {split: found[split] for split in [*order, *(split for split in found if split not in order)]}
+    return {
+        split: found[split] for split in [*order, *(split for split in found if split not in order)]
+    }
 
 
 def origins() -> None:
@@ -96,11 +101,21 @@ def _run_card(card: RunCard) -> None:
     left, right = st.columns([3, 2], gap="large")
     left.table(facts(card), border="horizontal")
     with right:
-        for heading, key in (("Intended use", "intended_use"), ("Limits", "limits"), ("Licence", "licence")):
+        for heading, key in (
+            ("Intended use", "intended_use"),
+            ("Limits", "limits"),
+            ("Licence", "licence"),
+        ):
             if raw.get(key):
                 st.markdown(f"**{heading}.** {_prose(raw[key])}")
         text = json.dumps(raw, indent=1)
-        st.download_button("The whole card as JSON", text, f"{card.name}-card.json", "application/json", key=f"card_{card.name}")
+        st.download_button(
+            "The whole card as JSON",
+            text,
+            f"{card.name}-card.json",
+            "application/json",
+            key=f"card_{card.name}",
+        )
     with st.popover("Training settings", icon=":material/tune:"):
         st.json(raw.get("training") or {}, expanded=True)
 
@@ -117,8 +132,12 @@ def facts(card: RunCard) -> dict[str, str]:
     found = {
         "Network": card.architecture,
         "First weights": _prose(raw.get("initialisation") or ""),
-        "Learned from too": ", ".join(str(name).split(":")[0] for name in (raw.get("training") or {}).get("teachers") or ()),
-        "Input": f"{card.preprocessing['size']} × {card.preprocessing['size']} pixels" if "size" in card.preprocessing else "",
+        "Learned from too": ", ".join(
+            str(name).split(":")[0] for name in (raw.get("training") or {}).get("teachers") or ()
+        ),
+        "Input": f"{card.preprocessing['size']} × {card.preprocessing['size']} pixels"
+        if "size" in card.preprocessing
+        else "",
         "Best epoch": "" if card.best_epoch is None else str(card.best_epoch),
         "Temperature": f"{card.temperature:.3f}",
         "Device": str(raw.get("device") or ""),
@@ -136,7 +155,9 @@ def own_scans() -> None:
     st.subheader("Train on your own scans", anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**All three, in one line.** On a GPU if there is one, else on the processor; the folder may be raw or prepared.")
+        st.markdown(
+            "**All three, in one line.** On a GPU if there is one, else on the processor; the folder may be raw or prepared."
+        )
         st.code("./train_all.sh FOLDER", language="bash")
         st.markdown("**Or step by step**")
         st.code(
@@ -154,7 +175,9 @@ def own_scans() -> None:
         "Patients are read from names such as `CNV-1016042-1.jpeg` (the number in the middle) and never lie in two splits. "
         "While a run is being trained on this machine, **Training curves** grows by itself; when it is done, every page has it."
     )
-    st.page_link("pages/2_Training_curves.py", label="Training curves", icon=":material/show_chart:")
+    st.page_link(
+        "pages/2_Training_curves.py", label="Training curves", icon=":material/show_chart:"
+    )
 
 
 def licence_and_citation() -> None:

@@ -46,10 +46,16 @@ def the_classes() -> None:
     for column, label in zip(st.columns(len(CLASSES), gap="medium"), CLASSES, strict=True):
         phantom = Sample(label, 1).phantom()
         with column:
-            st.image(outlined(phantom.pixels, phantom.lesion), width="stretch", alt=f"Synthetic B-scan, {CLASS_TITLES[label]}")
+            st.image(
+                outlined(phantom.pixels, phantom.lesion),
+                width="stretch",
+                alt=f"Synthetic B-scan, {CLASS_TITLES[label]}",
+            )
             st.markdown(f"**{label}**")
             st.caption(f"{CLASS_TITLES[label]}. {WHAT_TO_SEE[label]}")
-    st.caption("These four pictures are synthetic, drawn by this program; the outline is the exact border of the drawn lesion.")
+    st.caption(
+        "These four pictures are synthetic, drawn by this program; the outline is the exact border of the drawn lesion."
+    )
 
 
 def the_models(cards: Sequence[RunCard]) -> None:
@@ -71,13 +77,21 @@ def _model(card: RunCard) -> None:
     )
     scores = _scores(card)
     if scores is None:
-        st.info(_without_scores(card), icon=":material/hourglass_top:" if card.status == "training" else ":material/info:")
+        st.info(
+            _without_scores(card),
+            icon=":material/hourglass_top:" if card.status == "training" else ":material/info:",
+        )
         return
     left, right = st.columns(2)
-    for column, name, figure in ((left, "Accuracy", scores.accuracy), (right, "Macro AUC", scores.macro_auc)):
+    for column, name, figure in (
+        (left, "Accuracy", scores.accuracy),
+        (right, "Macro AUC", scores.macro_auc),
+    ):
         span = f"{figure.low:.3f} to {figure.high:.3f}"
         column.metric(name, f"{figure.value:.3f}", delta=span, delta_color="off", delta_arrow="off")
-    st.caption(f"{sample_text(scores)} of the test part; below each figure its 95% interval, from a bootstrap by patient.")
+    st.caption(
+        f"{sample_text(scores)} of the test part; below each figure its 95% interval, from a bootstrap by patient."
+    )
 
 
 def _scores(card: RunCard) -> Evaluation | None:
@@ -110,7 +124,11 @@ def the_limits() -> None:
         "- **Maps show where, not why.** A bright region moved the score; it is no proof of a lesion, and a plausible map "
         "does not make the answer right."
     )
-    st.page_link("pages/7_Data_and_models.py", label="Data, run cards, licence and citation", icon=":material/description:")
+    st.page_link(
+        "pages/7_Data_and_models.py",
+        label="Data, run cards, licence and citation",
+        icon=":material/description:",
+    )
 
 
 def _escape(text: str) -> str:

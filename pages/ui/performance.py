@@ -28,8 +28,23 @@ def choose(cards: Sequence[RunCard]) -> tuple[list[RunCard], str] | None:
     parts = [split for split in SPLITS if any(split in splits(card) for card in usable)]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kept = partial(session.kept, page="performance")
-    names = kept("runs", list(titles), left.pills, "Models", list(titles), selection_mode="multi", format_func=titles.get)
-    split = kept("split", parts[0] if parts else None, right.selectbox, "Part of the data", parts, format_func=SPLITS.get)
+    names = kept(
+        "runs",
+        list(titles),
+        left.pills,
+        "Models",
+        list(titles),
+        selection_mode="multi",
+        format_func=titles.get,
+    )
+    split = kept(
+        "split",
+        parts[0] if parts else None,
+        right.selectbox,
+        "Part of the data",
+        parts,
+        format_func=SPLITS.get,
+    )
     chosen = [card for card in usable if card.name in (names or []) and split in splits(card)]
     return (chosen, split) if chosen and split else None
 
@@ -39,7 +54,10 @@ def _parts(card: RunCard) -> tuple[str, ...]:
     try:
         return splits(card)
     except OctError as error:
-        st.warning(f"The predictions of **{title_of(card)}** cannot be read: {error}", icon=":material/broken_image:")
+        st.warning(
+            f"The predictions of **{title_of(card)}** cannot be read: {error}",
+            icon=":material/broken_image:",
+        )
         return ()
 
 
@@ -54,18 +72,40 @@ def performance(cards: Sequence[RunCard], split: str) -> None:
     )
     _headlines(scores)
     confusion, by_class, rest, pairs, tables = st.tabs(
-        ["Confusion matrix", "Sensitivity and specificity", "ROC one-vs-rest", "ROC one-vs-one", "AUC tables"]
+        [
+            "Confusion matrix",
+            "Sensitivity and specificity",
+            "ROC one-vs-rest",
+            "ROC one-vs-one",
+            "AUC tables",
+        ]
     )
     with confusion:
         _confusion(scores)
     with by_class:
         _by_class(scores)
     with rest:
-        _side_by_side({name: charts.roc_one_vs_rest(*pair, title=f"{name}: ROC one-vs-rest") for name, pair in rows.items()}, "rest")
-        st.caption("One curve a class, against the three others, and their macro average. The diagonal is guessing.")
+        _side_by_side(
+            {
+                name: charts.roc_one_vs_rest(*pair, title=f"{name}: ROC one-vs-rest")
+                for name, pair in rows.items()
+            },
+            "rest",
+        )
+        st.caption(
+            "One curve a class, against the three others, and their macro average. The diagonal is guessing."
+        )
     with pairs:
-        _side_by_side({name: charts.roc_one_vs_one(*pair, title=f"{name}: ROC one-vs-one") for name, pair in rows.items()}, "pairs")
-        st.caption("One curve for each of the six pairs of classes, over the scans of these two classes only (Hand and Till 2001).")
+        _side_by_side(
+            {
+                name: charts.roc_one_vs_one(*pair, title=f"{name}: ROC one-vs-one")
+                for name, pair in rows.items()
+            },
+            "pairs",
+        )
+        st.caption(
+            "One curve for each of the six pairs of classes, over the scans of these two classes only (Hand and Till 2001)."
+        )
     with tables:
         _tables(scores)
 
@@ -76,7 +116,12 @@ def _rows(card: RunCard, split: str) -> Rows:
 
 
 def _headlines(scores: dict[str, Evaluation]) -> None:
-    st.dataframe(headline_frame(scores), hide_index=True, width="stretch", alt="Accuracy, AUC and calibration of each model")
+    st.dataframe(
+        headline_frame(scores),
+        hide_index=True,
+        width="stretch",
+        alt="Accuracy, AUC and calibration of each model",
+    )
 
 
 def _side_by_side(charts: dict[str, Any], key: str, height: int = 480) -> None:
@@ -84,16 +129,22 @@ def _side_by_side(charts: dict[str, Any], key: str, height: int = 480) -> None:
     names = list(charts)
     width = min(3, len(names))
     for start in range(0, len(names), width):
-        for column, name in zip(st.columns(width, gap="medium"), names[start : start + width], strict=False):
+        for column, name in zip(
+            st.columns(width, gap="medium"), names[start : start + width], strict=False
+        ):
             with column:
                 show(charts[name].update_layout(height=height), f"{key}_{name}")
 
 
 def _confusion(scores: dict[str, Evaluation]) -> None:
-    unit = st.segmented_control("Show", ["Counts", "Per cent of the true class"], default="Counts", key="confusion_unit")
+    unit = st.segmented_control(
+        "Show", ["Counts", "Per cent of the true class"], default="Counts", key="confusion_unit"
+    )
     per_cent = unit == "Per cent of the true class"
     charts = {
-        name: charts.confusion_matrix(one.confusion, one.classes, title=f"{name}: confusion matrix", per_cent=per_cent)
+        name: charts.confusion_matrix(
+            one.confusion, one.classes, title=f"{name}: confusion matrix", per_cent=per_cent
+        )
         for name, one in scores.items()
     }
     _side_by_side(charts, "confusion", 340)
@@ -116,7 +167,19 @@ def _by_class(scores: dict[str, Evaluation]) -> None:
 
 def _tables(scores: dict[str, Evaluation]) -> None:
     st.markdown("**AUC, each class against the rest**")
-    st.dataframe(auc_frame(scores, "auc"), hide_index=True, width="stretch", alt="One-vs-rest AUC by class and model")
+    st.dataframe(
+        auc_frame(scores, "auc"),
+        hide_index=True,
+        width="stretch",
+        alt="One-vs-rest AUC by class and model",
+    )
     st.markdown("**AUC, each pair of classes**")
-    st.dataframe(auc_frame(scores, "auc_pairs"), hide_index=True, width="stretch", alt="One-vs-one AUC by pair and model")
-    st.caption("Area under the ROC curve: 1 is perfect, 0.5 is guessing; in brackets the 95% interval by patient.")
+    st.dataframe(
+        auc_frame(scores, "auc_pairs"),
+        hide_index=True,
+        width="stretch",
+        alt="One-vs-one AUC by pair and model",
+    )
+    st.caption(
+        "Area under the ROC curve: 1 is perfect, 0.5 is guessing; in brackets the 95% interval by patient."
+    )

@@ -21,7 +21,17 @@ from pages.ui.shared.tables import prediction_frame
 
 PICTURES_PER_PAGE = 12
 VIEWER = "pages/1_Viewer.py"
-_SHOWN = ["image", "patient", "model", "true", "predicted", "right", "confidence", "p(true)", *(f"p({name})" for name in CLASSES)]
+_SHOWN = [
+    "image",
+    "patient",
+    "model",
+    "true",
+    "predicted",
+    "right",
+    "confidence",
+    "p(true)",
+    *(f"p({name})" for name in CLASSES),
+]
 
 
 def open_in_viewer(scan: Scan | Sample) -> None:
@@ -37,11 +47,20 @@ def everything(cards: Sequence[RunCard]) -> pd.DataFrame:
         try:
             table = services.prediction_table(card).of_split("test")
         except OctError as error:
-            st.warning(f"The predictions of **{title_of(card)}** cannot be read: {error}", icon=":material/broken_image:")
+            st.warning(
+                f"The predictions of **{title_of(card)}** cannot be read: {error}",
+                icon=":material/broken_image:",
+            )
             continue
         if len(table):
-            frames.append(prediction_frame(title_of(card), table, probabilities(table, card.temperature)))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*_SHOWN, "sha256"])
+            frames.append(
+                prediction_frame(title_of(card), table, probabilities(table, card.temperature))
+            )
+    return (
+        pd.concat(frames, ignore_index=True)
+        if frames
+        else pd.DataFrame(columns=[*_SHOWN, "sha256"])
+    )
 
 
 def filtered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -52,18 +71,34 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
         kept = partial(session.kept, page="prediction")
         model = kept("model", "All models", first[0].selectbox, "Model", ["All models", *models])
         true = kept("true", "Any", first[1].selectbox, "True class", ["Any", *CLASSES])
-        predicted = kept("predicted", "Any", first[2].selectbox, "Predicted class", ["Any", *CLASSES])
+        predicted = kept(
+            "predicted", "Any", first[2].selectbox, "Predicted class", ["Any", *CLASSES]
+        )
         outcome = kept("outcome", "Any", first[3].selectbox, "Outcome", ["Any", "Right", "Wrong"])
-        low, high = kept("confidence", (0.0, 1.0), first[4].slider, "Confidence of the prediction", 0.0, 1.0, step=0.01)
+        low, high = kept(
+            "confidence",
+            (0.0, 1.0),
+            first[4].slider,
+            "Confidence of the prediction",
+            0.0,
+            1.0,
+            step=0.01,
+        )
     keep = rows["confidence"].between(low, high)
-    for column, wanted, any_of_them in (("model", model, "All models"), ("true", true, "Any"), ("predicted", predicted, "Any")):
+    for column, wanted, any_of_them in (
+        ("model", model, "All models"),
+        ("true", true, "Any"),
+        ("predicted", predicted, "Any"),
+    ):
         if wanted != any_of_them:
             keep &= rows[column] == wanted
     if outcome != "Any":
         keep &= rows["right"] == (outcome == "Right")
     found = rows[keep].reset_index(drop=True)
     wrong = int((~found["right"].astype(bool)).sum())
-    st.caption(f"{len(found)} of {len(rows)} predictions, {wrong} of them wrong. Every row is one scan of the test part read by one model.")
+    st.caption(
+        f"{len(found)} of {len(rows)} predictions, {wrong} of them wrong. Every row is one scan of the test part read by one model."
+    )
     return found
 
 
@@ -71,12 +106,22 @@ def _table(rows: pd.DataFrame, **options: Any) -> Any:
     share = st.column_config.ProgressColumn
     columns = {
         "confidence": share(
-            "confidence", width=110, min_value=0.0, max_value=1.0, format="%.3f", help="The probability of the predicted class."
+            "confidence",
+            width=110,
+            min_value=0.0,
+            max_value=1.0,
+            format="%.3f",
+            help="The probability of the predicted class.",
         ),
-        "p(true)": st.column_config.NumberColumn(format="%.3f", help="The probability of the true class."),
+        "p(true)": st.column_config.NumberColumn(
+            format="%.3f", help="The probability of the true class."
+        ),
         "right": st.column_config.CheckboxColumn("right", width=55),
     }
-    columns |= {f"p({name})": st.column_config.NumberColumn(format="%.3f", help=CLASS_TITLES[name]) for name in CLASSES}
+    columns |= {
+        f"p({name})": st.column_config.NumberColumn(format="%.3f", help=CLASS_TITLES[name])
+        for name in CLASSES
+    }
     return st.dataframe(
         rows[_SHOWN],
         hide_index=True,
@@ -111,10 +156,16 @@ def table_with_pictures(rows: pd.DataFrame) -> None:
 
 def _picture_pages(rows: pd.DataFrame) -> None:
     pages = math.ceil(len(rows) / PICTURES_PER_PAGE)
-    page = st.number_input(f"Page of {pages}", 1, pages, key="prediction_page", width=160) if pages > 1 else 1
+    page = (
+        st.number_input(f"Page of {pages}", 1, pages, key="prediction_page", width=160)
+        if pages > 1
+        else 1
+    )
     shown = rows.iloc[(page - 1) * PICTURES_PER_PAGE : page * PICTURES_PER_PAGE]
     for start in range(0, len(shown), 4):
-        for column, (index, row) in zip(st.columns(4, gap="medium"), shown.iloc[start : start + 4].iterrows(), strict=False):
+        for column, (index, row) in zip(
+            st.columns(4, gap="medium"), shown.iloc[start : start + 4].iterrows(), strict=False
+        ):
             with column:
                 _picture(row, f"open_{index}")
 
@@ -124,18 +175,27 @@ def _picture(row: pd.Series[Any], key: str) -> None:
     if scan is None:
         st.info("Not in the data folder.", icon=":material/hide_image:")
     else:
-        st.image(scan.pixels, width="stretch", alt=f"B-scan, true class {row['true']}, read as {row['predicted']}")
+        st.image(
+            scan.pixels,
+            width="stretch",
+            alt=f"B-scan, true class {row['true']}, read as {row['predicted']}",
+        )
     mark = ":green[:material/check:]" if row["right"] else ":red[:material/close:]"
     st.markdown(f"{mark} **{row['predicted']}** {row['confidence']:.3f}")
     st.caption(f"{row['model']} · true {row['true']}")
-    if scan is not None and st.button("Open in the viewer", key=key, icon=":material/open_in_new:", width="stretch"):
+    if scan is not None and st.button(
+        "Open in the viewer", key=key, icon=":material/open_in_new:", width="stretch"
+    ):
         open_in_viewer(scan)
 
 
 def _open_row(row: pd.Series[Any]) -> None:
     scan = open_picture(row["image"], row["sha256"])
     if scan is None:
-        st.info("This scan is not in the data folder, or not with the same content.", icon=":material/hide_image:")
+        st.info(
+            "This scan is not in the data folder, or not with the same content.",
+            icon=":material/hide_image:",
+        )
     else:
         open_in_viewer(scan)
 
@@ -143,12 +203,25 @@ def _open_row(row: pd.Series[Any]) -> None:
 def phantom_grid() -> None:
     """Synthetic scans to click on where there is no data folder; they are no part of the table."""
     st.subheader("Synthetic scans to open instead", anchor=False)
-    st.caption("Drawn by this program, with a known class; they are not test scans and no figure above rests on them.")
+    st.caption(
+        "Drawn by this program, with a known class; they are not test scans and no figure above rests on them."
+    )
     samples = all_samples()
     for start in range(0, len(samples), 4):
-        for column, sample in zip(st.columns(4, gap="medium"), samples[start : start + 4], strict=False):
+        for column, sample in zip(
+            st.columns(4, gap="medium"), samples[start : start + 4], strict=False
+        ):
             phantom = sample.phantom()
             with column:
-                st.image(phantom.pixels, width="stretch", alt=f"Synthetic B-scan, {CLASS_TITLES[sample.label]}")
-                if st.button(sample.title, key=f"phantom_{sample.seed}", icon=":material/open_in_new:", width="stretch"):
+                st.image(
+                    phantom.pixels,
+                    width="stretch",
+                    alt=f"Synthetic B-scan, {CLASS_TITLES[sample.label]}",
+                )
+                if st.button(
+                    sample.title,
+                    key=f"phantom_{sample.seed}",
+                    icon=":material/open_in_new:",
+                    width="stretch",
+                ):
                     open_in_viewer(sample)

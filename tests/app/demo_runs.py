@@ -45,7 +45,12 @@ def table(seed: int, rows: int = 48) -> PredictionTable:
     random = np.random.default_rng(seed)
     label = np.arange(rows) % 4
     logits = random.normal(0, 1, (rows, 4)) + 2.2 * np.eye(4)[label]
-    digests = [hashlib.sha256(picture_bytes(CLASSES[row % 4], row)).hexdigest() if row < 8 else f"{row:064x}" for row in range(rows)]
+    digests = [
+        hashlib.sha256(picture_bytes(CLASSES[row % 4], row)).hexdigest()
+        if row < 8
+        else f"{row:064x}"
+        for row in range(rows)
+    ]
     return PredictionTable(
         split=np.array(["test" if row < rows * 2 // 3 else "val" for row in range(rows)]),
         image=np.array([f"{CLASSES[row % 4]}-{row}-1.png" for row in range(rows)]),
@@ -56,10 +61,15 @@ def table(seed: int, rows: int = 48) -> PredictionTable:
     )
 
 
-def card(name: str, status: str, weights_sha256: str, predictions: PredictionTable) -> dict[str, Any]:
+def card(
+    name: str, status: str, weights_sha256: str, predictions: PredictionTable
+) -> dict[str, Any]:
     """A card with every key of the contract."""
     counts = {
-        split: {label: {"images": base + 3 * place, "patients": base} for place, label in enumerate(CLASSES)}
+        split: {
+            label: {"images": base + 3 * place, "patients": base}
+            for place, label in enumerate(CLASSES)
+        }
         for split, base in (("train", 90), ("val", 12), ("test", 16))
     }
     return {
@@ -80,7 +90,9 @@ def card(name: str, status: str, weights_sha256: str, predictions: PredictionTab
         "best_epoch": 6 if status == "done" else None,
         "temperature": 1.2,
         "operating_points": {},
-        "metrics": {"test": evaluate_table(predictions, "test", 1.2, resamples=50).to_dict()} if status == "done" else {},
+        "metrics": {"test": evaluate_table(predictions, "test", 1.2, resamples=50).to_dict()}
+        if status == "done"
+        else {},
         "intended_use": "Research and teaching.",
         "limits": "Random weights, made for tests.",
         "licence": "MIT",
@@ -92,16 +104,32 @@ def write_record(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
     random = np.random.default_rng(seed)
     for epoch in range(1, epochs + 1):
         fall = float(np.exp(-epoch / 4) + random.normal(0, 0.01))
-        row = {"epoch": epoch, "train_loss": 1.2 * fall, "train_accuracy": 1 - 0.6 * fall, "val_loss": 1.3 * fall + 0.05}
-        row |= {"val_accuracy": 0.97 - 0.6 * fall, "val_auc": 0.995 - 0.2 * fall, "learning_rate": 1e-3 * np.cos(epoch / epochs)}
+        row = {
+            "epoch": epoch,
+            "train_loss": 1.2 * fall,
+            "train_accuracy": 1 - 0.6 * fall,
+            "val_loss": 1.3 * fall + 0.05,
+        }
+        row |= {
+            "val_accuracy": 0.97 - 0.6 * fall,
+            "val_auc": 0.995 - 0.2 * fall,
+            "learning_rate": 1e-3 * np.cos(epoch / epochs),
+        }
         append_rows(folder / "history.csv", [row | {"seconds": 30.0, "images_per_second": 25.0}])
     for step in range(0, 20 * epochs, 5):
         fall = float(np.exp(-step / 80) + random.normal(0, 0.05))
-        row = {"step": step, "epoch": step // 20 + 1, "loss": 1.2 * fall, "accuracy": 1 - 0.6 * fall}
+        row = {
+            "step": step,
+            "epoch": step // 20 + 1,
+            "loss": 1.2 * fall,
+            "accuracy": 1 - 0.6 * fall,
+        }
         append_rows(folder / "steps.csv", [row | {"learning_rate": 1e-3 * np.cos(step / 160)}])
 
 
-def write_run(root: Path, name: str, status: str = "done", weights: bool = False, seed: int = 0) -> Path:
+def write_run(
+    root: Path, name: str, status: str = "done", weights: bool = False, seed: int = 0
+) -> Path:
     """A run folder. A run in training has its card, history and steps; a done one also its predictions."""
     folder = root / name
     folder.mkdir(parents=True)

@@ -29,7 +29,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with checkpoints/ and explanations.json, measured on two small phantoms with one further method."""
     folder = tmp_path_factory.mktemp("report")
     write_run(folder / "checkpoints", RUN, weights=True)
-    options = ReportOptions(phantoms=2, validation=0, wider=1, steps=1, resamples=20, height=64, width=64)
+    options = ReportOptions(
+        phantoms=2, validation=0, wider=1, steps=1, resamples=20, height=64, width=64
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_module, "wider_methods", lambda: ["hirescam"])
         write_report(folder / "explanations.json", options=options, root=folder / "checkpoints")
@@ -52,11 +54,19 @@ def filled(folder: Path, measured: Path) -> Path:
 
 
 def visit() -> AppTest:
-    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=240).switch_page("pages/6_Explanations.py").run()
+    return (
+        AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=240)
+        .switch_page("pages/6_Explanations.py")
+        .run()
+    )
 
 
 def said(page: AppTest) -> str:
-    return " ".join(one.value for kind in (page.info, page.warning, page.caption, page.markdown, page.error) for one in kind)
+    return " ".join(
+        one.value
+        for kind in (page.info, page.warning, page.caption, page.markdown, page.error)
+        for one in kind
+    )
 
 
 def change(folder: Path, **parts: Any) -> None:
@@ -78,9 +88,13 @@ def test_filled(filled: Path) -> None:
     assert report is not None
     assert [one.value for one in page.metric][:3] == ["2", "0", "1"]
     assert "synthetic scans only" in said(page) and len(page.get("plotly_chart")) == 5
-    words = {row["verdict"] for row in report.raw["verdicts"] if row["layer"] in ("layer4", "input")}
+    words = {
+        row["verdict"] for row in report.raw["verdicts"] if row["layer"] in ("layer4", "input")
+    }
     assert len(words) >= 1 and all(any(one in two.value for two in page.markdown) for one in words)
-    assert len(page.dataframe[-1].value) == len(report.rows) + 2 * len(report.raw["sanity"]), "the whole table"
+    assert len(page.dataframe[-1].value) == len(report.rows) + 2 * len(report.raw["sanity"]), (
+        "the whole table"
+    )
     baselines = {"Random map", "Centred Gaussian", "Image gradient"}
     for column, table in (("map", page.dataframe[0].value), ("method", page.dataframe[1].value)):
         assert baselines | {"Grad-CAM"} <= set(table[column]), "a table without its baselines"
@@ -104,8 +118,17 @@ def test_the_maps_of_the_cascade_are_drawn_on_demand_and_kept(filled: Path) -> N
     page = visit()
     page.button(key="strip_draw").click().run()
     assert not page.exception and not page.error
-    strips = [one.proto.body for one in page.get("html") if "oct-maps" in one.proto.body and "<figure>" in one.proto.body]
-    assert len(strips) == 1 and strips[0].count("<img") == 7 and "random: head" in strips[0] and "alike" in strips[0]
+    strips = [
+        one.proto.body
+        for one in page.get("html")
+        if "oct-maps" in one.proto.body and "<figure>" in one.proto.body
+    ]
+    assert (
+        len(strips) == 1
+        and strips[0].count("<img") == 7
+        and "random: head" in strips[0]
+        and "alike" in strips[0]
+    )
     page.run()
     assert any("<figure>" in one.proto.body for one in page.get("html")), "kept in the session"
 
@@ -123,7 +146,11 @@ def test_a_damaged_or_foreign_report_is_a_sentence(folder: Path, text: str, mess
     write_run(folder / "checkpoints", RUN)
     (folder / "explanations.json").write_text(text)
     page = visit()
-    assert not page.exception and message in page.error[0].value and "explain-report" in page.error[0].value
+    assert (
+        not page.exception
+        and message in page.error[0].value
+        and "explain-report" in page.error[0].value
+    )
     assert str(folder) not in page.error[0].value
 
 
@@ -157,5 +184,7 @@ def test_the_viewer_says_beside_a_map_what_was_measured_of_these_weights(filled:
     words = "Measured on this model (page Explanations)"
     assert not page.exception and any(words in one.value for one in page.caption)
     runs = json.loads((filled / "explanations.json").read_text())["runs"]
-    change(filled, runs={name: about | {"weights_sha256": "0" * 64} for name, about in runs.items()})
+    change(
+        filled, runs={name: about | {"weights_sha256": "0" * 64} for name, about in runs.items()}
+    )
     assert not any(words in one.value for one in page.run().caption)

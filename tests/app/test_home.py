@@ -36,13 +36,17 @@ def test_without_runs_it_says_how_to_train_and_still_shows_the_classes(root: Pat
     page = home()
     assert not page.exception and not page.error
     assert "no trained model" in page.info[0].value and "train_all.sh" in page.info[0].value
-    assert {"**CNV**", "**DME**", "**DRUSEN**", "**NORMAL**"} <= {one.value for one in page.markdown}
+    assert {"**CNV**", "**DME**", "**DRUSEN**", "**NORMAL**"} <= {
+        one.value for one in page.markdown
+    }
 
 
 def test_each_model_has_its_figures_with_interval_and_n(root: Path) -> None:
     folders = [write_run(root, name) for name in ("vgg16", "resnet50", "densenet121")]
     page = home()
-    assert not page.exception and [one.label for one in page.metric] == ["Accuracy", "Macro AUC"] * 3
+    assert (
+        not page.exception and [one.label for one in page.metric] == ["Accuracy", "Macro AUC"] * 3
+    )
     stored = json.loads((folders[0] / "card.json").read_text())["metrics"]["test"]["accuracy"]
     assert page.metric[0].value == f"{stored['value']:.3f}"
     assert page.metric[0].delta == f"{stored['low']:.3f} to {stored['high']:.3f}"
@@ -57,7 +61,9 @@ def test_a_card_without_figures_is_evaluated_from_its_predictions(root: Path) ->
     assert home().metric[0].value == f"{expected:.3f}"
 
 
-@pytest.mark.parametrize(("status", "said"), [("training", "Still being trained"), ("failed", "stopped early")])
+@pytest.mark.parametrize(
+    ("status", "said"), [("training", "Still being trained"), ("failed", "stopped early")]
+)
 def test_a_run_without_figures_says_why(root: Path, status: str, said: str) -> None:
     write_run(root, "vgg16", status)
     page = home()
@@ -79,7 +85,9 @@ def test_it_says_the_limits_and_once_that_it_is_research(root: Path) -> None:
     assert sum("not a medical device" in one.proto.body for one in page.get("html")) == 1
 
 
-def test_the_models_are_loaded_once_in_the_background_while_home_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_are_loaded_once_in_the_background_while_home_is_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("vgg16", "resnet50"):
         write_run(root, name, weights=True)
     asked: list[str] = []
@@ -100,4 +108,6 @@ def test_the_models_are_loaded_once_in_the_background_while_home_is_read(root: P
     assert finished.wait(20)
     home()
     assert asked == ["vgg16", "resnet50"]
-    assert daemons == [False, False], "torch aborts a process that ends while a daemon thread loads it"
+    assert daemons == [False, False], (
+        "torch aborts a process that ends while a daemon thread loads it"
+    )

@@ -39,7 +39,9 @@ def visit(page: str) -> AppTest:
 
 
 def said(page: AppTest) -> str:
-    return " ".join(one.value for kind in (page.info, page.warning, page.caption, page.markdown) for one in kind)
+    return " ".join(
+        one.value for kind in (page.info, page.warning, page.caption, page.markdown) for one in kind
+    )
 
 
 def charts(page: AppTest) -> int:
@@ -76,7 +78,9 @@ def test_damaged_predictions_hide_no_other_run(root: Path, name: str) -> None:
     (write_run(root, "resnet50") / "predictions.csv").write_text("split,image\ntest,a\n")
     page = visit(name)
     assert not page.exception and not page.error
-    assert "ResNet50" in page.warning[0].value and "VGG16" in page.dataframe[0].value["model"].tolist()
+    assert (
+        "ResNet50" in page.warning[0].value and "VGG16" in page.dataframe[0].value["model"].tolist()
+    )
 
 
 def test_curves_of_any_set_of_runs(root: Path) -> None:
@@ -84,7 +88,9 @@ def test_curves_of_any_set_of_runs(root: Path) -> None:
     write_run(root, "resnet50", seed=1)
     page = visit(CURVES)
     assert not page.exception and charts(page) == 7
-    assert "VGG16" in str(page.get("plotly_chart")[0].proto) and "best epoch 6" in str(page.get("plotly_chart")[0].proto)
+    assert "VGG16" in str(page.get("plotly_chart")[0].proto) and "best epoch 6" in str(
+        page.get("plotly_chart")[0].proto
+    )
     page.pills(key="curve_runs").set_value(["resnet50"]).run()
     assert "VGG16" not in str(page.get("plotly_chart")[0].proto)
     page.pills(key="curve_runs").set_value([]).run()
@@ -135,10 +141,14 @@ def test_performance_of_all_and_of_one(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PERFORMANCE)
-    assert not page.exception and charts(page) == 7  # confusion, one-vs-rest, one-vs-one: 2 each, and one of both
+    assert (
+        not page.exception and charts(page) == 7
+    )  # confusion, one-vs-rest, one-vs-one: 2 each, and one of both
     assert "32 scans of" in said(page)
     shown = page.dataframe[0].value
-    right = np.mean(table(0).of_split("test").logits.argmax(axis=1) == table(0).of_split("test").label)
+    right = np.mean(
+        table(0).of_split("test").logits.argmax(axis=1) == table(0).of_split("test").label
+    )
     assert shown["accuracy"][0].startswith(f"{right:.3f} (")
     assert len(page.dataframe[3].value) == 6, "six pairs of classes"
     page.pills(key="performance_runs").set_value(["vgg16"]).run()
@@ -164,22 +174,33 @@ def test_predictions_filters(root: Path) -> None:
     page.selectbox(key="prediction_true").set_value("DME")
     page.selectbox(key="prediction_outcome").set_value("Wrong").run()
     rows = page.dataframe[0].value
-    assert len(rows) and set(rows["true"]) == {"DME"} and set(rows["model"]) == {"VGG16"} and not rows["right"].any()
+    assert (
+        len(rows)
+        and set(rows["true"]) == {"DME"}
+        and set(rows["model"]) == {"VGG16"}
+        and not rows["right"].any()
+    )
     page.slider(key="prediction_confidence").set_value((0.0, 0.01)).run()
     assert "No scan fits" in said(page) and not page.exception
 
 
-def test_without_data_a_phantom_opens_in_the_viewer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_data_a_phantom_opens_in_the_viewer(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_run(root, "vgg16")
     monkeypatch.setattr(st, "switch_page", lambda page: st.session_state.update(gone_to=page))
     page = visit(PREDICTIONS)
     assert "--data DIR" in said(page)
     next(button for button in page.button if button.label == "Synthetic CNV 1").click().run()
-    assert page.session_state["gone_to"] == "pages/1_Viewer.py" and page.session_state["open_scan"] == Sample("CNV", 1)
+    assert page.session_state["gone_to"] == "pages/1_Viewer.py" and page.session_state[
+        "open_scan"
+    ] == Sample("CNV", 1)
 
 
 @pytest.mark.parametrize("way", ["variable", "flag"])
-def test_with_data_a_click_opens_the_real_scan(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_with_data_a_click_opens_the_real_scan(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     write_run(root, "vgg16")
     data = write_data_folder(tmp_path / "data")
     (data / "test" / "CNV" / "CNV-4-1.png").write_bytes(b"another content under the same name")
@@ -203,7 +224,9 @@ def test_gallery_of_phantoms(root: Path) -> None:
     assert not page.exception and not page.error
     layers = [one.value for one in page.caption]
     assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
-    assert [one.value for one in page.subheader] == [f"Predicted {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")]
+    assert [one.value for one in page.subheader] == [
+        f"Predicted {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
+    ]
 
 
 def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
@@ -212,7 +235,11 @@ def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
     write_run(root, "resnet50", weights=True)
     (root / "resnet50" / "weights.safetensors").write_bytes(b"damaged")
     page = visit(GALLERY)
-    assert folder.exists() and not page.exception and "is not the file of its card" in page.error[0].value
+    assert (
+        folder.exists()
+        and not page.exception
+        and "is not the file of its card" in page.error[0].value
+    )
 
 
 def test_data_and_models(root: Path) -> None:
@@ -220,16 +247,27 @@ def test_data_and_models(root: Path) -> None:
     write_run(root, "resnet50", "training")
     page = visit(DATA)
     assert not page.exception and charts(page) == 2
-    assert [one.label for one in page.expander if "·" in one.label] == ["VGG16 · done", "ResNet50 · training"]
-    assert any("rscbjbr9sj" in one.value for one in page.code) and any("train_all.sh" in one.value for one in page.code)
+    assert [one.label for one in page.expander if "·" in one.label] == [
+        "VGG16 · done",
+        "ResNet50 · training",
+    ]
+    assert any("rscbjbr9sj" in one.value for one in page.code) and any(
+        "train_all.sh" in one.value for one in page.code
+    )
     assert "CC BY 4.0" in said(page)
 
 
-def test_gallery_of_the_data_folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_of_the_data_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_run(root, "resnet50", weights=True)
     monkeypatch.setenv("OCT_DATA", str(write_data_folder(tmp_path / "data", rows=4)))
     page = visit(GALLERY)
-    assert not page.exception and not page.error and page.selectbox(key="gallery_source").value == "Test scans"
+    assert (
+        not page.exception
+        and not page.error
+        and page.selectbox(key="gallery_source").value == "Test scans"
+    )
     assert "**CNV-0-1.png**" in said(page) and "CNV-4-1.png" not in said(page)
 
 
@@ -246,11 +284,15 @@ def test_choices_survive_a_visit_to_another_page(root: Path) -> None:
     assert page.button_group(key="curve_runs").value == ["resnet50"]
 
 
-@pytest.mark.parametrize(("named", "words"), [("nowhere", "does not exist"), (".", "holds none of the test scans")])
+@pytest.mark.parametrize(
+    ("named", "words"), [("nowhere", "does not exist"), (".", "holds none of the test scans")]
+)
 def test_a_data_folder_of_no_use_is_said_and_phantoms_stand_in(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, words: str
 ) -> None:
     write_run(root, "vgg16")
     monkeypatch.setenv("OCT_DATA", str(tmp_path / named))
     page = visit(PREDICTIONS)
-    assert words in page.warning[0].value and any(button.label == "Synthetic CNV 1" for button in page.button)
+    assert words in page.warning[0].value and any(
+        button.label == "Synthetic CNV 1" for button in page.button
+    )

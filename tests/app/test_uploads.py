@@ -32,7 +32,9 @@ async def received() -> UploadFile:
             yield FIVE_MB[start : start + 65_536]
         yield b"\r\n--cut--\r\n"
 
-    form = await MultiPartParser(Headers({"content-type": "multipart/form-data; boundary=cut"}), body()).parse()
+    form = await MultiPartParser(
+        Headers({"content-type": "multipart/form-data; boundary=cut"}), body()
+    ).parse()
     file = form["file"]
     assert isinstance(file, UploadFile)
     return file
@@ -55,12 +57,21 @@ def test_a_large_upload_is_not_moved_to_a_file(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
     code = "import pages.ui.viewer.page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
-    shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(shown.stdout.split()[-1]) > MAX_UPLOAD_BYTES
 
 
 def test_the_server_is_set_up_as_the_readme_says() -> None:
     options = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert options["server"]["address"] == "localhost" and options["server"]["enableXsrfProtection"]
-    assert not options["browser"]["gatherUsageStats"] and options["client"]["showErrorDetails"] == "none"
+    assert (
+        not options["browser"]["gatherUsageStats"]
+        and options["client"]["showErrorDetails"] == "none"
+    )
     assert options["server"]["maxUploadSize"] * 2**20 == MAX_UPLOAD_BYTES == DEFAULT.bytes

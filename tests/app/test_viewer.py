@@ -42,7 +42,9 @@ def app(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     st.cache_resource.clear()
     monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
     monkeypatch.syspath_prepend(str(REPOSITORY))
-    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page("pages/1_Viewer.py")
+    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page(
+        "pages/1_Viewer.py"
+    )
 
 
 def png(label: str = "CNV", seed: int = 3) -> bytes:
@@ -52,8 +54,18 @@ def png(label: str = "CNV", seed: int = 3) -> bytes:
 
 
 def said(page: AppTest) -> str:
-    kinds = (page.markdown, page.caption, page.info, page.success, page.warning, page.error, page.get("html"))
-    return " ".join(str(getattr(one, "value", "") or one.proto.body) for kind in kinds for one in kind)
+    kinds = (
+        page.markdown,
+        page.caption,
+        page.info,
+        page.success,
+        page.warning,
+        page.error,
+        page.get("html"),
+    )
+    return " ".join(
+        str(getattr(one, "value", "") or one.proto.body) for kind in kinds for one in kind
+    )
 
 
 def open_sample(page: AppTest) -> AppTest:
@@ -62,16 +74,22 @@ def open_sample(page: AppTest) -> AppTest:
     return page.run()
 
 
-def test_an_uploader_that_was_emptied_already_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_uploader_that_was_emptied_already_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After an interrupted run the browser sends the old uploader once more: its files are gone from the server by then."""
     state = Viewer(uploader=1, problems=[(1, "bad.png", "this is no picture")])
     monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id")]})
     viewer_input._ingest(state, "viewer_upload_0")
     assert (state.uploader, state.ordered(), len(state.problems)) == (1, [], 1)
     new = SimpleNamespace(name="new.png", file_id="2", getvalue=png)
-    monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id"), new]})
+    monkeypatch.setattr(
+        viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id"), new]}
+    )
     viewer_input._ingest(state, "viewer_upload_0")
-    assert [item.scan.name for item in state.ordered()] == ["new.png"], "dropped there meanwhile, it is not lost"
+    assert [item.scan.name for item in state.ordered()] == ["new.png"], (
+        "dropped there meanwhile, it is not lost"
+    )
 
 
 def test_empty_it_invites_to_open_a_scan(app: AppTest) -> None:
@@ -81,17 +99,27 @@ def test_empty_it_invites_to_open_a_scan(app: AppTest) -> None:
     assert [button.label for button in page.button].count("Open") == len(CLASSES)
 
 
-def test_empty_it_says_how_well_the_chosen_models_do(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_it_says_how_well_the_chosen_models_do(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = app.run()
     [chart] = page.get("plotly_chart")
-    assert "How well the models do" in [one.value for one in page.subheader] and "patients of the test part" in said(page)
+    assert "How well the models do" in [
+        one.value for one in page.subheader
+    ] and "patients of the test part" in said(page)
     assert all(title in chart.proto.spec for title in ("VGG16", "ResNet50", "DenseNet121"))
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
     page = app.run()
-    assert not page.exception and not page.get("plotly_chart") and "patients of the test part" not in said(page)
+    assert (
+        not page.exception
+        and not page.get("plotly_chart")
+        and "patients of the test part" not in said(page)
+    )
 
 
-def test_without_models_it_says_how_to_train(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_models_it_says_how_to_train(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
     page = open_sample(app)
     assert not page.exception
@@ -124,7 +152,9 @@ def test_measuring_a_map_gives_scores_and_a_verdict(app: AppTest) -> None:
     assert "keeps a rank correlation of" in said(page) and "beyond ±" in said(page)
 
 
-def test_a_damaged_run_is_one_sentence_and_the_others_answer(app: AppTest, demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_run_is_one_sentence_and_the_others_answer(
+    app: AppTest, demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(demo_root, tmp_path / "runs")
     (tmp_path / "runs" / "vgg16" / "weights.safetensors").write_bytes(b"not the weights")
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "runs"))
@@ -137,7 +167,9 @@ def test_a_damaged_run_is_one_sentence_and_the_others_answer(app: AppTest, demo_
 def test_uploads_good_and_bad(app: AppTest) -> None:
     page = app.run()
     uploader = page.get("file_uploader")[0]
-    uploader.set_value([("scan_of_mister_x.png", png(), "image/png"), ("bad.png", b"hello", "image/png")]).run()
+    uploader.set_value(
+        [("scan_of_mister_x.png", png(), "image/png"), ("bad.png", b"hello", "image/png")]
+    ).run()
     assert not page.exception
     assert any("this is not a PNG" in error.value for error in page.error)
     assert "VGG16" in said(page)
@@ -145,10 +177,15 @@ def test_uploads_good_and_bad(app: AppTest) -> None:
     assert "mister" not in said(page)
 
 
-def test_hiding_the_answer_hides_the_class_and_what_the_models_say_until_asked(app: AppTest) -> None:
+def test_hiding_the_answer_hides_the_class_and_what_the_models_say_until_asked(
+    app: AppTest,
+) -> None:
     page = open_sample(app)
     page.toggle(key="viewer_hide_answer").set_value(True).run()
-    assert not any(name in said(page).replace("oct-", "") for name in ("drawn as", "agree", "maps for", *(f"Synthetic {label}" for label in CLASSES)))
+    assert not any(
+        name in said(page).replace("oct-", "")
+        for name in ("drawn as", "agree", "maps for", *(f"Synthetic {label}" for label in CLASSES))
+    )
     assert not page.get("plotly_chart")
     next(one for one in page.toggle if str(one.key).startswith("reveal_")).set_value(True).run()
     assert "drawn as CNV" in said(page) and "maps for" in said(page)
@@ -170,7 +207,11 @@ def test_a_box_too_small_to_be_read_keeps_the_last_good_one(app: AppTest) -> Non
     page.slider(key=f"columns_{item.id}_0").set_value((100, 300)).run()
     assert item.view().pixels.shape == (496, 200)
     page.slider(key=f"columns_{item.id}_0").set_value((100, 108)).run()
-    assert "at least 32 pixels" in said(page) and item.view().pixels.shape == (496, 200) and "maps for" in said(page)
+    assert (
+        "at least 32 pixels" in said(page)
+        and item.view().pixels.shape == (496, 200)
+        and "maps for" in said(page)
+    )
 
 
 def test_the_doubt_is_about_the_scan_as_it_is_read() -> None:
@@ -181,15 +222,21 @@ def test_the_doubt_is_about_the_scan_as_it_is_read() -> None:
     assert item.objection(item.view()) is None
     coloured = Viewer().open(Scan(make_phantom("NORMAL", 3, 128, 160).pixels, notes=(COLOUR_NOTE,)))
     coloured.box = (0, 0, 160, 128)
-    assert "in colour" in (coloured.objection(coloured.view()) or ""), "a box around everything cuts nothing off"
+    assert "in colour" in (coloured.objection(coloured.view()) or ""), (
+        "a box around everything cuts nothing off"
+    )
     coloured.box = (4, 0, 160, 128)
     assert coloured.objection(coloured.view()) is None
 
 
-def test_a_method_that_fails_leaves_the_other_maps(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_fails_leaves_the_other_maps(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = viewer_page.one_map
 
-    def fails(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str) -> Explanation:
+    def fails(
+        state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str
+    ) -> Explanation:
         if method == "eigencam":
             raise RuntimeError("it does not converge")
         return real(state, scan, card, target, method, layer)
@@ -197,14 +244,23 @@ def test_a_method_that_fails_leaves_the_other_maps(app: AppTest, monkeypatch: py
     monkeypatch.setattr(viewer_page, "one_map", fails)
     page = open_sample(app)
     page.multiselect(key="viewer_methods").set_value(["gradcam", "eigencam", "hirescam"]).run()
-    assert len(page.error) == 3 and said(page).count("<b>HiResCAM</b>") == 3 and said(page).count("<b>Grad-CAM</b>") == 15
+    assert (
+        len(page.error) == 3
+        and said(page).count("<b>HiResCAM</b>") == 3
+        and said(page).count("<b>Grad-CAM</b>") == 15
+    )
 
 
 def test_of_many_runs_one_of_each_architecture_is_compared_at_first() -> None:
     def card(name: str, architecture: str) -> RunCard:
         return RunCard(name, Path(name), "done", architecture, CLASSES, {}, "sha", 1.0, 1, {})
 
-    many = [card("vgg16", "vgg16"), card("a-resnet50", "resnet50"), card("a-vgg16", "vgg16"), card("b-resnet50", "resnet50")]
+    many = [
+        card("vgg16", "vgg16"),
+        card("a-resnet50", "resnet50"),
+        card("a-vgg16", "vgg16"),
+        card("b-resnet50", "resnet50"),
+    ]
     assert first_models(many) == ["vgg16", "b-resnet50"]
 
 
@@ -217,14 +273,18 @@ def test_a_hidden_name_is_not_in_the_sentence_about_a_refused_file(app: AppTest,
     assert "Mueller" not in said(page) and "File 1: this is no picture" in said(page)
 
 
-def test_what_leaves_holds_no_metadata(demo_run: Callable[[str], LoadedRun], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_leaves_holds_no_metadata(
+    demo_run: Callable[[str], LoadedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
     scan = Scan(make_phantom("DME", 4, 96, 160).pixels, name="Secret Name.png")
     run = demo_run("densenet121")
     [(prediction, maps)] = explain_with_predictions(scan, run)
     [(_, small)] = explain_with_predictions(scan, run, network_size=True)
     monkeypatch.setattr(viewer_compute, "get_run", lambda name: run)
     cams = [each for each in maps if each.method == "gradcam"]
-    whole = final_figure(scan, [Row(run.card, prediction, "DME", cams, [1.0] * 5)], "All agree", 0.5, "viridis")
+    whole = final_figure(
+        scan, [Row(run.card, prediction, "DME", cams, [1.0] * 5)], "All agree", 0.5, "viridis"
+    )
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
     raw = maps_npz(run.card, prediction, in_scan_pixels(scan, small))
     for data in (whole, one):
@@ -234,8 +294,12 @@ def test_what_leaves_holds_no_metadata(demo_run: Callable[[str], LoadedRun], mon
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         assert sum("/" in key for key in arrays) == len(maps)
         meta = json.loads(str(arrays["meta"]))
-        assert meta["weights_sha256"] == run.card.weights_sha256 and "Secret" not in json.dumps(meta)
-        assert {"signed", "minimum", "maximum", "evidence", "target"} <= set(meta["maps"]["gradcam/stem"]) and "torch" in meta["versions"]
+        assert meta["weights_sha256"] == run.card.weights_sha256 and "Secret" not in json.dumps(
+            meta
+        )
+        assert {"signed", "minimum", "maximum", "evidence", "target"} <= set(
+            meta["maps"]["gradcam/stem"]
+        ) and "torch" in meta["versions"]
         for each in maps:  # as the command line gives them
             np.testing.assert_allclose(arrays[each.key], each.values, rtol=1e-4, atol=1e-6)
 
@@ -257,7 +321,11 @@ def test_many_scans_stay_within_the_bound() -> None:
     state = Viewer()
     for seed in range(70):
         state.open(Scan(np.full((40, 40), seed, np.uint8)))
-    numbers = [int(found.group()) for item in state.ordered() if (found := re.search(r"\d+", str(item.number)))]
+    numbers = [
+        int(found.group())
+        for item in state.ordered()
+        if (found := re.search(r"\d+", str(item.number)))
+    ]
     assert len(numbers) <= 64
     assert max(numbers) == 70
     assert state.crowded_out == 6
@@ -287,7 +355,10 @@ def test_a_closed_scan_leaves_no_maps_behind() -> None:
         state.predictions.put(f"run|hash|{fingerprint(item.view())}", None)  # type: ignore[arg-type]
     state.close(items[0])
     assert len(state.maps) == len(state.predictions) == 1
-    assert state.predictions.get(f"run|hash|{fingerprint(scans[1])}") is None and state.maps.get(f"run|hash|{fingerprint(scans[1])}|CNV") == []
+    assert (
+        state.predictions.get(f"run|hash|{fingerprint(scans[1])}") is None
+        and state.maps.get(f"run|hash|{fingerprint(scans[1])}|CNV") == []
+    )
 
 
 def test_a_bar_of_a_probability_near_0_has_a_width_and_its_number() -> None:

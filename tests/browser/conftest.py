@@ -28,7 +28,14 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
     if found is None:
         reason = "no Chromium is installed (apt-get install chromium)"
         if os.environ.get("OCT_REQUIRE_BROWSER") == "1":
@@ -44,10 +51,23 @@ def browser() -> Iterator[Browser]:
 def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """A fresh server for each test: no page may rely on another having run. What it logs is printed when a test fails."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), "--server.headless", "true"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "streamlit_app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
     environment = {**os.environ, "OCT_CHECKPOINTS": str(demo_root)}
     log = tmp_path / "server.log"
-    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as server:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as server,
+    ):
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:

@@ -43,11 +43,15 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
-    page.locator(UPLOAD).first.set_input_files([{"name": name, "mimeType": "image/png", "buffer": data}])
+    page.locator(UPLOAD).first.set_input_files(
+        [{"name": name, "mimeType": "image/png", "buffer": data}]
+    )
 
 
 @pytest.mark.parametrize("name", list(PAGES))
-def test_every_page_opens_by_deep_link_on_a_fresh_server(page: Page, address: str, name: str) -> None:
+def test_every_page_opens_by_deep_link_on_a_fresh_server(
+    page: Page, address: str, name: str
+) -> None:
     page.goto(f"{address}/{name}")
     expect(page.locator("h1").first).to_contain_text(PAGES[name])
     page.wait_for_timeout(2000)
@@ -64,9 +68,13 @@ def test_upload_read_switch_target_download(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     upload(page, "scan.png", png(make_phantom("DME", 11).pixels))
     for run in ("vgg16", "resnet50", "densenet121"):
-        expect(page.get_by_test_id(f"prediction-{run}")).to_contain_text(re.compile(r"(CNV|DME|DRUSEN|NORMAL)\s*\d+\.\d%"))
+        expect(page.get_by_test_id(f"prediction-{run}")).to_contain_text(
+            re.compile(r"(CNV|DME|DRUSEN|NORMAL)\s*\d+\.\d%")
+        )
     expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
-    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator("input").click()
+    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator(
+        "input"
+    ).click()
     page.get_by_role("option", name="DRUSEN").click()
     expect(page.locator('img[alt*="DRUSEN"]').first).to_be_visible()
     with page.expect_download() as download:
@@ -79,7 +87,9 @@ def test_a_choice_made_while_the_maps_are_being_drawn(page: Page, address: str) 
     """It interrupts the run that took the upload; the browser then sends the emptied uploader once more."""
     page.goto(f"{address}/Viewer")
     upload(page, "scan.png", png(make_phantom("DME", 11).pixels))
-    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator("input").click()
+    page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator(
+        "input"
+    ).click()
     page.get_by_role("option", name="DRUSEN").click()
     expect(page.locator('img[alt*="target DRUSEN"]').first).to_be_visible()
     expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
@@ -92,7 +102,11 @@ def test_nothing_is_asked_of_another_host(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     page.locator('[data-testid="stMain"]').get_by_role("button", name="Open").first.click()
     expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
-    assert not [url for url in asked if not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))]
+    assert not [
+        url
+        for url in asked
+        if not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+    ]
 
 
 def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
@@ -130,7 +144,10 @@ def alive(told: Path, server: int) -> dict[str, int]:
 def held(address: str) -> dict[str, int]:
     """Kind -> what the server holds of sessions, closed ones too, and for download."""
     with urllib.request.urlopen(f"{address}/_stcore/metrics") as answer:
-        found = re.findall(r'cache_type="(st_session_state|st_memory_media_file_storage)".*} (\d+)', answer.read().decode())
+        found = re.findall(
+            r'cache_type="(st_session_state|st_memory_media_file_storage)".*} (\d+)',
+            answer.read().decode(),
+        )
     return {kind: int(value) for kind, value in found if value != "0"}
 
 
@@ -145,13 +162,19 @@ urlsplit("<p>data:image/jpeg;base64," + "A" * 30_000)
 os.kill(os.getpid(), signal.SIGUSR1)
 """
     told = tmp_path / "alive.json"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (INSIDE, ROOT))), "OCT_ALIVE": str(told)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (INSIDE, ROOT))),
+        "OCT_ALIVE": str(told),
+    }
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     found = json.loads(told.read_text())
     assert found["scans"] == 1 and found["pictures"] > 0
 
 
-def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(page: Page, looked_into: Path, address: str, server: int) -> None:
+def test_the_last_tab_leaves_nothing_behind_when_it_is_closed(
+    page: Page, looked_into: Path, address: str, server: int
+) -> None:
     page.goto(f"{address}/Viewer")
     for seed in (11, 12):
         upload(page, f"scan{seed}.png", png(make_phantom("DME", seed).pixels))

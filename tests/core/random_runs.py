@@ -24,11 +24,15 @@ GRAY = ((0.5,) * 3, (0.25,) * 3)
 def random_run(name: str) -> LoadedRun:
     torch.manual_seed(0)
     model = build_model(name, len(CLASSES), *GRAY).eval().requires_grad_(False)
-    for module in model.modules():  # keeps activations alive through 16 layers without batch normalisation
+    for (
+        module
+    ) in model.modules():  # keeps activations alive through 16 layers without batch normalisation
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     card = RunCard(name, Path("."), "done", name, CLASSES, {}, "", 1.5, 1, {})
-    return LoadedRun(card, model, ARCHITECTURES.get(name), Preprocessing(size=SIZE), torch.device("cpu"))
+    return LoadedRun(
+        card, model, ARCHITECTURES.get(name), Preprocessing(size=SIZE), torch.device("cpu")
+    )
 
 
 @functools.cache
@@ -47,8 +51,15 @@ def cosine(first: Any, second: Any) -> float:
 def fingerprint(model: nn.Module) -> list[Any]:
     """Everything a careless explanation leaves behind."""
     hooks = [
-        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks) for module in model.modules()
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+        for module in model.modules()
     ]
-    modes = [(module.training, getattr(module, "inplace", None), id(type(module))) for module in model.modules()]
-    leaves = [(parameter.grad is None, parameter.requires_grad, parameter._version) for parameter in model.parameters()]
+    modes = [
+        (module.training, getattr(module, "inplace", None), id(type(module)))
+        for module in model.modules()
+    ]
+    leaves = [
+        (parameter.grad is None, parameter.requires_grad, parameter._version)
+        for parameter in model.parameters()
+    ]
     return [hooks, modes, leaves, [id(module) for module in model.modules()]]

@@ -37,4 +37,7 @@ def oct2017(root: Path) -> Path:
 
 
 def records(patients: Sequence[str], labels: Sequence[str]) -> list[Record]:
-    return [Record(f"{i}.png", label, patient, f"{i:064x}", 9, 9) for i, (patient, label) in enumerate(zip(patients, labels, strict=True))]
+    return [
+        Record(f"{i}.png", label, patient, f"{i:064x}", 9, 9)
+        for i, (patient, label) in enumerate(zip(patients, labels, strict=True))
+    ]

@@ -8,7 +8,13 @@ from torch import nn
 from torchvision import models
 
 from oct_core.errors import UnknownNameError
-from oct_core.models.networks import ARCHITECTURES, GrayClassifier, build_model, first_modules, layer_modules
+from oct_core.models.networks import (
+    ARCHITECTURES,
+    GrayClassifier,
+    build_model,
+    first_modules,
+    layer_modules,
+)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Channels and side of every named layer for a 64 px scan, counted by hand from the papers.
@@ -40,7 +46,10 @@ def test_named_layers_have_the_shapes_of_the_papers(named: tuple[str, GrayClassi
         seen[layer], minimum[layer] = (output.shape[1], output.shape[2]), float(output.min())
 
     layers = layer_modules(model, name)
-    hooks = [module.register_forward_hook(lambda m, i, o, layer=layer: keep(layer, o)) for layer, module in layers.items()]
+    hooks = [
+        module.register_forward_hook(lambda m, i, o, layer=layer: keep(layer, o))
+        for layer, module in layers.items()
+    ]
     with torch.inference_mode():
         logits = model(torch.rand(1, 1, 64, 64))
     for hook in hooks:
@@ -52,7 +61,9 @@ def test_named_layers_have_the_shapes_of_the_papers(named: tuple[str, GrayClassi
     assert minimum[list(layers)[-1]] >= 0, "the layer that the head pools comes after its ReLU"
 
 
-def test_no_relu_works_in_place_and_none_is_shared_with_a_function(named: tuple[str, GrayClassifier]) -> None:
+def test_no_relu_works_in_place_and_none_is_shared_with_a_function(
+    named: tuple[str, GrayClassifier],
+) -> None:
     name, model = named
     relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
     assert not any(relu.inplace for relu in relus)
@@ -83,18 +94,26 @@ def test_gray_is_normalised_per_channel_and_the_statistics_are_not_saved() -> No
 
     model = GrayClassifier(Echo(), MEAN, STD)
     gray = torch.rand(2, 1, 3, 5)
-    expected = torch.stack([(gray[:, 0] - mean) / std for mean, std in zip(MEAN, STD, strict=True)], dim=1)
+    expected = torch.stack(
+        [(gray[:, 0] - mean) / std for mean, std in zip(MEAN, STD, strict=True)], dim=1
+    )
     torch.testing.assert_close(model(gray), expected)
     assert not model.state_dict()
 
 
 def test_the_head_prefix_names_exactly_the_classifier(named: tuple[str, GrayClassifier]) -> None:
     name, model = named
-    head = [key for key in model.backbone.state_dict() if key.startswith(ARCHITECTURES.get(name).head)]
-    assert sorted(head) == sorted(f"{ARCHITECTURES.get(name).head}.{part}" for part in ("weight", "bias"))
+    head = [
+        key for key in model.backbone.state_dict() if key.startswith(ARCHITECTURES.get(name).head)
+    ]
+    assert sorted(head) == sorted(
+        f"{ARCHITECTURES.get(name).head}.{part}" for part in ("weight", "bias")
+    )
 
 
-def test_first_modules_grow_with_the_layers_and_never_reach_the_head(named: tuple[str, GrayClassifier]) -> None:
+def test_first_modules_grow_with_the_layers_and_never_reach_the_head(
+    named: tuple[str, GrayClassifier],
+) -> None:
     name, model = named
     counts = [len(first_modules(model, name, layers)) for layers in range(6)]
     assert counts[0] == 0 and counts == sorted(set(counts))
@@ -107,10 +126,14 @@ def test_a_hollow_model_has_the_same_tensors_without_their_memory(name: str) -> 
     hollow, full = build_model(name, 4, MEAN, STD, hollow=True), build_model(name, 4, MEAN, STD)
     found, expected = hollow.backbone.state_dict(), full.backbone.state_dict()
     assert all(tensor.is_meta for tensor in found.values())
-    assert {key: tensor.shape for key, tensor in found.items()} == {key: tensor.shape for key, tensor in expected.items()}
+    assert {key: tensor.shape for key, tensor in found.items()} == {
+        key: tensor.shape for key, tensor in expected.items()
+    }
     assert torch.equal(hollow.mean, full.mean) and torch.equal(hollow.std, full.std)
 
 
 def test_an_unknown_architecture_is_named_with_the_near_one() -> None:
-    with pytest.raises(UnknownNameError, match="no architecture is called 'resnet5'; did you mean resnet50"):
+    with pytest.raises(
+        UnknownNameError, match="no architecture is called 'resnet5'; did you mean resnet50"
+    ):
         build_model("resnet5", 4, MEAN, STD)

@@ -17,12 +17,20 @@ def test_the_official_list_has_a_thousand_hashes() -> None:
 
 def test_official_images_in_training_are_found_under_any_name() -> None:
     one, two = sorted(official_test_hashes())[:2]
-    rows = [record("renamed.png", "CNV", one, "train"), record("kept.png", "CNV", two, "test"), record("own.png", "DME", "0" * 64, "val")]
+    rows = [
+        record("renamed.png", "CNV", one, "train"),
+        record("kept.png", "CNV", two, "test"),
+        record("own.png", "DME", "0" * 64, "val"),
+    ]
     assert official_test_in_training(rows) == ["renamed.png"]
 
 
 def test_duplicates_are_groups_across_parts_or_labels_only() -> None:
-    rows = [record("a", "CNV", "x", "train"), record("b", "CNV", "x", "train"), record("c", "DME", "y", "train")]
+    rows = [
+        record("a", "CNV", "x", "train"),
+        record("b", "CNV", "x", "train"),
+        record("c", "DME", "y", "train"),
+    ]
     assert find_duplicates(rows) == []
     rows += [record("d", "DRUSEN", "y", "train"), record("e", "CNV", "x", "test")]
     assert find_duplicates(rows) == [["a", "b", "e"], ["c", "d"]]

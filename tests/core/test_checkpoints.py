@@ -61,39 +61,82 @@ def change_card(folder: Path, **changes: Any) -> None:
 def test_a_trained_run_has_everything_of_the_contract(demo_root: Path) -> None:
     for name in ("vgg16", "resnet50", "densenet121"):
         folder = demo_root / name
-        assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS}
+        assert {path.name for path in folder.iterdir()} == {
+            WEIGHTS,
+            CARD,
+            HISTORY,
+            STEPS,
+            PREDICTIONS,
+        }
         card = read_card(folder)
         assert set(card.raw) >= CARD_KEYS
-        assert (card.name, card.status, card.architecture, card.classes) == (name, "done", name, CLASSES)
-        assert set(card.raw["metrics"]) == {"val", "test"} and set(card.raw["data"]) >= {"manifest_sha256", "counts"}
+        assert (card.name, card.status, card.architecture, card.classes) == (
+            name,
+            "done",
+            name,
+            CLASSES,
+        )
+        assert set(card.raw["metrics"]) == {"val", "test"} and set(card.raw["data"]) >= {
+            "manifest_sha256",
+            "counts",
+        }
         assert list(read_history(folder)) == HISTORY_COLUMNS
-        assert set(read_steps(folder)) == {"step", "epoch", "loss", "accuracy", "learning_rate"} or not read_steps(folder)
+        assert set(read_steps(folder)) == {
+            "step",
+            "epoch",
+            "loss",
+            "accuracy",
+            "learning_rate",
+        } or not read_steps(folder)
         header = next(csv.reader((folder / PREDICTIONS).open()))
-        assert header == ["split", "image", "sha256", "patient", "label", *(f"logit_{label}" for label in CLASSES)]
+        assert header == [
+            "split",
+            "image",
+            "sha256",
+            "patient",
+            "label",
+            *(f"logit_{label}" for label in CLASSES),
+        ]
 
 
-def test_a_loaded_run_is_frozen_in_eval_mode_and_float32(demo_run: Callable[[str], LoadedRun]) -> None:
+def test_a_loaded_run_is_frozen_in_eval_mode_and_float32(
+    demo_run: Callable[[str], LoadedRun],
+) -> None:
     run = demo_run("densenet121")
     assert not any(module.training for module in run.model.modules())
     assert not any(parameter.requires_grad for parameter in run.model.parameters())
     assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
     assert list(run.layers) == list(run.architecture.layers)
-    batch = run.inputs([make_phantom("CNV", 1, 90, 130).scan, make_phantom("DME", 1, 200, 100).scan])
-    assert batch.shape == (2, 1, 64, 64) and batch.dtype == torch.float32 and batch.min() >= 0 and batch.max() <= 1
+    batch = run.inputs(
+        [make_phantom("CNV", 1, 90, 130).scan, make_phantom("DME", 1, 200, 100).scan]
+    )
+    assert (
+        batch.shape == (2, 1, 64, 64)
+        and batch.dtype == torch.float32
+        and batch.min() >= 0
+        and batch.max() <= 1
+    )
 
 
-def test_a_run_is_found_by_name_by_folder_and_by_the_path_as_text(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_found_by_name_by_folder_and_by_the_path_as_text(
+    demo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = demo_root / "densenet121"
     assert load_run("densenet121", root=demo_root).card.folder == folder
     assert load_run(folder).card.name == load_run(str(folder)).card.name == "densenet121"
     monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
     assert checkpoints_root() == demo_root and load_run("densenet121").card.folder == folder
     monkeypatch.delenv("OCT_CHECKPOINTS")
-    assert checkpoints_root().name == "checkpoints" and (checkpoints_root().parent / "oct_core").is_dir()
+    assert (
+        checkpoints_root().name == "checkpoints"
+        and (checkpoints_root().parent / "oct_core").is_dir()
+    )
 
 
 def test_a_run_that_is_not_there_lists_those_that_are(demo_root: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no run 'vgg61' in .*; there are: vgg16, resnet50, densenet121"):
+    with pytest.raises(
+        CheckpointError, match=r"no run 'vgg61' in .*; there are: vgg16, resnet50, densenet121"
+    ):
         load_run("vgg61", root=demo_root)
     with pytest.raises(CheckpointError, match="there are: none yet"):
         load_run("vgg16", root=tmp_path / "missing")
@@ -105,13 +148,17 @@ def test_weights_that_are_not_the_cards_are_refused(own_run: Path) -> None:
     data = bytearray((own_run / WEIGHTS).read_bytes())
     data[-1] ^= 1
     (own_run / WEIGHTS).write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"is not the file of its card: sha256 \w{12}, expected \w{12}"):
+    with pytest.raises(
+        CheckpointError, match=r"is not the file of its card: sha256 \w{12}, expected \w{12}"
+    ):
         load_run(own_run)
 
 
 def test_missing_weights_say_so(own_run: Path) -> None:
     (own_run / WEIGHTS).unlink()
-    with pytest.raises(CheckpointError, match=r"weights\.safetensors cannot be read \(No such file"):
+    with pytest.raises(
+        CheckpointError, match=r"weights\.safetensors cannot be read \(No such file"
+    ):
         load_run(own_run)
 
 
@@ -122,8 +169,12 @@ class Trap:
         return pytest.fail, ("a pickle was loaded",)
 
 
-@pytest.mark.parametrize("data", [pickle.dumps(Trap()), b"", b"\xff" * 64], ids=["pickle", "empty", "noise"])
-def test_weights_that_are_no_safetensors_are_refused_even_with_the_right_hash(own_run: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data", [pickle.dumps(Trap()), b"", b"\xff" * 64], ids=["pickle", "empty", "noise"]
+)
+def test_weights_that_are_no_safetensors_are_refused_even_with_the_right_hash(
+    own_run: Path, data: bytes
+) -> None:
     import hashlib
 
     (own_run / WEIGHTS).write_bytes(data)
@@ -132,7 +183,9 @@ def test_weights_that_are_no_safetensors_are_refused_even_with_the_right_hash(ow
         load_run(own_run)
 
 
-def test_weights_of_another_architecture_leave_the_model_as_it_was(own_run: Path, demo_root: Path) -> None:
+def test_weights_of_another_architecture_leave_the_model_as_it_was(
+    own_run: Path, demo_root: Path
+) -> None:
     model = load_run("vgg16", root=demo_root).model
     before = weights_bytes(model)
     with pytest.raises(CheckpointError, match="does not fit the architecture"):
@@ -161,17 +214,29 @@ def test_another_schema_is_named(own_run: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "{}", '{"schema": 1}', '{"schema": 1, "status": "done", "architecture": "vgg16", "classes": 3}'],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"schema": 1}',
+        '{"schema": 1, "status": "done", "architecture": "vgg16", "classes": 3}',
+    ],
 )
 def test_a_damaged_card_is_refused_and_listed_as_damaged(own_run: Path, text: str) -> None:
     (own_run / CARD).write_text(text)
-    with pytest.raises(CheckpointError, match=r"card\.json cannot be read .*; restore it or train the run again"):
+    with pytest.raises(
+        CheckpointError, match=r"card\.json cannot be read .*; restore it or train the run again"
+    ):
         read_card(own_run)
     assert list_runs(own_run.parent) == []
     assert list(damaged_runs(own_run.parent)) == ["densenet121"]
 
 
-def test_runs_come_in_the_order_of_the_architectures_then_by_name(tmp_path: Path, demo_root: Path) -> None:
+def test_runs_come_in_the_order_of_the_architectures_then_by_name(
+    tmp_path: Path, demo_root: Path
+) -> None:
     for name in ("b", "resnet50", "a", "vgg16"):
         (tmp_path / name).mkdir()
         shutil.copy(demo_root / "vgg16" / CARD, tmp_path / name / CARD)
@@ -180,7 +245,9 @@ def test_runs_come_in_the_order_of_the_architectures_then_by_name(tmp_path: Path
     assert list_runs(tmp_path / "missing") == [] and damaged_runs(tmp_path) == {}
 
 
-def test_weights_are_half_precision_on_disk_and_come_back_exactly(demo_run: Callable[[str], LoadedRun], own_run: Path) -> None:
+def test_weights_are_half_precision_on_disk_and_come_back_exactly(
+    demo_run: Callable[[str], LoadedRun], own_run: Path
+) -> None:
     from safetensors.torch import load
 
     stored = load((own_run / WEIGHTS).read_bytes())
@@ -207,8 +274,13 @@ def test_predictions_come_back_whatever_the_file_names(own_run: Path) -> None:
     assert len(found.of_split("val")) == 1 and found.of_split("val").image[0] == "a, b.png"
 
 
-@pytest.mark.parametrize(("old", "new"), [("CNV,", "AMD,"), ("3.25000", "high"), ("logit_DME", "logit_XYZ"), ("patient", "person")])
-def test_predictions_that_do_not_fit_are_refused_with_the_way_out(own_run: Path, old: str, new: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("CNV,", "AMD,"), ("3.25000", "high"), ("logit_DME", "logit_XYZ"), ("patient", "person")],
+)
+def test_predictions_that_do_not_fit_are_refused_with_the_way_out(
+    own_run: Path, old: str, new: str
+) -> None:
     write_predictions(own_run, table())
     text = (own_run / PREDICTIONS).read_text()
     assert old in text
@@ -230,9 +302,15 @@ def test_a_history_being_written_is_read_without_its_last_line(tmp_path: Path) -
     append_rows(tmp_path / HISTORY, [])
     with (tmp_path / HISTORY).open("a") as file:
         file.write("3")
-    assert {name: list(column) for name, column in read_history(tmp_path).items()} == {"epoch": [1, 2], "val_loss": [0.5, 0.25]}
+    assert {name: list(column) for name, column in read_history(tmp_path).items()} == {
+        "epoch": [1, 2],
+        "val_loss": [0.5, 0.25],
+    }
     (tmp_path / STEPS).write_text("step,loss\n")
-    assert {name: list(column) for name, column in read_steps(tmp_path).items()} == {"step": [], "loss": []}
+    assert {name: list(column) for name, column in read_steps(tmp_path).items()} == {
+        "step": [],
+        "loss": [],
+    }
 
 
 def test_a_history_of_words_is_refused(tmp_path: Path) -> None:
@@ -241,7 +319,9 @@ def test_a_history_of_words_is_refused(tmp_path: Path) -> None:
         read_history(tmp_path)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "new folder" / "file"
     write_atomically(target, b"old")
 

@@ -58,7 +58,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_for_itself_and_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_for_itself_and_its_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["--help"]) == 0
     assert command in capsys.readouterr().out
     assert cli.main([command, "--help"]) == 0
@@ -68,7 +70,13 @@ def test_every_command_has_help_for_itself_and_its_options(command: str, capsys:
 
 def test_the_module_runs_as_a_command_and_tells_its_status() -> None:
     def module(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "oct_core", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "oct_core", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     good, bad = module("--help"), module("prepare", "/no/such/folder", "--out", "/no/out")
     assert good.returncode == 0 and all(command in good.stdout for command in COMMANDS)
@@ -83,20 +91,49 @@ def test_the_module_runs_as_a_command_and_tells_its_status() -> None:
         (["pradict"], 2, "No such command 'pradict'"),
         (["[/x]"], 2, "No such command '[/x]'"),
         (["predict", "x.png"], 2, "Missing option '--out'"),
-        (["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "many"], 2, "Invalid value for '--epochs'"),
-        (["train", "vgg61", "--data", "x", "--run", "r"], 1, "no architecture is called 'vgg61'; did you mean vgg16"),
-        (["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "0"], 1, "epochs must be over 0"),
-        (["train", "vgg16", "--data", "x", "--run", "r", "--device", "cpu"], 1, "x is not prepared"),
-        (["train", "vgg16", "--data", "x", "--run", "../r"], 1, "the name of a run is one folder name, not '../r'"),
+        (
+            ["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "many"],
+            2,
+            "Invalid value for '--epochs'",
+        ),
+        (
+            ["train", "vgg61", "--data", "x", "--run", "r"],
+            1,
+            "no architecture is called 'vgg61'; did you mean vgg16",
+        ),
+        (
+            ["train", "vgg16", "--data", "x", "--run", "r", "--epochs", "0"],
+            1,
+            "epochs must be over 0",
+        ),
+        (
+            ["train", "vgg16", "--data", "x", "--run", "r", "--device", "cpu"],
+            1,
+            "x is not prepared",
+        ),
+        (
+            ["train", "vgg16", "--data", "x", "--run", "../r"],
+            1,
+            "the name of a run is one folder name, not '../r'",
+        ),
         (["evaluate", "nothing"], 1, "is no run: it has no card.json"),
         (["predict", "x.png", "--out", "o.csv", "--run", "vgg61"], 1, "there is no run 'vgg61'"),
         (["predict", "x.png", "--out", "o.csv", "--device", "tpu"], 1, "no device is called 'tpu'"),
-        (["prepare", ".", "--out", "o", "--val-fraction", "0.9"], 1, "val_fraction must be over 0 and at most 0.5"),
+        (
+            ["prepare", ".", "--out", "o", "--val-fraction", "0.9"],
+            1,
+            "val_fraction must be over 0 and at most 0.5",
+        ),
     ],
 )
 @pytest.mark.usefixtures("runs_here")
 def test_an_error_is_one_readable_line(
-    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == status
@@ -107,19 +144,26 @@ def test_an_error_is_one_readable_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_only_with_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a bug [of] ours")
 
     monkeypatch.setattr(cli, "_device", lambda name: broken())
     arguments = ["predict", "x.png", "--out", "o.csv"]
     assert cli.main(arguments) == 1
-    assert "error: ZeroDivisionError: a bug [of] ours (run again with --debug" in capsys.readouterr().err
+    assert (
+        "error: ZeroDivisionError: a bug [of] ours (run again with --debug"
+        in capsys.readouterr().err
+    )
     with pytest.raises(ZeroDivisionError):
         cli.main([*arguments, "--debug"])
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stop(name: str) -> None:
         raise KeyboardInterrupt
 
@@ -130,11 +174,21 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 @pytest.mark.usefixtures("runs_here")
-def test_predict_writes_one_row_a_scan_and_run(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_writes_one_row_a_scan_and_run(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out.csv"
     assert cli.main(["predict", str(scans), "--out", str(out), "--device", "cpu"]) == 0
     rows = rows_of(out)
-    assert list(rows[0])[:7] == ["image", "run", "predicted", "p_CNV", "p_DME", "p_DRUSEN", "p_NORMAL"]
+    assert list(rows[0])[:7] == [
+        "image",
+        "run",
+        "predicted",
+        "p_CNV",
+        "p_DME",
+        "p_DRUSEN",
+        "p_NORMAL",
+    ]
     expected = [(str(scans / name), run) for name in ("a [bold].png", "b/c/d.jpeg") for run in RUNS]
     assert [(row["image"], row["run"]) for row in rows] == expected
     for row in rows:
@@ -145,102 +199,265 @@ def test_predict_writes_one_row_a_scan_and_run(scans: Path, tmp_path: Path, caps
 
 
 @pytest.mark.usefixtures("runs_here")
-def test_unreadable_files_go_to_stderr_and_the_rest_is_scored(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_files_go_to_stderr_and_the_rest_is_scored(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = (scans / "a [bold].png").read_bytes()
     (scans / "b" / "cut [off].png").write_bytes(whole[: len(whole) // 2])
     (scans / "empty.tif").write_bytes(b"")
     out = tmp_path / "out.csv"
-    arguments = ["predict", str(scans), str(tmp_path / "gone.png"), "--run", "densenet121", "--out", str(out), "--device", "cpu"]
+    arguments = [
+        "predict",
+        str(scans),
+        str(tmp_path / "gone.png"),
+        "--run",
+        "densenet121",
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
     assert cli.main(arguments) == 1
     assert [Path(row["image"]).name for row in rows_of(out)] == ["a [bold].png", "d.jpeg"]
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 3 and all(line.startswith("left out: ") for line in lines)
-    for name, reason in (("cut [off].png", "cut off and cannot be read"), ("empty.tif", "the file is empty"), ("gone.png", "cannot be opened")):
+    for name, reason in (
+        ("cut [off].png", "cut off and cannot be read"),
+        ("empty.tif", "the file is empty"),
+        ("gone.png", "cannot be opened"),
+    ):
         assert any(name in line and reason in line for line in lines), name
 
 
 @pytest.mark.usefixtures("runs_here")
-def test_a_path_is_written_as_given(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_written_as_given(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(scans)
-    arguments = ["predict", "b/c/d.jpeg", "b/../b", "--run", "densenet121", "--out", str(tmp_path / "o.csv"), "--device", "cpu"]
+    arguments = [
+        "predict",
+        "b/c/d.jpeg",
+        "b/../b",
+        "--run",
+        "densenet121",
+        "--out",
+        str(tmp_path / "o.csv"),
+        "--device",
+        "cpu",
+    ]
     assert cli.main(arguments) == 0
-    assert [row["image"] for row in rows_of(tmp_path / "o.csv")] == ["b/c/d.jpeg", "b/../b/c/d.jpeg"]
+    assert [row["image"] for row in rows_of(tmp_path / "o.csv")] == [
+        "b/c/d.jpeg",
+        "b/../b/c/d.jpeg",
+    ]
 
 
-@pytest.mark.parametrize(("name", "message"), [("no/o.csv", "there is no folder"), ("over.png", "ends in .csv"), ("scan.csv", "one of the scans")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no/o.csv", "there is no folder"),
+        ("over.png", "ends in .csv"),
+        ("scan.csv", "one of the scans"),
+    ],
+)
 def test_an_out_that_cannot_be_or_is_a_scan_is_refused_before_the_work(
-    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "scan.csv").write_bytes(b"a scan under a strange name")
-    monkeypatch.setattr("oct_core.cli.files.predict_files", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr(
+        "oct_core.cli.files.predict_files", lambda *_: pytest.fail("it began to work")
+    )
     assert cli.main(["predict", str(tmp_path / "scan.csv"), "--out", str(tmp_path / name)]) == 1
-    assert message in capsys.readouterr().err and (tmp_path / "scan.csv").read_bytes().startswith(b"a scan")
+    assert message in capsys.readouterr().err and (tmp_path / "scan.csv").read_bytes().startswith(
+        b"a scan"
+    )
 
 
 @pytest.mark.usefixtures("runs_here")
 def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(scans: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"b\xe4d.png")
     odd.write_bytes((scans / "a [bold].png").read_bytes())
-    assert cli.main(["predict", str(odd), "--run", "resnet50", "--out", str(tmp_path / "o.csv"), "--device", "cpu"]) == 0
+    assert (
+        cli.main(
+            [
+                "predict",
+                str(odd),
+                "--run",
+                "resnet50",
+                "--out",
+                str(tmp_path / "o.csv"),
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     assert b"b\xe4d.png,resnet50," in (tmp_path / "o.csv").read_bytes()
 
 
 @pytest.mark.usefixtures("runs_here")
-def test_several_methods_and_layers_and_a_scan_without_evidence(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_methods_and_layers_and_a_scan_without_evidence(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flat = tmp_path / "flat.png"
     Image.fromarray(np.full((96, 130), 90, dtype=np.uint8)).save(flat)
-    options = ["--method", "gradcam", "--method", "hirescam", "--layer", "stem", "--layer", "layer4", "--device", "cpu"]
+    options = [
+        "--method",
+        "gradcam",
+        "--method",
+        "hirescam",
+        "--layer",
+        "stem",
+        "--layer",
+        "layer4",
+        "--device",
+        "cpu",
+    ]
     for image in (flat, scans / "a [bold].png"):
-        assert cli.main(["explain", str(image), "--run", "resnet50", "--out", str(tmp_path / "m"), *options]) == 0
+        assert (
+            cli.main(
+                ["explain", str(image), "--run", "resnet50", "--out", str(tmp_path / "m"), *options]
+            )
+            == 0
+        )
         with np.load(tmp_path / "m" / f"{image.stem}_resnet50.npz") as arrays:
-            assert set(arrays.files) == {"meta", "gradcam/stem", "gradcam/layer4", "hirescam/stem", "hirescam/layer4"}
+            assert set(arrays.files) == {
+                "meta",
+                "gradcam/stem",
+                "gradcam/layer4",
+                "hirescam/stem",
+                "hirescam/layer4",
+            }
         assert ("no evidence for" in capsys.readouterr().err) is (image is flat)
 
 
 @pytest.mark.usefixtures("runs_here")
 def test_maps_are_never_written_over(scans: Path, tmp_path: Path) -> None:
-    arguments = ["explain", str(scans / "a [bold].png"), "--run", "resnet50", "--out", str(tmp_path / "m"), "--layer", "stem", "--device", "cpu"]
+    arguments = [
+        "explain",
+        str(scans / "a [bold].png"),
+        "--run",
+        "resnet50",
+        "--out",
+        str(tmp_path / "m"),
+        "--layer",
+        "stem",
+        "--device",
+        "cpu",
+    ]
     assert cli.main([*arguments, "--target", "CNV"]) == 0
     first = (tmp_path / "m" / "a [bold]_resnet50.npz").read_bytes()
     (tmp_path / "m" / "a [bold]_resnet50_2.png").write_bytes(b"another's")
     assert cli.main([*arguments, "--target", "DME"]) == 0
     names = {path.name for path in (tmp_path / "m").iterdir()}
-    assert names == {f"a [bold]_resnet50{end}" for end in (".png", ".npz", "_2.png", "_3.png", "_3.npz")}
+    assert names == {
+        f"a [bold]_resnet50{end}" for end in (".png", ".npz", "_2.png", "_3.png", "_3.npz")
+    }
     assert (tmp_path / "m" / "a [bold]_resnet50.npz").read_bytes() == first
     assert (tmp_path / "m" / "a [bold]_resnet50_2.png").read_bytes() == b"another's"
 
 
 def test_the_report_is_made_and_cut_short_by_the_clock(
-    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
     monkeypatch.setenv("OCT_REPORT", str(tmp_path / "shown.json"))
-    arguments = ["explain-report", "--run", "resnet50", "--phantoms", "2", "--wider", "0", "--steps", "1", "--device", "cpu"]
+    arguments = [
+        "explain-report",
+        "--run",
+        "resnet50",
+        "--phantoms",
+        "2",
+        "--wider",
+        "0",
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert cli.main([*arguments, "--minutes", "0.000001"]) == 0
     assert "the same command goes on with the rest" in capsys.readouterr().err
     assert cli.main(arguments) == 0
     report = json.loads((tmp_path / "shown.json").read_text())
-    assert report["complete"] and report["tasks"] == {"done": 2, "planned": 2}, "where the page looks"
+    assert report["complete"] and report["tasks"] == {"done": 2, "planned": 2}, (
+        "where the page looks"
+    )
 
 
 def test_phantoms_can_be_prepared_as_they_are(tmp_path: Path) -> None:
-    assert cli.main(["phantom", "--out", str(tmp_path / "p"), "--per-class", "8", "--height", "64", "--width", "64"]) == 0
-    assert cli.main(["prepare", str(tmp_path / "p" / "scans"), "--out", str(tmp_path / "d"), "--size", "128", "--workers", "1"]) == 0
+    assert (
+        cli.main(
+            [
+                "phantom",
+                "--out",
+                str(tmp_path / "p"),
+                "--per-class",
+                "8",
+                "--height",
+                "64",
+                "--width",
+                "64",
+            ]
+        )
+        == 0
+    )
+    assert (
+        cli.main(
+            [
+                "prepare",
+                str(tmp_path / "p" / "scans"),
+                "--out",
+                str(tmp_path / "d"),
+                "--size",
+                "128",
+                "--workers",
+                "1",
+            ]
+        )
+        == 0
+    )
 
 
-def test_no_scans_and_no_runs_say_so(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_scans_and_no_runs_say_so(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no picture"):
         scan_files([tmp_path / "empty"])
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "empty"))
     assert cli.main(["predict", str(scans), "--out", str(tmp_path / "o.csv")]) == 1
-    assert "there is no finished run" in capsys.readouterr().err and not (tmp_path / "o.csv").exists()
+    assert (
+        "there is no finished run" in capsys.readouterr().err and not (tmp_path / "o.csv").exists()
+    )
 
 
 @pytest.mark.usefixtures("runs_here")
 def test_explain_writes_the_keys_of_the_contract(scans: Path, tmp_path: Path) -> None:
     image, out = scans / "b" / "c" / "d.jpeg", tmp_path / "maps"
-    assert cli.main(["explain", str(image), "--run", "densenet121", "--target", "CNV", "--out", str(out), "--device", "cpu"]) == 0
+    assert (
+        cli.main(
+            [
+                "explain",
+                str(image),
+                "--run",
+                "densenet121",
+                "--target",
+                "CNV",
+                "--out",
+                str(out),
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     [png], [npz] = out.glob("*.png"), out.glob("*.npz")
     assert Image.open(png).mode == "RGB"
     with np.load(npz, allow_pickle=False) as arrays:
@@ -248,31 +465,62 @@ def test_explain_writes_the_keys_of_the_contract(scans: Path, tmp_path: Path) ->
         assert set(arrays.files) - set(maps) == {"meta"}
         meta = json.loads(str(arrays["meta"]))
     layers = list(ARCHITECTURES.get("densenet121").layers)
-    wanted = {f"{method}/{layer}" for method in ("gradcam", "guided_gradcam") for layer in layers} | {"guided_backprop/input"}
+    wanted = {
+        f"{method}/{layer}" for method in ("gradcam", "guided_gradcam") for layer in layers
+    } | {"guided_backprop/input"}
     assert set(maps) == wanted == set(meta["maps"])
     for key, values in maps.items():
-        assert values.dtype == np.float32 and values.shape == (96, 130) and np.isfinite(values).all()
+        assert (
+            values.dtype == np.float32 and values.shape == (96, 130) and np.isfinite(values).all()
+        )
         assert meta["maps"][key]["signed"] is not key.startswith("gradcam/")
         assert meta["maps"][key]["maximum"] == pytest.approx(float(values.max()))
         assert not key.startswith("gradcam/") or values.min() >= 0
     assert (maps["guided_backprop/input"] < 0).any()
-    assert meta["target"] == "CNV" and meta["run"] == "densenet121" and len(meta["weights_sha256"]) == 64
+    assert (
+        meta["target"] == "CNV"
+        and meta["run"] == "densenet121"
+        and len(meta["weights_sha256"]) == 64
+    )
     assert set(meta["versions"]) >= {"oct_core", "torch", "numpy"}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--target", "AMD"], "AMD"), (["--layer", "block9"], "block9"), (["--method", "gradcan"], "gradcan"), (["--run", "vgg61"], "vgg61")],
+    [
+        (["--target", "AMD"], "AMD"),
+        (["--layer", "block9"], "block9"),
+        (["--method", "gradcan"], "gradcan"),
+        (["--run", "vgg61"], "vgg61"),
+    ],
 )
 @pytest.mark.usefixtures("runs_here")
-def test_explain_refuses_what_is_not_there(options: list[str], message: str, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["explain", str(scans / "b" / "c" / "d.jpeg"), "--run", "densenet121", "--out", str(tmp_path / "m"), "--device", "cpu"]
+def test_explain_refuses_what_is_not_there(
+    options: list[str],
+    message: str,
+    scans: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [
+        "explain",
+        str(scans / "b" / "c" / "d.jpeg"),
+        "--run",
+        "densenet121",
+        "--out",
+        str(tmp_path / "m"),
+        "--device",
+        "cpu",
+    ]
     assert cli.main([*arguments, *options]) == 1
     assert message in capsys.readouterr().err and not (tmp_path / "m").exists()
 
 
 def test_runs_lists_figures_and_names_the_damaged(
-    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in RUNS:
         (tmp_path / name).symlink_to(demo_root / name)
@@ -289,7 +537,11 @@ def test_runs_lists_figures_and_names_the_damaged(
 
 
 def test_predict_says_which_run_is_damaged_and_asks_the_others(
-    demo_root: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_root: Path,
+    scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = tmp_path / "some"
     (root / "broken").mkdir(parents=True)
@@ -297,36 +549,96 @@ def test_predict_says_which_run_is_damaged_and_asks_the_others(
     (root / "densenet121").symlink_to(demo_root / "densenet121")
     monkeypatch.setenv("OCT_CHECKPOINTS", str(root))
     for options, told in (([], 1), (["--run", "densenet121"], 0)):
-        assert cli.main(["predict", str(scans), *options, "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
+        assert (
+            cli.main(
+                [
+                    "predict",
+                    str(scans),
+                    *options,
+                    "--out",
+                    str(tmp_path / "out.csv"),
+                    "--device",
+                    "cpu",
+                ]
+            )
+            == 0
+        )
         assert capsys.readouterr().err.count("left out: the run broken:") == told
         assert {row["run"] for row in rows_of(tmp_path / "out.csv")} == {"densenet121"}
 
 
-def test_phantoms_are_prepared_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_phantoms_are_prepared_trained_and_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The whole way of an engineer, at 64 px: phantom, prepare, train, evaluate."""
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "runs"))
     drawn, data = str(tmp_path / "drawn"), str(tmp_path / "data")
     draw = ["phantom", "--out", drawn, "--per-class", "6", "--height", "96", "--width", "128"]
     assert cli.main(draw) == 0
-    assert {path.parent.name for path in (tmp_path / "drawn" / "scans").rglob("*.png")} == set(CLASSES)
+    assert {path.parent.name for path in (tmp_path / "drawn" / "scans").rglob("*.png")} == set(
+        CLASSES
+    )
     assert cli.main(draw) == 1
     assert "not empty; nothing is written over" in capsys.readouterr().err
-    prepare = ["prepare", drawn, "--out", data, "--size", "64", "--workers", "1", "--test-fraction", "0.5", "--val-fraction", "0.5"]
+    prepare = [
+        "prepare",
+        drawn,
+        "--out",
+        data,
+        "--size",
+        "64",
+        "--workers",
+        "1",
+        "--test-fraction",
+        "0.5",
+        "--val-fraction",
+        "0.5",
+    ]
     assert cli.main(prepare) == 0
     assert "scans (patients)" in capsys.readouterr().out
-    assert len(rows_of(tmp_path / "data" / "manifest.csv")) == 6 * len(CLASSES)  # the masks are no scans
-    train = ["train", "densenet121", "--data", data, "--run", "mine", "--init", "random", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
+    assert len(rows_of(tmp_path / "data" / "manifest.csv")) == 6 * len(
+        CLASSES
+    )  # the masks are no scans
+    train = [
+        "train",
+        "densenet121",
+        "--data",
+        data,
+        "--run",
+        "mine",
+        "--init",
+        "random",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "4",
+        "--device",
+        "cpu",
+    ]
     assert cli.main(train) == 0
     output, errors = capsys.readouterr()
     assert "mine is trained" in output and "epoch 2  training loss" in errors and "to go" in errors
     assert cli.main(train) == 1
-    assert "run mine exists; choose another --run, or go on with --resume" in capsys.readouterr().err
+    assert (
+        "run mine exists; choose another --run, or go on with --resume" in capsys.readouterr().err
+    )
     assert cli.main([*train, "--resume"]) == 0
-    monkeypatch.setattr(evaluation, "phantom_accuracy", lambda run: {"n": 4, "accuracy": 0.25})  # measured in test_evaluation.py
-    assert cli.main(["evaluate", "mine", "--data", data, "--validation-only", "--device", "cpu"]) == 0
+    monkeypatch.setattr(
+        evaluation, "phantom_accuracy", lambda run: {"n": 4, "accuracy": 0.25}
+    )  # measured in test_evaluation.py
+    assert (
+        cli.main(["evaluate", "mine", "--data", data, "--validation-only", "--device", "cpu"]) == 0
+    )
     shown = capsys.readouterr().out
-    assert "│ val " in shown and "│ test " not in shown and set(read_card(tmp_path / "runs" / "mine").raw["metrics"]) == {"val"}
-    assert all(re.search(rf"│ {name} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│", shown) for name in CORRUPTIONS)
+    assert (
+        "│ val " in shown
+        and "│ test " not in shown
+        and set(read_card(tmp_path / "runs" / "mine").raw["metrics"]) == {"val"}
+    )
+    assert all(
+        re.search(rf"│ {name} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│ [01]\.\d{{3}} +│", shown)
+        for name in CORRUPTIONS
+    )
     assert cli.main(["evaluate", "mine", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     assert "accuracy" in shown and "│ val " in shown and "│ test " in shown

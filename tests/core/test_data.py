@@ -75,20 +75,38 @@ def test_a_plain_folder_has_no_given_split_and_takes_any_case(tmp_path: Path) ->
     assert sorted({candidate.label for candidate in found}) == sorted(CLASSES)
 
 
-def test_a_test_folder_stays_and_its_patients_leave_the_pool_counted_per_class(tmp_path: Path) -> None:
-    report = prepare(oct2017(tmp_path / "raw"), tmp_path / "out", SplitOptions(val_fraction=0.5), size=64, workers=1)
+def test_a_test_folder_stays_and_its_patients_leave_the_pool_counted_per_class(
+    tmp_path: Path,
+) -> None:
+    report = prepare(
+        oct2017(tmp_path / "raw"),
+        tmp_path / "out",
+        SplitOptions(val_fraction=0.5),
+        size=64,
+        workers=1,
+    )
     pack = open_pack(tmp_path / "out")
-    test = {Path(record.path).relative_to(tmp_path / "raw").parts[0] for record in pack.records if record.split == "test"}
+    test = {
+        Path(record.path).relative_to(tmp_path / "raw").parts[0]
+        for record in pack.records
+        if record.split == "test"
+    }
     assert test == {"test"} and report.counts["test"]["CNV"] == {"images": 2, "patients": 2}
     assert report.left_out == dict.fromkeys(CLASSES, 1)
     assert all(len(parts) == 1 for parts in homes(pack.records).values())
-    pooled = {Path(record.path).relative_to(tmp_path / "raw").parts[0] for record in pack.records if record.split != "test"}
+    pooled = {
+        Path(record.path).relative_to(tmp_path / "raw").parts[0]
+        for record in pack.records
+        if record.split != "test"
+    }
     assert pooled == {"train", "val"}, "the small val folder joins the pool"
     assert len(pack.records) == 32 - 4
 
 
 @pytest.mark.parametrize(("per_class", "kept"), [(8, False), (9, True)])
-def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is(tmp_path: Path, per_class: int, kept: bool) -> None:
+def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is(
+    tmp_path: Path, per_class: int, kept: bool
+) -> None:
     class_folders(tmp_path / "train", range(100, 103))
     class_folders(tmp_path / "val", range(per_class))
     found = find_candidates(tmp_path)
@@ -98,11 +116,17 @@ def test_the_32_scan_val_folder_is_no_validation_part_but_a_larger_one_is(tmp_pa
 def test_what_is_given_as_validation_stays_validation() -> None:
     labels = [CLASSES[i % 4] for i in range(200)]
     given = ["val"] * 12 + ["test"] * 20 + ["train"] * 168
-    found = split_records(records([str(i) for i in range(200)], labels), given, SplitOptions()).records
-    assert {record.path for record in found if record.split == "val"} == {f"{i}.png" for i in range(12)}
+    found = split_records(
+        records([str(i) for i in range(200)], labels), given, SplitOptions()
+    ).records
+    assert {record.path for record in found if record.split == "val"} == {
+        f"{i}.png" for i in range(12)
+    }
 
 
-def test_a_folder_of_scans_inside_a_class_folder_is_refused_and_links_are_followed(tmp_path: Path) -> None:
+def test_a_folder_of_scans_inside_a_class_folder_is_refused_and_links_are_followed(
+    tmp_path: Path,
+) -> None:
     class_folders(tmp_path / "real", [1, 2])
     (tmp_path / "linked").mkdir()
     for label in CLASSES:
@@ -137,7 +161,10 @@ def test_a_full_disk_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "out.part").mkdir()
     (tmp_path / "out.part" / "pack.npy").write_bytes(b"left by a kill")
     prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
-    assert open_pack(tmp_path / "out").pixels.shape == (48, 64, 64) and not (tmp_path / "out.part").exists()
+    assert (
+        open_pack(tmp_path / "out").pixels.shape == (48, 64, 64)
+        and not (tmp_path / "out.part").exists()
+    )
 
 
 def _killed(task: object) -> None:
@@ -157,24 +184,32 @@ def only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", limited)
 
 
-def test_processes_that_are_killed_or_not_started_are_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_are_killed_or_not_started_are_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = oct2017(tmp_path / "raw")
     with monkeypatch.context() as broken:
         broken.setattr("oct_core.data.pack._read_one", _killed)
-        with pytest.raises(DataError, match=r"a process that reads scans was stopped, .*--workers 1"):
+        with pytest.raises(
+            DataError, match=r"a process that reads scans was stopped, .*--workers 1"
+        ):
             prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
     only_one(monkeypatch)
     with pytest.raises(DataError, match=r"the system starts no 2 processes .*--workers 1"):
         prepare(raw, tmp_path / "out", HALVES, size=64, workers=2)
     for started in multiprocessing.active_children():
         started.join(20)
-    assert not multiprocessing.active_children(), "one that waits for work would hold up the end of the program"
+    assert not multiprocessing.active_children(), (
+        "one that waits for work would hold up the end of the program"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 
 def test_the_pixels_of_a_folder_are_never_all_in_memory(tmp_path: Path) -> None:
     class_folders(tmp_path / "raw", range(20))
-    prepare(tmp_path / "raw", tmp_path / "warm", HALVES, size=64, workers=1)  # imports and caches come first
+    prepare(
+        tmp_path / "raw", tmp_path / "warm", HALVES, size=64, workers=1
+    )  # imports and caches come first
     tracemalloc.start()
     try:
         prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=224, workers=1)
@@ -185,26 +220,42 @@ def test_the_pixels_of_a_folder_are_never_all_in_memory(tmp_path: Path) -> None:
 
 
 def test_repool_forgets_what_was_given(tmp_path: Path) -> None:
-    report = prepare(oct2017(tmp_path / "raw"), tmp_path / "out", replace(HALVES, repool=True), size=64, workers=1)
+    report = prepare(
+        oct2017(tmp_path / "raw"),
+        tmp_path / "out",
+        replace(HALVES, repool=True),
+        size=64,
+        workers=1,
+    )
     pack = open_pack(tmp_path / "out")
     assert len(pack.records) == 32 and not any(report.left_out.values())
     assert all(len(parts) == 1 for parts in homes(pack.records).values())
-    from_test_folder = {record.split for record in pack.records if Path(record.path).relative_to(tmp_path / "raw").parts[0] == "test"}
+    from_test_folder = {
+        record.split
+        for record in pack.records
+        if Path(record.path).relative_to(tmp_path / "raw").parts[0] == "test"
+    }
     assert from_test_folder != {"test"} or report.counts["test"]["CNV"]["images"] != 2
 
 
 def test_the_seed_decides_the_split() -> None:
     rows = records([str(i // 3) for i in range(300)], [CLASSES[i % 4] for i in range(300)])
-    first, again, other = (split_records(rows, [""] * 300, SplitOptions(seed=seed)).records for seed in (1, 1, 2))
+    first, again, other = (
+        split_records(rows, [""] * 300, SplitOptions(seed=seed)).records for seed in (1, 1, 2)
+    )
     assert first == again
     assert [record.split for record in first] != [record.split for record in other]
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
-def test_the_held_out_part_has_the_fraction_asked_for_whole_patients_and_the_classes(fraction: float) -> None:
+def test_the_held_out_part_has_the_fraction_asked_for_whole_patients_and_the_classes(
+    fraction: float,
+) -> None:
     generator = np.random.default_rng(0)
     patients = [str(patient) for patient in range(400) for _ in range(generator.integers(1, 5))]
-    rows = records(patients, [CLASSES[i] for i in generator.choice(4, len(patients), p=[0.4, 0.1, 0.1, 0.4])])
+    rows = records(
+        patients, [CLASSES[i] for i in generator.choice(4, len(patients), p=[0.4, 0.1, 0.1, 0.4])]
+    )
     out = held_out(rows, fraction, 0)
     assert out.mean() == pytest.approx(fraction, abs=0.02)
     labels = np.array([record.label for record in rows])
@@ -230,18 +281,36 @@ def test_too_few_patients_or_scans_say_so() -> None:
 def test_pack_and_manifest_hold_every_scan_once(tmp_path: Path) -> None:
     seen = []
     report = prepare(
-        class_folders(tmp_path / "raw", [1, 2, 3, 4]), tmp_path / "out", HALVES, size=64, workers=1, progress=lambda *at: seen.append(at)
+        class_folders(tmp_path / "raw", [1, 2, 3, 4]),
+        tmp_path / "out",
+        HALVES,
+        size=64,
+        workers=1,
+        progress=lambda *at: seen.append(at),
     )
     pack = open_pack(tmp_path / "out")
     assert seen == [(done, 16) for done in range(1, 17)]
-    assert pack.pixels.dtype == np.uint8 and pack.pixels.shape == (16, 64, 64) and isinstance(pack.pixels, np.memmap)
+    assert (
+        pack.pixels.dtype == np.uint8
+        and pack.pixels.shape == (16, 64, 64)
+        and isinstance(pack.pixels, np.memmap)
+    )
     for row, record in enumerate(pack.records):
         data = Path(record.path).read_bytes()
-        assert record.sha256 == hashlib.sha256(data).hexdigest() and (record.width, record.height) == (80, 72)
-        np.testing.assert_array_equal(pack.pixels[row], Preprocessing(64).prepare(np.asarray(Image.open(record.path))))
+        assert record.sha256 == hashlib.sha256(data).hexdigest() and (
+            record.width,
+            record.height,
+        ) == (80, 72)
+        np.testing.assert_array_equal(
+            pack.pixels[row], Preprocessing(64).prepare(np.asarray(Image.open(record.path)))
+        )
         assert CLASSES[pack.labels[row]] == record.label
-    assert sorted(np.concatenate([pack.rows(split) for split in ("train", "val", "test")])) == list(range(16))
-    assert report.counts == count(pack.records) and report.manifest_sha256 == manifest_sha256(pack.records)
+    assert sorted(np.concatenate([pack.rows(split) for split in ("train", "val", "test")])) == list(
+        range(16)
+    )
+    assert report.counts == count(pack.records) and report.manifest_sha256 == manifest_sha256(
+        pack.records
+    )
     assert json.loads((tmp_path / "out" / REPORT).read_text())["counts"] == report.counts
     with pytest.raises(ValueError, match="read-only"):
         pack.pixels[0] = 0
@@ -259,13 +328,21 @@ def test_names_without_a_patient_number_are_patients_of_their_own(tmp_path: Path
 def test_unreadable_files_are_listed_with_the_reason_and_left_out(tmp_path: Path) -> None:
     raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
     whole = (raw / "CNV" / "CNV-1-1.png").read_bytes()
-    bad = {"CNV-8-1.png": b"", "CNV-8-2.png": whole[: len(whole) // 2], "CNV-8-3.jpeg": b"no picture at all" * 9}
+    bad = {
+        "CNV-8-1.png": b"",
+        "CNV-8-2.png": whole[: len(whole) // 2],
+        "CNV-8-3.jpeg": b"no picture at all" * 9,
+    }
     for name, data in bad.items():
         (raw / "CNV" / name).write_bytes(data)
     report = prepare(raw, tmp_path / "out", HALVES, size=64, workers=1)
     reasons = {Path(path).name: reason for path, reason in report.unreadable}
     assert set(reasons) == set(bad)
-    assert "empty" in reasons["CNV-8-1.png"] and "cut off" in reasons["CNV-8-2.png"] and "not" in reasons["CNV-8-3.jpeg"]
+    assert (
+        "empty" in reasons["CNV-8-1.png"]
+        and "cut off" in reasons["CNV-8-2.png"]
+        and "not" in reasons["CNV-8-3.jpeg"]
+    )
     assert len(open_pack(tmp_path / "out").records) == 16
 
 
@@ -323,7 +400,9 @@ def test_a_class_folder_outside_the_four_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_a_folder_without_classes_or_no_folder_says_what_is_expected(tmp_path: Path, made: bool) -> None:
+def test_a_folder_without_classes_or_no_folder_says_what_is_expected(
+    tmp_path: Path, made: bool
+) -> None:
     source = tmp_path / "nothing"
     if made:
         source.mkdir()

@@ -55,18 +55,24 @@ def test_without_data_the_figures_come_from_predictions_csv(own_run: Path) -> No
     for split in ("val", "test"):
         part = table.of_split(split)
         assert found[split].n_scans == len(part) == 8
-        assert found[split].accuracy.value == pytest.approx((part.logits.argmax(1) == part.label).mean())
+        assert found[split].accuracy.value == pytest.approx(
+            (part.logits.argmax(1) == part.label).mean()
+        )
         assert card.raw["metrics"][split] == json.loads(json.dumps(found[split].to_dict()))
     assert card.raw["operating_points"] and (own_run / PREDICTIONS).read_bytes() == before
-    assert {key: value for key, value in card.raw.items() if key not in ("metrics", "operating_points")} == {
-        key: value for key, value in raw.items() if key not in ("metrics", "operating_points")
-    }
+    assert {
+        key: value for key, value in card.raw.items() if key not in ("metrics", "operating_points")
+    } == {key: value for key, value in raw.items() if key not in ("metrics", "operating_points")}
 
 
 @pytest.mark.usefixtures("small")
-def test_with_data_the_predictions_are_made_anew_from_the_weights(own_run: Path, tiny_pack: Pack) -> None:
+def test_with_data_the_predictions_are_made_anew_from_the_weights(
+    own_run: Path, tiny_pack: Pack
+) -> None:
     lines = (own_run / PREDICTIONS).read_text().splitlines()
-    (own_run / PREDICTIONS).write_text("\n".join(lines[:1]) + "\n")  # lost: must come from the weights
+    (own_run / PREDICTIONS).write_text(
+        "\n".join(lines[:1]) + "\n"
+    )  # lost: must come from the weights
     said: list[str] = []
     evaluate_run(own_run, tiny_pack, progress=said.append)
     table, run = read_predictions(own_run), load_run(own_run)
@@ -85,12 +91,20 @@ def test_the_test_part_can_be_left_alone(own_run: Path) -> None:
     assert set(read_card(own_run).raw["metrics"]) == {"val", "test"}, "figures of another part stay"
 
 
-def test_other_data_or_another_size_is_refused_and_the_card_stays(own_run: Path, tiny_pack: Pack) -> None:
+def test_other_data_or_another_size_is_refused_and_the_card_stays(
+    own_run: Path, tiny_pack: Pack
+) -> None:
     before = (own_run / CARD).read_bytes()
     moved = (replace(tiny_pack.records[0], patient="someone else"), *tiny_pack.records[1:])
     larger = np.zeros((len(tiny_pack.records), 128, 128), np.uint8)
-    for pack in (Pack(tiny_pack.folder, moved, tiny_pack.pixels, 64), Pack(tiny_pack.folder, tiny_pack.records, larger, 128)):
-        with pytest.raises(DataError, match=r"is not the data of this run \(manifest \w{12}, 64 px\); give the prepared folder"):
+    for pack in (
+        Pack(tiny_pack.folder, moved, tiny_pack.pixels, 64),
+        Pack(tiny_pack.folder, tiny_pack.records, larger, 128),
+    ):
+        with pytest.raises(
+            DataError,
+            match=r"is not the data of this run \(manifest \w{12}, 64 px\); give the prepared folder",
+        ):
             evaluate_run(own_run, pack)
     assert (own_run / CARD).read_bytes() == before
 
@@ -104,21 +118,39 @@ def test_a_run_without_predictions_or_being_trained_says_so(own_run: Path, tiny_
         evaluate_run(own_run, tiny_pack)
 
 
-def test_accuracy_under_corruption_written_out(demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accuracy_under_corruption_written_out(
+    demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(evaluation, "SEVERITIES", (1, 3))
     run, rows = demo_run("densenet121"), tiny_pack.rows("val")
     found = corruption_accuracy(run, tiny_pack)
     pixels, labels = tiny_pack.pixels[rows], tiny_pack.labels[rows]
-    expected = (logits_of_pack(run.model, corrupt(pixels, "gamma", 3), run.device).argmax(1) == labels).mean()
+    expected = (
+        logits_of_pack(run.model, corrupt(pixels, "gamma", 3), run.device).argmax(1) == labels
+    ).mean()
     assert found["accuracy"]["gamma"][1] == pytest.approx(expected)
-    assert found["mean_corrupted"] == pytest.approx(np.mean([value for values in found["accuracy"].values() for value in values]))
+    assert found["mean_corrupted"] == pytest.approx(
+        np.mean([value for values in found["accuracy"].values() for value in values])
+    )
     assert (found["split"], found["n"]) == ("val", 8), "never the test part"
-    assert found["clean"] == pytest.approx((logits_of_pack(run.model, pixels, run.device).argmax(1) == labels).mean())
+    assert found["clean"] == pytest.approx(
+        (logits_of_pack(run.model, pixels, run.device).argmax(1) == labels).mean()
+    )
 
 
 def test_accuracy_on_fresh_phantoms_written_out(demo_run: Callable[[str], LoadedRun]) -> None:
     run = demo_run("densenet121")
     found = phantom_accuracy(run, per_class=1)
-    right = {label: predict([make_phantom(label, evaluation.FRESH_PHANTOM_SEED).scan], run)[0].predicted == label for label in CLASSES}
-    assert found == {"n": 4, "accuracy": sum(right.values()) / 4, "by_class": {label: float(hit) for label, hit in right.items()}}
-    assert evaluation.FRESH_PHANTOM_SEED - PHANTOM_SEED >= 1_000_000, "seeds apart from the training phantoms"
+    right = {
+        label: predict([make_phantom(label, evaluation.FRESH_PHANTOM_SEED).scan], run)[0].predicted
+        == label
+        for label in CLASSES
+    }
+    assert found == {
+        "n": 4,
+        "accuracy": sum(right.values()) / 4,
+        "by_class": {label: float(hit) for label, hit in right.items()},
+    }
+    assert evaluation.FRESH_PHANTOM_SEED - PHANTOM_SEED >= 1_000_000, (
+        "seeds apart from the training phantoms"
+    )

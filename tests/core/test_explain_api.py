@@ -27,20 +27,30 @@ def test_explain_gives_every_map_in_the_scans_own_pixels_with_its_prediction() -
     mixed = [scans()[0], Scan(scans()[1].pixels[:50, :70].copy())]
     found = explain_with_predictions(mixed, run, target=["DME", None])
     layers = list(run.layers)
-    keys = [f"gradcam/{one}" for one in layers] + ["guided_backprop/input"] + [f"guided_gradcam/{one}" for one in layers]
+    keys = (
+        [f"gradcam/{one}" for one in layers]
+        + ["guided_backprop/input"]
+        + [f"guided_gradcam/{one}" for one in layers]
+    )
     for scan, (prediction, maps) in zip(mixed, found, strict=True):
         assert [one.key for one in maps] == keys
-        assert all(one.values.shape == scan.pixels.shape and one.values.dtype == np.float32 for one in maps)
+        assert all(
+            one.values.shape == scan.pixels.shape and one.values.dtype == np.float32 for one in maps
+        )
         assert all(one.signed or one.values.min() >= 0 for one in maps)
         assert prediction.probabilities.sum() == pytest.approx(1)
         np.testing.assert_allclose(
-            np.log(prediction.probabilities[1] / prediction.probabilities[0]) * 1.5, np.diff(prediction.logits)[0], atol=1e-4
+            np.log(prediction.probabilities[1] / prediction.probabilities[0]) * 1.5,
+            np.diff(prediction.logits)[0],
+            atol=1e-4,
         )
     assert {one.target for one in found[0][1]} == {"DME"}
     assert {one.target for one in found[1][1]} == {found[1][0].predicted}
 
 
-def test_a_map_is_stretched_from_its_layer_and_the_guided_product_is_taken_at_the_networks_size() -> None:
+def test_a_map_is_stretched_from_its_layer_and_the_guided_product_is_taken_at_the_networks_size() -> (
+    None
+):
     run, scan = random_run("vgg16"), scans()[0]
     x = run.inputs([scan])
     shared = passes(run.model, run.layers, x, [0])
@@ -49,7 +59,9 @@ def test_a_map_is_stretched_from_its_layer_and_the_guided_product_is_taken_at_th
     product = shared.guided * upsample(cam, (SIZE, SIZE))
     first, second = explain(scan, run, "CNV", ["gradcam", "guided_gradcam"], ["block4"])[0]
     np.testing.assert_allclose(first.values, upsample(cam, scan.pixels.shape)[0].numpy(), rtol=1e-5)
-    np.testing.assert_allclose(second.values, upsample(product, scan.pixels.shape)[0].numpy(), rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(
+        second.values, upsample(product, scan.pixels.shape)[0].numpy(), rtol=1e-5, atol=1e-12
+    )
 
 
 def test_guided_values_are_per_gray_value_from_0_to_1() -> None:
@@ -60,7 +72,9 @@ def test_guided_values_are_per_gray_value_from_0_to_1() -> None:
     moved[0, 0, 3, 4] += 1e-3
     guided = passes(model, {}, x, [2]).guided
     assert guided is not None
-    assert float(guided[0, 3, 4]) == pytest.approx(float((model(moved) - model(x))[0, 2].detach()) / 1e-3, rel=1e-5)
+    assert float(guided[0, 3, 4]) == pytest.approx(
+        float((model(moved) - model(x))[0, 2].detach()) / 1e-3, rel=1e-5
+    )
 
 
 def test_a_batch_gives_what_single_scans_give() -> None:
@@ -78,12 +92,21 @@ def test_bfloat16_stays_near_float32(name: str) -> None:
     x = run.inputs(scans())
     full = passes(run.model, run.layers, x, [0, 1])
     half = passes(run.model, run.layers, x, [0, 1], precision="bfloat16")
-    assert full.guided is not None and half.guided is not None and half.guided.dtype == torch.float32
+    assert (
+        full.guided is not None and half.guided is not None and half.guided.dtype == torch.float32
+    )
     assert cosine(full.guided, half.guided) > 0.98
     for layer in run.layers:
         activations, gradients = full.activations[layer], full.gradients[layer]
         terms = gradcam_map(activations.abs(), gradients.abs()).amax()
-        error = (gradcam_map(half.activations[layer], half.gradients[layer]) - gradcam_map(activations, gradients)).abs().amax()
+        error = (
+            (
+                gradcam_map(half.activations[layer], half.gradients[layer])
+                - gradcam_map(activations, gradients)
+            )
+            .abs()
+            .amax()
+        )
         assert float(error / terms) < 0.02, layer
 
 
@@ -91,8 +114,16 @@ def test_bfloat16_stays_near_float32(name: str) -> None:
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
 def test_a_gpu_gives_the_maps_of_the_cpu(name: str) -> None:
     run = random_run(name)
-    there = LoadedRun(run.card, copy.deepcopy(run.model).cuda(), run.architecture, run.preprocessing, torch.device("cuda"))
-    for one, other in zip(explain(scans()[0], run, "CNV")[0], explain(scans()[0], there, "CNV")[0], strict=True):
+    there = LoadedRun(
+        run.card,
+        copy.deepcopy(run.model).cuda(),
+        run.architecture,
+        run.preprocessing,
+        torch.device("cuda"),
+    )
+    for one, other in zip(
+        explain(scans()[0], run, "CNV")[0], explain(scans()[0], there, "CNV")[0], strict=True
+    ):
         assert cosine(one.values, other.values) > 0.999, one.key
 
 
@@ -101,7 +132,10 @@ def test_a_callers_context_without_gradients_changes_nothing(context: Callable[[
     run = random_run("vgg16")
     with context():
         inside = explain(scans()[0], run)[0]
-    assert all(np.array_equal(one.values, other.values) for one, other in zip(inside, explain(scans()[0], run)[0], strict=True))
+    assert all(
+        np.array_equal(one.values, other.values)
+        for one, other in zip(inside, explain(scans()[0], run)[0], strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
@@ -136,7 +170,10 @@ def test_eight_threads_on_one_run_give_identical_maps() -> None:
     expected = [one.values for one in explain(scans()[0], run)[0]]
 
     def work(_: int) -> bool:
-        return all(np.array_equal(one.values, right) for one, right in zip(explain(scans()[0], run)[0], expected, strict=True))
+        return all(
+            np.array_equal(one.values, right)
+            for one, right in zip(explain(scans()[0], run)[0], expected, strict=True)
+        )
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(80)))
@@ -157,7 +194,10 @@ def test_a_forward_pass_of_another_thread_is_not_captured() -> None:
     thread.start()
     try:
         for _ in range(3):
-            assert all(np.array_equal(a.values, b.values) for a, b in zip(explain(scans()[0], run)[0], expected, strict=True))
+            assert all(
+                np.array_equal(a.values, b.values)
+                for a, b in zip(explain(scans()[0], run)[0], expected, strict=True)
+            )
     finally:
         stop.set()
         thread.join()
@@ -166,7 +206,9 @@ def test_a_forward_pass_of_another_thread_is_not_captured() -> None:
 def test_a_scan_of_one_gray_value_has_no_evidence_and_its_neighbour_has() -> None:
     run = random_run("vgg16")
     flat, scan = explain([Scan(np.full((40, 60), 128, np.uint8)), scans()[0]], run)
-    assert not any(one.evidence for one in flat) and all(one.values.shape == (40, 60) for one in flat)
+    assert not any(one.evidence for one in flat) and all(
+        one.values.shape == (40, 60) for one in flat
+    )
     assert all(one.evidence for one in scan)
 
 
@@ -176,9 +218,17 @@ def test_no_scans_give_no_maps() -> None:
 
 NOT_A_NUMBER = Scan(np.full((8, 8), np.nan))  # type: ignore[arg-type]
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"layers": ["blok5"]}, ExplanationError, "expected a named layer, got 'blok5'; did you mean block5"),
+    (
+        {"layers": ["blok5"]},
+        ExplanationError,
+        "expected a named layer, got 'blok5'; did you mean block5",
+    ),
     ({"layers": ["zzz"]}, ExplanationError, "there are: block1, block2"),
-    ({"target": "cnv"}, ExplanationError, "expected a target class of CNV, DME, DRUSEN, NORMAL .* got 'cnv'"),
+    (
+        {"target": "cnv"},
+        ExplanationError,
+        "expected a target class of CNV, DME, DRUSEN, NORMAL .* got 'cnv'",
+    ),
     ({"target": 4}, ExplanationError, r"0 to 3\), got 4"),
     ({"target": -1}, ExplanationError, r"0 to 3\), got -1"),
     ({"target": ["CNV", "DME"]}, ExplanationError, r"one a scan \(1\), got 2"),
@@ -186,12 +236,18 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"precision": "float16"}, ExplanationError, "precision of float32 or bfloat16, got 'float16'"),
     ({"batch_size": 0}, ExplanationError, "batch size of at least 1, got 0"),
     ({"scans": NOT_A_NUMBER}, ExplanationError, "expected gray values 0 to 255, got NaN"),
-    ({"scans": Scan(np.zeros((4, 4, 3), np.uint8))}, ExplanationError, r"expected gray pixels \(H, W\), got shape \(4, 4, 3\)"),
+    (
+        {"scans": Scan(np.zeros((4, 4, 3), np.uint8))},
+        ExplanationError,
+        r"expected gray pixels \(H, W\), got shape \(4, 4, 3\)",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("changed", "error", "message"), WRONG)
-def test_wrong_requests_say_what_was_expected(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_wrong_requests_say_what_was_expected(
+    changed: dict[str, Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         explain(**{"scans": scans()[0], "run": random_run("vgg16"), **changed})
 
@@ -207,9 +263,13 @@ def test_the_engine_refuses_what_has_no_defined_map() -> None:
         passes(model, layers, x, [9])
     with pytest.raises(ExplanationError, match="expected one target class a scan, 1 in all, got 2"):
         passes(model, layers, x, [0, 1])
-    with pytest.raises(ExplanationError, match=r"layer 'head': expected an output \(N, channels, height, width\)"):
+    with pytest.raises(
+        ExplanationError, match=r"layer 'head': expected an output \(N, channels, height, width\)"
+    ):
         passes(model, {"head": model.backbone.get_submodule("classifier")}, x, [0])
-    with pytest.raises(ExplanationError, match="expected layers that the forward pass reaches, got stray"):
+    with pytest.raises(
+        ExplanationError, match="expected layers that the forward pass reaches, got stray"
+    ):
         passes(model, {"stray": nn.Conv2d(1, 1, 1)}, x, [0])
     assert isinstance(model.backbone, VGG16)
     model.backbone.classifier.bias.data.fill_(torch.nan)
@@ -220,7 +280,9 @@ def test_the_engine_refuses_what_has_no_defined_map() -> None:
 def test_a_model_in_training_mode_is_refused_by_name_and_stays_so() -> None:
     model = copy.deepcopy(random_run("vgg16").model)
     model.backbone.get_submodule("dropout").train()
-    with pytest.raises(ExplanationError, match=r"evaluation mode, got backbone\.dropout in training mode"):
+    with pytest.raises(
+        ExplanationError, match=r"evaluation mode, got backbone\.dropout in training mode"
+    ):
         passes(model, {}, torch.rand(1, 1, SIZE, SIZE), [0])
     assert model.backbone.get_submodule("dropout").training
 

@@ -27,7 +27,9 @@ def literal_gradcam(run: LoadedRun, layer: str, x: Tensor, target: int) -> np.nd
     """One scan, one layer, float64: a forward and a backward pass of its own and a sum written out."""
     model = copy.deepcopy(run.model).double()
     kept: list[Tensor] = []
-    layer_modules(model, run.architecture.name)[layer].register_forward_hook(lambda *args: kept.append(args[2]))
+    layer_modules(model, run.architecture.name)[layer].register_forward_hook(
+        lambda *args: kept.append(args[2])
+    )
     logits = model(x[None].double().requires_grad_(True))
     gradient = torch.autograd.grad(logits[0, target], kept[0])[0][0].numpy()
     activation = kept[0][0].detach().numpy()
@@ -100,7 +102,10 @@ def torchvision_densenet() -> tuple[GrayClassifier, GrayClassifier]:
     torch.manual_seed(0)
     theirs, ours = models.densenet121(weights=None, num_classes=4), DenseNet121(4)
     ours.load_state_dict(theirs.state_dict())
-    pair = [GrayClassifier(network, *GRAY).double().eval().requires_grad_(False) for network in (theirs, ours)]
+    pair = [
+        GrayClassifier(network, *GRAY).double().eval().requires_grad_(False)
+        for network in (theirs, ours)
+    ]
     return pair[0], pair[1]
 
 
@@ -149,7 +154,9 @@ def as_statement(x: Tensor) -> None:
         nn.ReLU(inplace=True),
     ],
 )
-def test_every_way_to_call_a_relu_is_caught_and_overwrites_nothing(relu: Callable[[Tensor], Any]) -> None:
+def test_every_way_to_call_a_relu_is_caught_and_overwrites_nothing(
+    relu: Callable[[Tensor], Any],
+) -> None:
     x = random_run("vgg16").inputs(scans())
     model, twin = OneReLU(relu).eval(), OneReLU(HandReLU()).eval()
     shared = passes(model, {"first": model.first}, x, [1, 1])

@@ -58,14 +58,20 @@ class Tiny(nn.Module):
 class TinyRun:
     model: Tiny = field(default_factory=lambda: Tiny().eval().requires_grad_(False))
     lock: threading.Lock = field(default_factory=threading.Lock)
-    card: RunCard = field(default_factory=lambda: RunCard("tiny", Path("."), "done", "tiny", CLASSES, {}, "", 1.0, None, {}))
+    card: RunCard = field(
+        default_factory=lambda: RunCard(
+            "tiny", Path("."), "done", "tiny", CLASSES, {}, "", 1.0, None, {}
+        )
+    )
 
     @property
     def layers(self) -> dict[str, nn.Module]:
         return {"one": self.model.relu1, "two": self.model.relu2}
 
     def inputs(self, scans: Any) -> Tensor:
-        return torch.stack([torch.from_numpy(scan.pixels.astype(np.float32) / 255)[None] for scan in scans])
+        return torch.stack(
+            [torch.from_numpy(scan.pixels.astype(np.float32) / 255)[None] for scan in scans]
+        )
 
 
 def picture(seed: int = 0) -> Scan:
@@ -89,11 +95,16 @@ def library_map(name: str, model: nn.Module, layer: nn.Module, x: Tensor, target
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     with getattr(pytorch_grad_cam, name)(model=model, target_layers=[layer]) as cam:
-        return cam(input_tensor=x.clone().requires_grad_(True), targets=[ClassifierOutputTarget(target)])[0]
+        return cam(
+            input_tensor=x.clone().requires_grad_(True), targets=[ClassifierOutputTarget(target)]
+        )[0]
 
 
 def evident_target(run: TinyRun, method: str, layer: str) -> tuple[int, Any]:
-    maps = [(target, explain(picture(), run, target, [method], [layer])[0][0]) for target in range(len(CLASSES))]
+    maps = [
+        (target, explain(picture(), run, target, [method], [layer])[0][0])
+        for target in range(len(CLASSES))
+    ]
     return next((target, one.values) for target, one in maps if one.evidence)
 
 
@@ -116,14 +127,29 @@ def test_every_method_keeps_the_contract(name: str) -> None:
     run, method = TinyRun(), METHODS.get(name)
     modules = [(id(module), len(module._forward_hooks)) for module in run.model.modules()]
     flat = Scan(np.full((14, 14), 90, np.uint8))
-    for scan, maps in zip((picture(), flat), explain([picture(), flat], run, "DME", [name]), strict=True):
-        assert [one.layer for one in maps] == (["one", "two"] if method.kind == "layer" else ["input"])
+    for scan, maps in zip(
+        (picture(), flat), explain([picture(), flat], run, "DME", [name]), strict=True
+    ):
+        assert [one.layer for one in maps] == (
+            ["one", "two"] if method.kind == "layer" else ["input"]
+        )
         for one in maps:
-            assert one.values.shape == scan.pixels.shape and one.values.dtype == np.float32 and np.isfinite(one.values).all()
+            assert (
+                one.values.shape == scan.pixels.shape
+                and one.values.dtype == np.float32
+                and np.isfinite(one.values).all()
+            )
             assert one.signed == method.signed and (one.signed or one.values.min() >= 0)
-            assert one.method == name and one.target == "DME" and (scan is not flat or not one.evidence)
+            assert (
+                one.method == name
+                and one.target == "DME"
+                and (scan is not flat or not one.evidence)
+            )
     assert [(id(module), len(module._forward_hooks)) for module in run.model.modules()] == modules
-    assert all(parameter.grad is None for parameter in run.model.parameters()) and not run.lock.locked()
+    assert (
+        all(parameter.grad is None for parameter in run.model.parameters())
+        and not run.lock.locked()
+    )
     assert method.title and method.reference and method.kind in ("layer", "input")
 
 
@@ -137,9 +163,16 @@ def test_inplace_relus_corrupt_pytorch_grad_cam_and_not_ours() -> None:
             made = []
             for model in (clean, inplace):
                 shared = passes(model, {"conv": model.conv2}, x, [target])
-                made.append(METHODS.get(method).compute(Request(model, {"conv": model.conv2}, shared))["conv"][0])
+                made.append(
+                    METHODS.get(method).compute(Request(model, {"conv": model.conv2}, shared))[
+                        "conv"
+                    ][0]
+                )
             assert torch.equal(made[0], made[1])
-            right, wrong = (library_map(LIBRARY[method][0], model, model.conv2, x, target) for model in (clean, inplace))
+            right, wrong = (
+                library_map(LIBRARY[method][0], model, model.conv2, x, target)
+                for model in (clean, inplace)
+            )
             if made[0].any():
                 assert cosine(scaled(made[1]), right) > 0.9999
             corrupted.append(float(np.abs(right - wrong).max()))
@@ -151,13 +184,20 @@ def test_vgg16_with_inplace_relus_agrees_with_captum_where_pytorch_grad_cam_does
     model = build_model("vgg16", 4, (0.5,) * 3, (0.25,) * 3).eval()
     layer = model.backbone.get_submodule("features.26")
     x = torch.rand(1, 1, 64, 64)
-    right = LayerGradCam(model, layer).attribute(x.clone().requires_grad_(True), target=1, relu_attributions=True)[0, 0].detach()
+    right = (
+        LayerGradCam(model, layer)
+        .attribute(x.clone().requires_grad_(True), target=1, relu_attributions=True)[0, 0]
+        .detach()
+    )
     clean = library_map("GradCAM", model, layer, x, 1)
     for module in model.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = True
     shared = passes(model, {"conv": layer}, x, [1])
-    assert cosine(gradcam_map(shared.activations["conv"], shared.gradients["conv"])[0], right) > 0.99999
+    assert (
+        cosine(gradcam_map(shared.activations["conv"], shared.gradients["conv"])[0], right)
+        > 0.99999
+    )
     assert cosine(library_map("GradCAM", model, layer, x, 1), clean) < 0.99
 
 
@@ -175,7 +215,9 @@ def test_integrated_gradients_equal_captum_and_sum_to_the_difference_of_logits()
     model, x = Tiny().eval(), torch.rand(2, 1, 14, 14)
     targets = torch.tensor([1, 3])
     ours = integrated_gradients(model, x, targets, steps=32)
-    theirs = IntegratedGradients(model).attribute(x, target=targets, n_steps=32, method="riemann_middle")[:, 0]
+    theirs = IntegratedGradients(model).attribute(
+        x, target=targets, n_steps=32, method="riemann_middle"
+    )[:, 0]
     assert cosine(ours, theirs) > 0.99999
     difference = (model(x) - model(torch.zeros_like(x))).gather(1, targets[:, None])[:, 0].detach()
     np.testing.assert_allclose(ours.sum((1, 2)), difference, atol=2e-3)
@@ -190,22 +232,31 @@ def test_occlusion_equals_a_literal_loop() -> None:
             for left in (0, 3, 6, 9, 10):
                 covered = x.clone()
                 covered[0, 0, top : top + window, left : left + window] = x.mean()
-                total[top : top + window, left : left + window] += float(model(x)[0, 2] - model(covered)[0, 2])
+                total[top : top + window, left : left + window] += float(
+                    model(x)[0, 2] - model(covered)[0, 2]
+                )
                 count[top : top + window, left : left + window] += 1
     np.testing.assert_allclose(ours, total / count, atol=1e-6)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam.hirescam", None)
-    with pytest.raises(ExplanationError, match="expects the package grad-cam, which is missing; pip install grad-cam"):
+    with pytest.raises(
+        ExplanationError,
+        match="expects the package grad-cam, which is missing; pip install grad-cam",
+    ):
         explain(picture(), TinyRun(), "CNV", ["hirescam"])
 
 
 def test_a_shared_copy_owns_modules_but_no_weights() -> None:
     model = Tiny()
     twin = shared_copy(model)
-    assert all(one is other for one, other in zip(model.parameters(), twin.parameters(), strict=True))
-    assert not {id(module) for module in model.modules()} & {id(module) for module in twin.modules()}
+    assert all(
+        one is other for one, other in zip(model.parameters(), twin.parameters(), strict=True)
+    )
+    assert not {id(module) for module in model.modules()} & {
+        id(module) for module in twin.modules()
+    }
 
 
 def test_the_tail_drops_what_runs_before_the_last_layer() -> None:
@@ -226,23 +277,33 @@ def test_the_tail_keeps_what_a_skip_connection_needs() -> None:
 
     model, x = Skip().eval(), torch.rand(2, 1, 14, 14)
     tail, layer = tail_of(model, model.conv2, x, model.conv2(model.conv1(x)).detach())
-    assert isinstance(layer, nn.Conv2d) and layer is tail.get_submodule("conv2") and layer is not model.conv2
+    assert (
+        isinstance(layer, nn.Conv2d)
+        and layer is tail.get_submodule("conv2")
+        and layer is not model.conv2
+    )
 
 
 @pytest.mark.parametrize(("channels", "side"), [(512, 8), (1024, 4), (8, 12)])
 def test_eigencam_of_activations_far_from_full_rank(channels: int, side: int) -> None:
     """512 channels on 8 x 8 cells have a C x C product of rank 63 at most, on which the float32 solver did not converge."""
-    activations = torch.relu(torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0)))
+    activations = torch.relu(
+        torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
+    )
     activations[:, ::2] *= 1e-4
     for ours, one in zip(eigencam_map(activations), activations.double().numpy(), strict=True):
         rows = one.reshape(channels, -1)
         axis = np.linalg.svd(rows - rows.mean(1, keepdims=True), full_matrices=False)[0][:, 0]
         projected = axis @ (rows - rows.mean(1, keepdims=True))
-        expected = max(np.clip(projected, 0, None), np.clip(-projected, 0, None), key=np.max).reshape(side, side)
+        expected = max(
+            np.clip(projected, 0, None), np.clip(-projected, 0, None), key=np.max
+        ).reshape(side, side)
         np.testing.assert_allclose(ours.numpy(), expected, atol=1e-3 * expected.max())
 
 
-def test_numpys_integers_are_targets_and_truth_is_none(demo_run: Callable[[str], LoadedRun]) -> None:
+def test_numpys_integers_are_targets_and_truth_is_none(
+    demo_run: Callable[[str], LoadedRun],
+) -> None:
     run, scan = demo_run("resnet50"), make_phantom("DME", 1, 64, 64).scan
     for target in (np.int64(1), np.array([1])):
         assert explain(scan, run, target, ("gradcam",), ("layer4",))[0][0].target == CLASSES[1]

@@ -15,7 +15,15 @@ from oct_core.errors import ExplanationError
 from oct_core.explanations import explain
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
-from oct_core.trust.faithfulness import at_network_size, blur_fill, curves, masked, mean_fill, pixel_ranks, road
+from oct_core.trust.faithfulness import (
+    at_network_size,
+    blur_fill,
+    curves,
+    masked,
+    mean_fill,
+    pixel_ranks,
+    road,
+)
 from oct_core.trust.imputation import impute
 from oct_core.trust.measure import faithfulness_scores
 
@@ -27,7 +35,9 @@ class Weighted(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.linspace(-1, 2, SIDE * SIDE).reshape(SIDE, SIDE), requires_grad=False)
+        self.weights = nn.Parameter(
+            torch.linspace(-1, 2, SIDE * SIDE).reshape(SIDE, SIDE), requires_grad=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         worth = (x[:, 0] * self.weights).sum((1, 2)) / 4
@@ -62,13 +72,23 @@ def test_deletion_and_insertion_equal_a_literal_loop(fill: str) -> None:
             inserted.append(probability(empty.reshape(SIDE, SIDE), int(TARGETS[scan]), temperature))
         np.testing.assert_allclose(found.deletion[scan], deleted, atol=1e-6)
         np.testing.assert_allclose(found.insertion[scan], inserted, atol=1e-6)
-        assert found.deletion_area[scan] == pytest.approx(np.trapezoid(deleted, np.linspace(0, 1, steps + 1)), abs=1e-6)
-        assert found.insertion_area[scan] == pytest.approx(np.trapezoid(inserted, np.linspace(0, 1, steps + 1)), abs=1e-6)
+        assert found.deletion_area[scan] == pytest.approx(
+            np.trapezoid(deleted, np.linspace(0, 1, steps + 1)), abs=1e-6
+        )
+        assert found.insertion_area[scan] == pytest.approx(
+            np.trapezoid(inserted, np.linspace(0, 1, steps + 1)), abs=1e-6
+        )
 
 
 def test_the_true_ranking_beats_its_reverse_and_noise() -> None:
     worth = (MODEL.weights.clamp_min(0) * X[0, 0])[None]
-    maps = torch.cat([worth, worth.amax() - worth, torch.rand(1, SIDE, SIDE, generator=torch.Generator().manual_seed(2))])
+    maps = torch.cat(
+        [
+            worth,
+            worth.amax() - worth,
+            torch.rand(1, SIDE, SIDE, generator=torch.Generator().manual_seed(2)),
+        ]
+    )
     many, targets = X[:1].expand(3, -1, -1, -1), torch.zeros(3, dtype=torch.int64)
     found = curves(MODEL, many, maps, targets, steps=8)
     assert found.deletion_area.argmin() == 0 and found.deletion_area.argmax() == 1
@@ -82,11 +102,18 @@ def test_road_equals_imputing_by_hand() -> None:
     for scan in range(2):
         order = np.argsort(-np.abs(MAPS[scan].numpy().ravel()))
         for place, share in enumerate((0.25, 0.5)):
-            for values, gone in ((found.most, order[: int(share * 64)]), (found.least, order[64 - int(share * 64) :])):
+            for values, gone in (
+                (found.most, order[: int(share * 64)]),
+                (found.least, order[64 - int(share * 64) :]),
+            ):
                 keep = np.ones(64, dtype=bool)
                 keep[gone] = False
-                frame = impute(X[scan : scan + 1], torch.from_numpy(keep.reshape(1, SIDE, SIDE)))[0, 0].numpy()
-                assert values[scan, place] == pytest.approx(probability(frame, int(TARGETS[scan]), 2.0), abs=1e-3)
+                frame = impute(X[scan : scan + 1], torch.from_numpy(keep.reshape(1, SIDE, SIDE)))[
+                    0, 0
+                ].numpy()
+                assert values[scan, place] == pytest.approx(
+                    probability(frame, int(TARGETS[scan]), 2.0), abs=1e-3
+                )
     np.testing.assert_allclose(found.score, ((found.least - found.most) / 2).mean(1))
 
 
@@ -95,7 +122,10 @@ def test_imputation_continues_what_is_smooth_and_leaves_the_rest() -> None:
     keep = torch.ones(1, 16, 16, dtype=torch.bool)
     keep[:, 5:11, 5:11] = False
     filled = impute(ramp, keep, noise=0.0)
-    assert torch.equal(filled[0, 0][keep[0]], ramp[0, 0][keep[0]]) and (filled - ramp).abs().max() < 0.01
+    assert (
+        torch.equal(filled[0, 0][keep[0]], ramp[0, 0][keep[0]])
+        and (filled - ramp).abs().max() < 0.01
+    )
 
 
 def test_drop_and_increase_equal_a_literal_loop() -> None:
@@ -119,12 +149,17 @@ def test_a_zero_map_and_a_constant_scan_have_defined_answers() -> None:
 
 def test_equal_values_are_not_ranked_in_raster_order() -> None:
     ranks = pixel_ranks(torch.zeros(1, 16, 16))[0]
-    assert sorted(ranks.tolist()) == list(range(256)) and abs(np.corrcoef(ranks.numpy(), np.arange(256))[0, 1]) < 0.3
+    assert (
+        sorted(ranks.tolist()) == list(range(256))
+        and abs(np.corrcoef(ranks.numpy(), np.arange(256))[0, 1]) < 0.3
+    )
 
 
 def test_a_map_is_averaged_down_to_the_networks_size() -> None:
     assert at_network_size(np.ones((20, 30), dtype=np.float32), 8).shape == (8, 8)
-    np.testing.assert_allclose(at_network_size(np.ones((20, 30), dtype=np.float32), 8), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        at_network_size(np.ones((20, 30), dtype=np.float32), 8), 1, atol=1e-6
+    )
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -142,12 +177,17 @@ def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], Loa
     run, scan = demo_run("resnet50"), make_phantom("DME", 4, 96, 128).scan
     maps = [one.values for one in explain(scan, run, methods=["gradcam", "guided_backprop"])[0]]
     exact, quick = (
-        faithfulness_scores(run, scan, maps, "DME", ("mean", "blur"), extended=True, precision=precision) for precision in ("float32", "bfloat16")
+        faithfulness_scores(
+            run, scan, maps, "DME", ("mean", "blur"), extended=True, precision=precision
+        )
+        for precision in ("float32", "bfloat16")
     )
     assert exact != quick  # else nothing ran in bfloat16
     areas = [name for name in exact[0] if name != "average_increase"]  # a count, which may tip over
     for first, second in zip(exact, quick, strict=True):
-        np.testing.assert_allclose([first[name] for name in areas], [second[name] for name in areas], atol=0.02)
+        np.testing.assert_allclose(
+            [first[name] for name in areas], [second[name] for name in areas], atol=0.02
+        )
     with pytest.raises(ExplanationError, match="precision of float32 or bfloat16"):
         faithfulness_scores(run, scan, maps, "DME", precision="float16")
 
@@ -155,7 +195,9 @@ def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], Loa
 def test_imputation_agrees_with_pytorch_grad_cams() -> None:
     gray = make_phantom("CNV", 6, 96, 96).pixels[::2, ::2] / np.float32(255)
     keep = pixel_ranks(torch.from_numpy(gray)[None]).reshape(48, 48) >= round(0.6 * 48 * 48)
-    system, right = NoisyLinearImputer.setup_sparse_system(keep.numpy().astype(int), gray[None], neighbors_weights)
+    system, right = NoisyLinearImputer.setup_sparse_system(
+        keep.numpy().astype(int), gray[None], neighbors_weights
+    )
     theirs = gray.copy()
     theirs[~keep.numpy()] = spsolve(system.tocsr(), right[:, 0])
     ours = impute(torch.from_numpy(gray)[None, None], keep[None], noise=0)[0, 0].numpy()

@@ -26,7 +26,13 @@ libc.fflush(None)
 
 def heaps(before: str) -> int:
     """How many heaps the C library keeps after six threads at once."""
-    done = subprocess.run([sys.executable, "-c", COUNT_HEAPS.format(before=before)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_HEAPS.format(before=before)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return done.stdout.count("<heap nr=")
 
 
@@ -51,17 +57,25 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
 def faults(before: str, size: int) -> int:
     """How many pages the system has to bring for memory that was freed just before."""
     code = COUNT_FAULTS.format(before=before, size=size)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
 def test_freed_memory_is_used_again() -> None:
     assert faults("", 100_000_000) > 20, "or the test counts nothing"
-    assert faults("from oct_core.system import keep_freed_memory; keep_freed_memory()", 100_000_000) < 20
+    assert (
+        faults("from oct_core.system import keep_freed_memory; keep_freed_memory()", 100_000_000)
+        < 20
+    )
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
 def test_a_server_gives_large_blocks_back_at_once() -> None:
     assert faults("", 8_000_000) < 20, "or the test counts nothing"
-    assert faults("from oct_core.system import keep_little_memory; keep_little_memory()", 8_000_000) > 1900
+    assert (
+        faults("from oct_core.system import keep_little_memory; keep_little_memory()", 8_000_000)
+        > 1900
+    )

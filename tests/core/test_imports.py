@@ -16,6 +16,7 @@ from oct_core.runs.files import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -36,13 +37,28 @@ def test_the_library_never_imports_streamlit() -> None:
 
 
 def test_no_torch_in_pages_metrics_types_figures() -> None:
-    light = [ROOT / "oct_core" / "types.py", ROOT / "streamlit_app.py", *(ROOT / "pages").rglob("*.py")]
-    light += [path for part in ("metrics", "figures") for path in (ROOT / "oct_core" / part).rglob("*.py")]
+    light = [
+        ROOT / "oct_core" / "types.py",
+        ROOT / "streamlit_app.py",
+        *(ROOT / "pages").rglob("*.py"),
+    ]
+    light += [
+        path for part in ("metrics", "figures") for path in (ROOT / "oct_core" / part).rglob("*.py")
+    ]
     for path in light:
-        assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), path
+        assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), (
+            path
+        )
 
 
-LIGHT = ("oct_core", "oct_core.types", "oct_core.metrics", "oct_core.metrics.summary", "oct_core.figures.charts", "oct_core.runs.files")
+LIGHT = (
+    "oct_core",
+    "oct_core.types",
+    "oct_core.metrics",
+    "oct_core.metrics.summary",
+    "oct_core.figures.charts",
+    "oct_core.runs.files",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -58,7 +74,14 @@ def test_the_command_line_starts_without_torch_or_the_app() -> None:
 
 def in_a_fresh_process(code: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("run", SHIPPED)
@@ -102,30 +125,54 @@ print(models.__file__ == {str(package / "models.py")!r}, sys.modules["torchvisio
     assert in_a_fresh_process(code) == "True True"
 
 
-@pytest.mark.parametrize("needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.cli.files"])
+@pytest.mark.parametrize(
+    "needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.cli.files"]
+)
 def test_a_bare_machine_can_train(needs: str) -> None:
     """Without streamlit, plotly and grad-cam installed."""
     blocked = "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', 'cv2', 'pandas')))"
-    subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True
+    )
 
 
-NEEDS_THE_APP = pytest.mark.skipif(find_spec("streamlit") is None, reason="the library alone is installed")
+NEEDS_THE_APP = pytest.mark.skipif(
+    find_spec("streamlit") is None, reason="the library alone is installed"
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
 @pytest.mark.parametrize(
     ("start", "own", "spin"),
     [
-        pytest.param("from pages.ui.app.layout import page_setup; page_setup('Page')", {}, "1000", marks=NEEDS_THE_APP),
+        pytest.param(
+            "from pages.ui.app.layout import page_setup; page_setup('Page')",
+            {},
+            "1000",
+            marks=NEEDS_THE_APP,
+        ),
         ("from oct_core.cli import main; main(['runs'])", {}, "1000"),
         ("from oct_core.cli import main; main(['runs'])", {"GOMP_SPINCOUNT": "77"}, "77"),
         ("from oct_core.cli import main; main(['runs'])", {"OMP_WAIT_POLICY": "passive"}, "0"),
     ],
 )
-def test_torchs_threads_wait_as_chosen_before_it_is_loaded(start: str, own: dict[str, str], spin: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+def test_torchs_threads_wait_as_chosen_before_it_is_loaded(
+    start: str, own: dict[str, str], spin: str
+) -> None:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
     environment |= {"OMP_DISPLAY_ENV": "verbose", **own}
-    done = subprocess.run([sys.executable, "-c", f"{start}; import torch"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{start}; import torch"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert f"GOMP_SPINCOUNT = '{spin}'" in done.stderr
 
 
@@ -144,5 +191,7 @@ def test_no_file_or_body_has_grown_too_long() -> None:
         assert text.count("\n") <= 350, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                first = (
+                    node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                )
                 assert (node.end_lineno or 0) - first.lineno < 40, f"{path}: {node.name}"

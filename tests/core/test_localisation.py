@@ -9,7 +9,14 @@ from scipy import ndimage
 from oct_core.errors import ExplanationError
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust.baselines import BASELINES
-from oct_core.trust.localisation import REGIONS, energy_inside, mass_shares, pointing_hit, regions, retina_band
+from oct_core.trust.localisation import (
+    REGIONS,
+    energy_inside,
+    mass_shares,
+    pointing_hit,
+    regions,
+    retina_band,
+)
 from oct_core.trust.measure import place_scores
 from oct_core.types import CLASSES
 
@@ -29,7 +36,9 @@ MASK = np.array([[True, True, False], [False, False, False]])
 )
 def test_pointing_and_energy_by_hand(values: list[list[float]], hit: float, energy: float) -> None:
     array = np.array(values, dtype=np.float32)
-    assert pointing_hit(array, MASK) == pytest.approx(hit) and energy_inside(array, MASK) == pytest.approx(energy)
+    assert pointing_hit(array, MASK) == pytest.approx(hit) and energy_inside(
+        array, MASK
+    ) == pytest.approx(energy)
 
 
 def test_shapes_that_differ_and_nan_are_refused() -> None:
@@ -47,7 +56,9 @@ def test_the_regions_are_a_partition_and_the_shares_add_up(label: str) -> None:
     values = np.random.default_rng(0).random(pixels.shape)
     shares = mass_shares(values, pixels)
     assert sum(shares.values()) == pytest.approx(1)
-    assert shares == {name: pytest.approx(values[mask].sum() / values.sum()) for name, mask in masks.items()}
+    assert shares == {
+        name: pytest.approx(values[mask].sum() / values.sum()) for name, mask in masks.items()
+    }
 
 
 def test_a_map_of_zeros_and_a_blank_scan_have_defined_answers() -> None:
@@ -76,19 +87,31 @@ def test_the_baselines_equal_their_literal_twins() -> None:
         expected = np.exp(-0.5 * (((row - 23.5) / 12) ** 2 + ((column - 31.5) / 16) ** 2))
         assert bell[row, column] == pytest.approx(expected, rel=1e-5)
     steep = BASELINES.get("gradient_magnitude").compute(pixels, 0)
-    smooth = [ndimage.gaussian_filter(pixels.astype(np.float64), 1.0, order=order) for order in ((1, 0), (0, 1))]
+    smooth = [
+        ndimage.gaussian_filter(pixels.astype(np.float64), 1.0, order=order)
+        for order in ((1, 0), (0, 1))
+    ]
     np.testing.assert_allclose(steep, np.hypot(*smooth), rtol=1e-3, atol=1e-2)
     noise = BASELINES.get("random_map").compute(pixels, 5)
     np.testing.assert_array_equal(noise, BASELINES.get("random_map").compute(pixels[::-1], 5))
     assert not np.array_equal(noise, BASELINES.get("random_map").compute(pixels, 6))
-    assert list(BASELINES) == ["random_map", "centred_gaussian", "gradient_magnitude"], "a new baseline needs its twin here"
+    assert list(BASELINES) == ["random_map", "centred_gaussian", "gradient_magnitude"], (
+        "a new baseline needs its twin here"
+    )
 
 
 def test_place_scores_equal_their_parts_and_count_the_lesion_only_where_there_is_one() -> None:
     phantom = make_phantom("DRUSEN", 2, 96, 128)
     signed = np.random.default_rng(0).normal(size=(96, 128)).astype(np.float32)
-    with_lesion, without = place_scores(phantom.scan, [signed], phantom.lesion)[0], place_scores(phantom.scan, [signed])[0]
-    assert with_lesion["pointing"] == pointing_hit(signed, phantom.lesion) and with_lesion["energy"] == energy_inside(signed, phantom.lesion)
+    with_lesion, without = (
+        place_scores(phantom.scan, [signed], phantom.lesion)[0],
+        place_scores(phantom.scan, [signed])[0],
+    )
+    assert with_lesion["pointing"] == pointing_hit(signed, phantom.lesion) and with_lesion[
+        "energy"
+    ] == energy_inside(signed, phantom.lesion)
     assert with_lesion["lesion_area"] == phantom.lesion.mean() and "pointing" not in without
-    assert {name: without[f"mass_{name}"] for name in REGIONS} == mass_shares(signed, phantom.pixels)
+    assert {name: without[f"mass_{name}"] for name in REGIONS} == mass_shares(
+        signed, phantom.pixels
+    )
     assert place_scores(phantom.scan, [np.zeros_like(signed)])[0]["no_evidence"] == 1

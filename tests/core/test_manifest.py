@@ -24,7 +24,13 @@ def csv_source(root: Path, *lines: str, header: str = "path,label,patient,split"
 
 
 def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
-    source = csv_source(tmp_path, "1.png,CNV,p1,train", f"{tmp_path / '2.png'},DME,p1,train", "3.png, NORMAL ,,", "4.png,DRUSEN,p2,Test")
+    source = csv_source(
+        tmp_path,
+        "1.png,CNV,p1,train",
+        f"{tmp_path / '2.png'},DME,p1,train",
+        "3.png, NORMAL ,,",
+        "4.png,DRUSEN,p2,Test",
+    )
     found = find_candidates(source)
     assert [(c.path.name, c.label, c.patient, c.given) for c in found] == [
         ("1.png", "CNV", "p1", "train"), ("2.png", "DME", "p1", "train"), ("3.png", "NORMAL", "", ""), ("4.png", "DRUSEN", "p2", "test"),
@@ -42,7 +48,9 @@ def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
         (["1.png"], "line 2: label ''"),
     ],
 )
-def test_a_csv_manifest_that_is_wrong_names_the_line(tmp_path: Path, lines: list[str], message: str) -> None:
+def test_a_csv_manifest_that_is_wrong_names_the_line(
+    tmp_path: Path, lines: list[str], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         find_candidates(csv_source(tmp_path, *lines))
 
@@ -64,7 +72,11 @@ def test_the_manifest_comes_back_and_its_hash_knows_what_matters(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("a.png,CNV,1,x,wide,9,train", "line 2 is not a manifest row"), ("a.png,AMD,1,x,9,9,train", "line 2: label 'AMD'"), ("a.png,CNV", "line 2")],
+    [
+        ("a.png,CNV,1,x,wide,9,train", "line 2 is not a manifest row"),
+        ("a.png,AMD,1,x,9,9,train", "line 2: label 'AMD'"),
+        ("a.png,CNV", "line 2"),
+    ],
 )
 def test_a_damaged_manifest_names_its_line(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "m.csv").write_text(f"path,label,patient,sha256,width,height,split\n{line}\n")
@@ -75,8 +87,14 @@ def test_a_damaged_manifest_names_its_line(tmp_path: Path, line: str, message: s
 def test_a_pack_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not prepared; run: python -m oct_core prepare"):
         open_pack(tmp_path)
-    write_manifest(tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])])
-    for array in (np.zeros((2, 64, 64), np.uint8), np.zeros((1, 64, 64), np.float32), np.zeros((1, 64), np.uint8)):
+    write_manifest(
+        tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])]
+    )
+    for array in (
+        np.zeros((2, 64, 64), np.uint8),
+        np.zeros((1, 64, 64), np.float32),
+        np.zeros((1, 64), np.uint8),
+    ):
         np.save(tmp_path / PACK, array)
         with pytest.raises(DataError, match="the manifest has 1 rows; run prepare again"):
             open_pack(tmp_path)
@@ -88,7 +106,9 @@ def test_a_pack_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_pickled_pack_is_never_loaded(tmp_path: Path) -> None:
-    write_manifest(tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])])
+    write_manifest(
+        tmp_path / MANIFEST, [replace(record, split="train") for record in records(["a"], ["CNV"])]
+    )
     np.save(tmp_path / PACK, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
         open_pack(tmp_path)

@@ -31,7 +31,9 @@ def logits_and_labels(n: int = 300, scale: float = 1.0) -> tuple[np.ndarray, np.
 def test_softmax_is_exponentials_over_their_sum() -> None:
     logits = [0.3, -1.2, 2.0, 0.0]
     powers = [math.exp(value / 1.7) for value in logits]
-    np.testing.assert_allclose(softmax(logits, 1.7), [power / sum(powers) for power in powers], rtol=1e-12)
+    np.testing.assert_allclose(
+        softmax(logits, 1.7), [power / sum(powers) for power in powers], rtol=1e-12
+    )
 
 
 def test_softmax_of_huge_logits_is_finite_and_sums_to_one() -> None:
@@ -89,7 +91,9 @@ def test_temperature_refuses(logits: Any, labels: Any, message: str) -> None:
 def test_a_confidence_of_one_is_in_the_last_bin_and_edges_are_in_the_lower() -> None:
     edges = np.linspace(0, 1, ECE_BINS + 1)
     np.testing.assert_array_equal(confidence_bins(edges), [0, *range(ECE_BINS)])
-    np.testing.assert_array_equal(confidence_bins(np.array([0.0, 0.1, 0.1000001, 1.0]), bins=10), [0, 0, 1, 9])
+    np.testing.assert_array_equal(
+        confidence_bins(np.array([0.0, 0.1, 0.1000001, 1.0]), bins=10), [0, 0, 1, 9]
+    )
 
 
 def test_certain_and_wrong_costs_everything() -> None:
@@ -108,7 +112,9 @@ def test_reliability_is_the_mean_of_each_bin() -> None:
         assert found.count[b] == inside.sum()
         if inside.any():
             assert found.confidence[b] == pytest.approx(scores.max(axis=1)[inside].mean())
-            assert found.accuracy[b] == pytest.approx((scores.argmax(axis=1) == labels)[inside].mean())
+            assert found.accuracy[b] == pytest.approx(
+                (scores.argmax(axis=1) == labels)[inside].mean()
+            )
         else:
             assert math.isnan(found.confidence[b]) and math.isnan(found.accuracy[b])
 

@@ -27,15 +27,24 @@ def calls(scores: np.ndarray) -> list[int]:
 
 
 def twin_sensitivity(labels: np.ndarray, scores: np.ndarray) -> list[float]:
-    return [share([call == k for label, call in zip(labels, calls(scores), strict=True) if label == k]) for k in range(K)]
+    return [
+        share([call == k for label, call in zip(labels, calls(scores), strict=True) if label == k])
+        for k in range(K)
+    ]
 
 
 def twin_specificity(labels: np.ndarray, scores: np.ndarray) -> list[float]:
-    return [share([call != k for label, call in zip(labels, calls(scores), strict=True) if label != k]) for k in range(K)]
+    return [
+        share([call != k for label, call in zip(labels, calls(scores), strict=True) if label != k])
+        for k in range(K)
+    ]
 
 
 def twin_precision(labels: np.ndarray, scores: np.ndarray) -> list[float]:
-    return [share([label == k for label, call in zip(labels, calls(scores), strict=True) if call == k]) for k in range(K)]
+    return [
+        share([label == k for label, call in zip(labels, calls(scores), strict=True) if call == k])
+        for k in range(K)
+    ]
 
 
 def twin_f1(labels: np.ndarray, scores: np.ndarray) -> list[float]:
@@ -48,7 +57,9 @@ def twin_f1(labels: np.ndarray, scores: np.ndarray) -> list[float]:
 
 
 def twin_area(positive: list[float], negative: list[float]) -> float:
-    wins = [1.0 if up > down else 0.5 if up == down else 0.0 for up in positive for down in negative]
+    wins = [
+        1.0 if up > down else 0.5 if up == down else 0.0 for up in positive for down in negative
+    ]
     return sum(wins) / len(wins) if wins else math.nan
 
 
@@ -67,11 +78,16 @@ def twin_ovo(labels: np.ndarray, scores: np.ndarray) -> list[float]:
 
 
 def twin_brier(labels: np.ndarray, scores: np.ndarray) -> float:
-    return sum(sum((row[k] - (k == y)) ** 2 for k in range(K)) for row, y in zip(scores, labels, strict=True)) / len(labels)
+    return sum(
+        sum((row[k] - (k == y)) ** 2 for k in range(K))
+        for row, y in zip(scores, labels, strict=True)
+    ) / len(labels)
 
 
 def twin_log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
-    return -sum(math.log(max(row[y], np.finfo(float).eps)) for row, y in zip(scores, labels, strict=True)) / len(labels)
+    return -sum(
+        math.log(max(row[y], np.finfo(float).eps)) for row, y in zip(scores, labels, strict=True)
+    ) / len(labels)
 
 
 def twin_ece(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -83,7 +99,10 @@ def twin_ece(labels: np.ndarray, scores: np.ndarray) -> float:
             if b / 15 < max(row) <= (b + 1) / 15
         ]
         if rows:
-            total += len(rows) * abs(sum(right for _, right in rows) / len(rows) - sum(top for top, _ in rows) / len(rows))
+            total += len(rows) * abs(
+                sum(right for _, right in rows) / len(rows)
+                - sum(top for top, _ in rows) / len(rows)
+            )
     return total / len(labels)
 
 
@@ -102,16 +121,33 @@ CONTRACT: dict[str, tuple[Twin, Twin | None]] = {
         lambda y, p: mean(twin_sensitivity(y, p)),
         lambda y, p: reference.balanced_accuracy_score(y, p.argmax(1)),
     ),
-    "sensitivity": (twin_sensitivity, lambda y, p: reference.recall_score(y, p.argmax(1), average=None)),
+    "sensitivity": (
+        twin_sensitivity,
+        lambda y, p: reference.recall_score(y, p.argmax(1), average=None),
+    ),
     "specificity": (
         twin_specificity,
-        lambda y, p: [reference.recall_score(y == k, p.argmax(1) == k, pos_label=False) for k in range(K)],
+        lambda y, p: [
+            reference.recall_score(y == k, p.argmax(1) == k, pos_label=False) for k in range(K)
+        ],
     ),
-    "precision": (twin_precision, lambda y, p: reference.precision_score(y, p.argmax(1), average=None)),
+    "precision": (
+        twin_precision,
+        lambda y, p: reference.precision_score(y, p.argmax(1), average=None),
+    ),
     "f1_score": (twin_f1, lambda y, p: reference.f1_score(y, p.argmax(1), average=None)),
-    "macro_f1": (lambda y, p: mean(twin_f1(y, p)), lambda y, p: reference.f1_score(y, p.argmax(1), average="macro")),
-    "auc_one_vs_rest": (twin_ovr, lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr", average=None)),
-    "macro_auc": (lambda y, p: mean(twin_ovr(y, p)), lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr")),
+    "macro_f1": (
+        lambda y, p: mean(twin_f1(y, p)),
+        lambda y, p: reference.f1_score(y, p.argmax(1), average="macro"),
+    ),
+    "auc_one_vs_rest": (
+        twin_ovr,
+        lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr", average=None),
+    ),
+    "macro_auc": (
+        lambda y, p: mean(twin_ovr(y, p)),
+        lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr"),
+    ),
     "auc_one_vs_one": (twin_ovo, None),
     "brier_score": (twin_brier, lambda y, p: reference.brier_score_loss(y, p, scale_by_half=False)),
     "log_loss": (twin_log_loss, lambda y, p: reference.log_loss(y, p, labels=range(K))),
@@ -152,13 +188,17 @@ def test_agrees_with_the_literal_twin_and_scikit_learn(name: str, seed: int) -> 
     twin, library = CONTRACT[name]
     np.testing.assert_allclose(METRICS.get(name)(labels, scores), twin(labels, scores), rtol=1e-10)
     if library is not None:
-        np.testing.assert_allclose(METRICS.get(name)(labels, scores), library(labels, scores), rtol=1e-10)
+        np.testing.assert_allclose(
+            METRICS.get(name)(labels, scores), library(labels, scores), rtol=1e-10
+        )
 
 
 def test_one_against_one_averages_to_scikit_learns_hand_and_till() -> None:
     labels, scores = data(4)
     expected = reference.roc_auc_score(labels, scores, multi_class="ovo", average="macro")
-    assert METRICS.get("auc_one_vs_one")(labels, scores).mean() == pytest.approx(expected, abs=1e-12)
+    assert METRICS.get("auc_one_vs_one")(labels, scores).mean() == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 @every_metric
@@ -167,7 +207,9 @@ def test_order_of_scans_and_size_of_weights_do_not_matter(name: str) -> None:
     compute, order = METRICS.get(name), np.random.default_rng(0).permutation(len(labels))
     expected = compute(labels, scores)
     np.testing.assert_allclose(compute(labels[order], scores[order]), expected, rtol=1e-10)
-    np.testing.assert_allclose(compute(labels, scores, np.full(len(labels), 3.5)), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        compute(labels, scores, np.full(len(labels), 3.5)), expected, rtol=1e-10
+    )
 
 
 @every_metric
@@ -176,7 +218,11 @@ def test_a_weight_counts_how_often_a_scan_is_taken(name: str) -> None:
     weights = np.random.default_rng(1).integers(0, 4, (5, len(labels)))
     together = METRICS.get(name)(labels, scores, weights)
     for row, found in zip(weights, together, strict=True):
-        np.testing.assert_allclose(found, METRICS.get(name)(np.repeat(labels, row), np.repeat(scores, row, axis=0)), rtol=1e-10)
+        np.testing.assert_allclose(
+            found,
+            METRICS.get(name)(np.repeat(labels, row), np.repeat(scores, row, axis=0)),
+            rtol=1e-10,
+        )
 
 
 @every_metric
@@ -200,7 +246,9 @@ def test_shape_range_and_best_value(name: str) -> None:
     shape = {"scalar": (), "class": (K,), "pair": (6,)}[found.kind]
     assert np.shape(found(labels, scores)) == shape
     assert np.shape(found(labels, scores, np.ones((7, len(labels))))) == (7, *shape)
-    assert np.all((found(labels, scores) >= found.lowest) & (found(labels, scores) <= found.highest))
+    assert np.all(
+        (found(labels, scores) >= found.lowest) & (found(labels, scores) <= found.highest)
+    )
     best = found.highest if found.higher_is_better else found.lowest
     np.testing.assert_allclose(found(labels, np.eye(K)[labels]), np.full(shape, best), atol=1e-9)
 
@@ -230,8 +278,18 @@ BAD_INPUT: list[tuple[Any, Any, Any, str]] = [
     ([0, 1, 2], GOOD[0], None, r"expected scores of shape \(N, K\)"),
     ([], np.empty((0, K)), None, r"expected scores of shape \(N, K\) with N >= 1"),
     ([0, 1, 2], GOOD.astype(str), None, "expected numbers as scores, got <U"),
-    ([0, 1, 2], np.where(np.eye(3, K) > 0, np.nan, GOOD), None, r"got NaN or infinity in row 0 \(3 rows\)"),
-    ([0, 1, 2], GOOD * 8, None, "expected probabilities from 0 to 1, got 2 to 2; apply softmax to logits"),
+    (
+        [0, 1, 2],
+        np.where(np.eye(3, K) > 0, np.nan, GOOD),
+        None,
+        r"got NaN or infinity in row 0 \(3 rows\)",
+    ),
+    (
+        [0, 1, 2],
+        GOOD * 8,
+        None,
+        "expected probabilities from 0 to 1, got 2 to 2; apply softmax to logits",
+    ),
     ([0, 1, 2], GOOD / 2, None, "rows of probabilities that sum to 1, got 0.5 in row 0"),
     ([0, 1, 2], GOOD, [1, 1], r"expected weights of shape \(3,\) or \(R, 3\), got \(2,\)"),
     ([0, 1, 2], GOOD, [1, -1, 1], "expected finite weights >= 0"),
@@ -240,7 +298,9 @@ BAD_INPUT: list[tuple[Any, Any, Any, str]] = [
 
 @pytest.mark.parametrize(("labels", "scores", "weights", "message"), BAD_INPUT)
 @every_metric
-def test_bad_input_says_what_was_expected(name: str, labels: Any, scores: Any, weights: Any, message: str) -> None:
+def test_bad_input_says_what_was_expected(
+    name: str, labels: Any, scores: Any, weights: Any, message: str
+) -> None:
     with pytest.raises(MetricError, match=message):
         METRICS.get(name)(labels, scores, weights)
 

@@ -36,7 +36,9 @@ def table(seed: int, signal: float, n: int = 80) -> PredictionTable:
     logits = (random.normal(size=(n, 4)) + signal * np.eye(4)[labels]).astype(np.float32)
     names = np.array([f"scan{k:03d}" for k in range(n)])
     patients = np.array([f"patient{k // 2}" for k in range(n)])
-    return PredictionTable(np.array(["test"] * n), names, names, patients, labels.astype(np.int64), logits)
+    return PredictionTable(
+        np.array(["test"] * n), names, names, patients, labels.astype(np.int64), logits
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -45,7 +47,9 @@ def test_youden_is_the_best_of_every_threshold(seed: int) -> None:
     point = choose_point(truth, scores)
     best = max(sum(at_threshold(truth, scores, threshold)) for threshold in scores)
     assert point.sensitivity + point.specificity == pytest.approx(best)
-    assert at_threshold(truth, scores, point.threshold) == pytest.approx((point.sensitivity, point.specificity))
+    assert at_threshold(truth, scores, point.threshold) == pytest.approx(
+        (point.sensitivity, point.specificity)
+    )
     assert point.rule == "Youden"
 
 
@@ -53,14 +57,22 @@ def test_youden_is_the_best_of_every_threshold(seed: int) -> None:
 def test_a_target_gives_the_best_specificity_that_reaches_it(target: float) -> None:
     truth, scores = binary(7)
     point = choose_point(truth, scores, target)
-    reached = [pair for pair in (at_threshold(truth, scores, threshold) for threshold in scores) if pair[0] >= target]
+    reached = [
+        pair
+        for pair in (at_threshold(truth, scores, threshold) for threshold in scores)
+        if pair[0] >= target
+    ]
     assert point.specificity == pytest.approx(max(pair[1] for pair in reached))
-    assert at_threshold(truth, scores, point.threshold) == pytest.approx((point.sensitivity, point.specificity))
+    assert at_threshold(truth, scores, point.threshold) == pytest.approx(
+        (point.sensitivity, point.specificity)
+    )
     assert point.sensitivity >= target and point.rule == f"sensitivity >= {target:g}"
 
 
 def test_the_threshold_lies_half_way_between_separate_classes() -> None:
-    assert choose_point(np.array([True, True, False]), [0.9, 0.8, 0.4]).threshold == pytest.approx(0.6)
+    assert choose_point(np.array([True, True, False]), [0.9, 0.8, 0.4]).threshold == pytest.approx(
+        0.6
+    )
 
 
 def test_useless_scores_still_give_a_threshold() -> None:
@@ -92,7 +104,9 @@ def test_a_class_that_never_occurs_has_no_point_and_no_sensitivity() -> None:
     labels = np.where(rows.label == 3, 0, rows.label)
     assert list(choose_operating_points(labels, softmax(rows.logits))) == ["CNV", "DME", "DRUSEN"]
     point = {"NORMAL": OperatingPoint(0.5, 1.0, 1.0, "Youden")}
-    assert math.isnan(measure_operating_points(point, labels, softmax(rows.logits))["NORMAL"].sensitivity)
+    assert math.isnan(
+        measure_operating_points(point, labels, softmax(rows.logits))["NORMAL"].sensitivity
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,11 +123,17 @@ def test_choosing_refuses(truth: list[bool], target: float | None, message: str)
 
 def test_measuring_refuses_an_unknown_class() -> None:
     rows = table(3, 1.0)
-    with pytest.raises(MetricError, match="expected operating points of CNV, DME, DRUSEN, NORMAL, got one of 'AMD'"):
-        measure_operating_points({"AMD": OperatingPoint(0.5, 1, 1, "Youden")}, rows.label, softmax(rows.logits))
+    with pytest.raises(
+        MetricError, match="expected operating points of CNV, DME, DRUSEN, NORMAL, got one of 'AMD'"
+    ):
+        measure_operating_points(
+            {"AMD": OperatingPoint(0.5, 1, 1, "Youden")}, rows.label, softmax(rows.logits)
+        )
 
 
-@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 9), (700, 900)])
+@pytest.mark.parametrize(
+    ("only_a", "only_b"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 9), (700, 900)]
+)
 def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int) -> None:
     labels = np.zeros(only_a + only_b + 3, dtype=int)
     first, second = labels.copy(), labels.copy()
@@ -138,17 +158,32 @@ def test_the_difference_is_resampled_in_pairs(name: str) -> None:
     values = []
     for row in np.concatenate(list(patient_weights(a.patient, 60, 9))).astype(int):
         taken = np.repeat(np.arange(40), row)
-        values.append(float(metric(a.label[taken], first[taken])) - float(metric(a.label[taken], second[taken])))
-    assert found.value == pytest.approx(float(metric(a.label, first)) - float(metric(a.label, second)))
+        values.append(
+            float(metric(a.label[taken], first[taken]))
+            - float(metric(a.label[taken], second[taken]))
+        )
+    assert found.value == pytest.approx(
+        float(metric(a.label, first)) - float(metric(a.label, second))
+    )
     assert (found.low, found.high) == pytest.approx(tuple(np.nanquantile(values, [0.025, 0.975])))
 
 
 def test_a_run_does_not_differ_from_itself_and_swapping_changes_the_sign() -> None:
     a, b = table(4, 2.0), table(5, 1.0)
     same, forth, back = compare_tables(a, a), compare_tables(a, b), compare_tables(b, a)
-    assert (same.difference.value, same.difference.low, same.difference.high, same.mcnemar.p_value) == (0, 0, 0, 1)
-    assert (forth.difference.low, forth.difference.high) == pytest.approx((-back.difference.high, -back.difference.low))
-    assert (forth.mcnemar.only_a, forth.mcnemar.only_b) == (back.mcnemar.only_b, back.mcnemar.only_a)
+    assert (
+        same.difference.value,
+        same.difference.low,
+        same.difference.high,
+        same.mcnemar.p_value,
+    ) == (0, 0, 0, 1)
+    assert (forth.difference.low, forth.difference.high) == pytest.approx(
+        (-back.difference.high, -back.difference.low)
+    )
+    assert (forth.mcnemar.only_a, forth.mcnemar.only_b) == (
+        back.mcnemar.only_b,
+        back.mcnemar.only_a,
+    )
     assert (forth.n_scans, forth.n_patients) == (80, 40)
 
 
@@ -178,14 +213,19 @@ def other_table(change: str) -> PredictionTable:
 
 @pytest.mark.parametrize("change", ["scan", "label", "split"])
 def test_runs_on_other_scans_are_not_compared(change: str) -> None:
-    with pytest.raises(MetricError, match="expected two runs that scored the same 'test' scans under the same labels"):
+    with pytest.raises(
+        MetricError,
+        match="expected two runs that scored the same 'test' scans under the same labels",
+    ):
         compare_tables(table(4, 2.0), other_table(change))
 
 
 def test_a_difference_needs_one_number_and_the_same_scans() -> None:
     a = table(4, 2.0)
     scores = softmax(a.logits)
-    with pytest.raises(MetricError, match=r"expected a metric with one number, got sensitivity \(class\)"):
+    with pytest.raises(
+        MetricError, match=r"expected a metric with one number, got sensitivity \(class\)"
+    ):
         paired_difference(a.label, scores, scores, a.patient, metric=METRICS.get("sensitivity"))
     with pytest.raises(MetricError, match="expected both runs to score the same scans and classes"):
         paired_difference(a.label, scores, scores[:-1], a.patient)

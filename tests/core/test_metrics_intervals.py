@@ -15,13 +15,24 @@ from oct_core.metrics import METRICS, Interval, bootstrap_metrics, intervals
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.classification import accuracy, sensitivity, specificity
 from oct_core.metrics.curves import auc_one_vs_one, macro_auc
-from oct_core.metrics.intervals import exact_interval, patient_weights, patients_behind, percentile_interval
+from oct_core.metrics.intervals import (
+    exact_interval,
+    patient_weights,
+    patients_behind,
+    percentile_interval,
+)
 
 
-def data(n: int = 60, per_patient: int = 3, seed: int = 0, signal: float = 1.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def data(
+    n: int = 60, per_patient: int = 3, seed: int = 0, signal: float = 1.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     labels = np.arange(n) // per_patient % 4
-    return labels, softmax(random.normal(size=(n, 4)) + signal * np.eye(4)[labels]), np.arange(n) // per_patient
+    return (
+        labels,
+        softmax(random.normal(size=(n, 4)) + signal * np.eye(4)[labels]),
+        np.arange(n) // per_patient,
+    )
 
 
 def all_weights(patients: Any, resamples: int, seed: int = 0) -> np.ndarray:
@@ -57,7 +68,11 @@ def test_intervals_equal_those_of_resampling_for_real() -> None:
             values.append(float(metric(labels[taken], scores[taken])))
         low, high = np.nanquantile(values, [0.025, 0.975])
         assert found[metric.name] == [
-            Interval(pytest.approx(float(metric(labels, scores))), pytest.approx(low), pytest.approx(high))
+            Interval(
+                pytest.approx(float(metric(labels, scores))),
+                pytest.approx(low),
+                pytest.approx(high),
+            )
         ]
 
 
@@ -65,7 +80,9 @@ def test_patients_of_many_like_scans_widen_the_interval() -> None:
     labels, scores, _ = data(200, per_patient=1)
     labels, scores = np.repeat(labels, 5), np.repeat(scores, 5, axis=0)
     by_scan = bootstrap_metrics([accuracy], labels, scores, np.arange(1000), 500)["accuracy"][0]
-    by_patient = bootstrap_metrics([accuracy], labels, scores, np.arange(1000) // 5, 500)["accuracy"][0]
+    by_patient = bootstrap_metrics([accuracy], labels, scores, np.arange(1000) // 5, 500)[
+        "accuracy"
+    ][0]
     ratio = (by_patient.high - by_patient.low) / (by_scan.high - by_scan.low)
     assert ratio == pytest.approx(math.sqrt(5), rel=0.2)
 
@@ -77,7 +94,9 @@ def test_about_95_of_100_intervals_hold_the_truth() -> None:
         patients = np.repeat(np.arange(80), random.integers(1, 4, 80))
         labels = np.zeros(len(patients), dtype=int)
         right = (random.random(80) < 0.7)[patients]
-        found = bootstrap_metrics([accuracy], labels, np.eye(4)[np.where(right, 0, 1)], patients, 400, seed=trial)["accuracy"][0]
+        found = bootstrap_metrics(
+            [accuracy], labels, np.eye(4)[np.where(right, 0, 1)], patients, 400, seed=trial
+        )["accuracy"][0]
         covered += found.low <= 0.7 <= found.high
     assert 178 <= covered <= 199
 
@@ -87,12 +106,16 @@ def test_every_metric_has_an_interval_around_it(name: str) -> None:
     labels, scores, patients = data(80)
     for cell in bootstrap_metrics([METRICS.get(name)], labels, scores, patients, 300)[name]:
         # ECE is biased upward in resamples, so only its order is certain.
-        assert cell.low <= cell.high and (cell.low <= cell.value <= cell.high or name == "expected_calibration_error")
+        assert cell.low <= cell.high and (
+            cell.low <= cell.value <= cell.high or name == "expected_calibration_error"
+        )
 
 
 def test_one_patient_has_figures_but_no_interval() -> None:
     labels, scores, patients = data(12)
-    for cell in bootstrap_metrics([accuracy], labels, scores, np.zeros_like(patients), 20)["accuracy"]:
+    for cell in bootstrap_metrics([accuracy], labels, scores, np.zeros_like(patients), 20)[
+        "accuracy"
+    ]:
         assert not math.isnan(cell.value) and math.isnan(cell.low) and math.isnan(cell.high)
 
 
@@ -101,12 +124,21 @@ def test_a_class_of_one_patient_has_no_interval_and_the_others_do() -> None:
     patients = np.where(labels == 2, 999, patients)
     found = bootstrap_metrics([sensitivity, auc_one_vs_one], labels, scores, patients, 200)
     assert [math.isnan(cell.low) for cell in found["sensitivity"]] == [False, False, True, False]
-    assert [math.isnan(cell.low) for cell in found["auc_one_vs_one"]] == [False, True, False, True, False, True]
+    assert [math.isnan(cell.low) for cell in found["auc_one_vs_one"]] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_resamples_without_a_class_leave_its_figures_out() -> None:
     labels, scores, _ = data(24, per_patient=1, signal=0.5)
-    labels = np.where(np.arange(24) < 2, 3, labels % 3)  # class 3 has two patients: missing in one resample of seven
+    labels = np.where(
+        np.arange(24) < 2, 3, labels % 3
+    )  # class 3 has two patients: missing in one resample of seven
     scores[0], scores[1] = np.eye(4)[3], np.eye(4)[0]
     weights = all_weights(np.arange(24), 300)
     assert 10 < (weights[:, :2].sum(axis=1) == 0).sum() < 90
@@ -122,7 +154,9 @@ def test_a_missing_class_gives_no_figure() -> None:
 
 def test_never_wrong_is_not_certain() -> None:
     labels, _, patients = data(60)
-    found = bootstrap_metrics([accuracy, sensitivity, specificity, macro_auc], labels, np.eye(4)[labels], patients, 50)
+    found = bootstrap_metrics(
+        [accuracy, sensitivity, specificity, macro_auc], labels, np.eye(4)[labels], patients, 50
+    )
     assert found["accuracy"][0] == Interval(1.0, pytest.approx(0.025 ** (1 / 20)), 1.0)
     assert found["sensitivity"][0].low == pytest.approx(0.025 ** (1 / 5))
     assert found["specificity"][0].low == pytest.approx(0.025 ** (1 / 15))
@@ -151,7 +185,10 @@ def test_percentiles_leave_nan_out() -> None:
 
 def test_2000_resamples_of_200_scans_take_under_2_seconds() -> None:
     labels, scores, patients = data(200)
-    metrics = [METRICS.get(name) for name in ("accuracy", "macro_auc", "sensitivity", "specificity", "auc_one_vs_one")]
+    metrics = [
+        METRICS.get(name)
+        for name in ("accuracy", "macro_auc", "sensitivity", "specificity", "auc_one_vs_one")
+    ]
     seconds = []
     for _ in range(2):  # the better of two: other work on the machine is not ours
         start = time.perf_counter()
@@ -170,13 +207,21 @@ def test_2000_resamples_of_200_scans_take_under_2_seconds() -> None:
 )
 def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     labels, scores, patients = data(12)
-    arguments: dict[str, Any] = {"labels": labels, "probabilities": scores, "patients": patients, "resamples": 5, **change}
+    arguments: dict[str, Any] = {
+        "labels": labels,
+        "probabilities": scores,
+        "patients": patients,
+        "resamples": 5,
+        **change,
+    }
     with pytest.raises(MetricError, match=message):
         bootstrap_metrics([accuracy], **arguments)
 
 
 def test_the_exact_interval_refuses_what_lies_between() -> None:
-    with pytest.raises(MetricError, match="expected none or all of at least one trial to succeed, got 1 of 2"):
+    with pytest.raises(
+        MetricError, match="expected none or all of at least one trial to succeed, got 1 of 2"
+    ):
         exact_interval(1, 2)
 
 

@@ -24,7 +24,9 @@ def test_tables_are_matplotlibs_within_5_of_255(name: str) -> None:
 def test_opacity_goes_from_the_scan_to_the_map() -> None:
     gray = np.repeat(PIXELS[..., None], 3, axis=2)
     np.testing.assert_array_equal(overlay(PIXELS, VALUES, 0.0), gray)
-    np.testing.assert_array_equal(overlay(PIXELS, VALUES, 1.0, "inferno"), colorize(VALUES, "inferno"))
+    np.testing.assert_array_equal(
+        overlay(PIXELS, VALUES, 1.0, "inferno"), colorize(VALUES, "inferno")
+    )
     half = overlay(PIXELS, VALUES, 0.5, "gray")
     assert half[0, 1].tolist() == [round((100 + 64) / 2)] * 3 and half.dtype == np.uint8
 
@@ -32,15 +34,27 @@ def test_opacity_goes_from_the_scan_to_the_map() -> None:
 def test_a_signed_map_is_blue_below_and_orange_above_zero_with_the_root_of_its_magnitude() -> None:
     signed = np.array([[0.0, -2.0], [2.0, 0.5]], np.float32)
     alone = overlay(PIXELS, signed, 1.0, signed=True)
-    assert alone[0, 0].tolist() == [0, 0, 0] and alone[0, 1].tolist() == list(NEGATIVE) and alone[1, 0].tolist() == list(POSITIVE)
-    assert alone[1, 1].tolist() == [round(channel * 0.5) for channel in POSITIVE]  # the root of 0.5 / 2
-    np.testing.assert_array_equal(overlay(PIXELS, signed, 0.0, signed=True), np.repeat(PIXELS[..., None], 3, axis=2))
+    assert (
+        alone[0, 0].tolist() == [0, 0, 0]
+        and alone[0, 1].tolist() == list(NEGATIVE)
+        and alone[1, 0].tolist() == list(POSITIVE)
+    )
+    assert alone[1, 1].tolist() == [
+        round(channel * 0.5) for channel in POSITIVE
+    ]  # the root of 0.5 / 2
+    np.testing.assert_array_equal(
+        overlay(PIXELS, signed, 0.0, signed=True), np.repeat(PIXELS[..., None], 3, axis=2)
+    )
     quarter = overlay(PIXELS, signed, 0.25, signed=True)
-    assert quarter[1, 0].tolist() == [round(200 * 0.75 * 0.5 + channel * 0.5) for channel in POSITIVE]
+    assert quarter[1, 0].tolist() == [
+        round(200 * 0.75 * 0.5 + channel * 0.5) for channel in POSITIVE
+    ]
 
 
 def test_one_maximum_gives_one_scale_and_clips() -> None:
-    np.testing.assert_array_equal(colorize(VALUES, "gray", maximum=2.0)[1, 0], colorize(VALUES, "gray", maximum=2.0)[1, 1])
+    np.testing.assert_array_equal(
+        colorize(VALUES, "gray", maximum=2.0)[1, 0], colorize(VALUES, "gray", maximum=2.0)[1, 1]
+    )
     np.testing.assert_array_equal(colorize(VALUES, maximum=4.0), colorize(VALUES))
 
 
@@ -49,7 +63,10 @@ def test_a_literal_twin_in_float64_agrees_within_one_of_255(scale: float) -> Non
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (40, 50), dtype=np.uint8)
     values = (draw.standard_normal((40, 50)) * scale).astype(np.float32)
-    gray, table = np.repeat(pixels[..., None], 3, axis=2).astype(float), COLORMAPS.get("turbo").astype(float)
+    gray, table = (
+        np.repeat(pixels[..., None], 3, axis=2).astype(float),
+        COLORMAPS.get("turbo").astype(float),
+    )
     for opacity in (0.3, 1.0):
         for top in (float(np.abs(values).max()), 0.4 * scale):
             part = np.clip(np.abs(values).astype(float) / top, 0, 1)
@@ -57,8 +74,13 @@ def test_a_literal_twin_in_float64_agrees_within_one_of_255(scale: float) -> Non
             strength = np.sqrt(opacity * part)[..., None]
             sides = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
             signed = gray * (1 - opacity) * (1 - strength) + sides * strength
-            assert np.abs(overlay(pixels, np.abs(values), opacity, "turbo", top) - colours).max() <= 1
-            assert np.abs(overlay(pixels, values, opacity, maximum=top, signed=True) - signed).max() <= 1
+            assert (
+                np.abs(overlay(pixels, np.abs(values), opacity, "turbo", top) - colours).max() <= 1
+            )
+            assert (
+                np.abs(overlay(pixels, values, opacity, maximum=top, signed=True) - signed).max()
+                <= 1
+            )
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -71,13 +93,19 @@ def test_no_evidence_leaves_the_scan(signed: bool, maximum: float | None) -> Non
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"values": VALUES[:1]}, ExplanationError, r"one shape \(H, W\), got \(2, 2\) and \(1, 2\)"),
+        (
+            {"values": VALUES[:1]},
+            ExplanationError,
+            r"one shape \(H, W\), got \(2, 2\) and \(1, 2\)",
+        ),
         ({"values": VALUES * np.nan}, ExplanationError, "expected finite map values"),
         ({"opacity": 1.2}, ExplanationError, "opacity from 0 to 1, got 1.2"),
         ({"maximum": -1.0}, ExplanationError, "maximum of at least 0, got -1.0"),
         ({"colormap": "virdis"}, UnknownNameError, "did you mean viridis"),
     ],
 )
-def test_wrong_overlays_say_what_was_expected(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_wrong_overlays_say_what_was_expected(
+    changed: dict[str, Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         overlay(**{"pixels": PIXELS, "values": VALUES, **changed})

@@ -22,7 +22,11 @@ def mean_inside(phantom: Phantom, mask: np.ndarray) -> float:
 def test_shapes_and_types(label: str, height: int, width: int) -> None:
     phantom = make_phantom(label, 3, height, width)
     assert (phantom.label, phantom.seed) == (label, 3)
-    for array, kind in ((phantom.pixels, np.uint8), (phantom.lesion, np.bool_), (phantom.retina, np.bool_)):
+    for array, kind in (
+        (phantom.pixels, np.uint8),
+        (phantom.lesion, np.bool_),
+        (phantom.retina, np.bool_),
+    ):
         assert array.shape == (height, width)
         assert array.dtype == kind
 
@@ -97,14 +101,18 @@ def test_drusen_lie_on_bruchs_membrane(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_fluid_of_oedema_is_dark(seed: int) -> None:
     phantom = make_phantom("DME", seed)
-    assert mean_inside(phantom, phantom.lesion) < 0.75 * mean_inside(phantom, phantom.retina & ~phantom.lesion)
+    assert mean_inside(phantom, phantom.lesion) < 0.75 * mean_inside(
+        phantom, phantom.retina & ~phantom.lesion
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_drusen_are_bright(seed: int) -> None:
     """RPE over a filled mound is brighter than the rest of the retina."""
     phantom = make_phantom("DRUSEN", seed)
-    assert mean_inside(phantom, phantom.lesion) > 1.2 * mean_inside(phantom, phantom.retina & ~phantom.lesion)
+    assert mean_inside(phantom, phantom.lesion) > 1.2 * mean_inside(
+        phantom, phantom.retina & ~phantom.lesion
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -119,7 +127,11 @@ def test_neovascularisation_mixes_bright_and_dark(seed: int) -> None:
 
 def test_oedema_thickens_the_retina() -> None:
     def mean_greatest_thickness(label: str) -> float:
-        return float(np.mean([make_phantom(label, seed, 128, 128).retina.sum(axis=0).max() for seed in range(20)]))
+        return float(
+            np.mean(
+                [make_phantom(label, seed, 128, 128).retina.sum(axis=0).max() for seed in range(20)]
+            )
+        )
 
     assert mean_greatest_thickness("DME") > 1.2 * mean_greatest_thickness("NORMAL")
 
@@ -157,7 +169,10 @@ def test_speckle_grows_with_the_signal(label: str) -> None:
 
 def test_brightness_does_not_tell_the_class() -> None:
     """Gain and contrast are drawn alike: the classes' mean brightness differs by less than they vary within."""
-    means = {label: [float(make_phantom(label, seed, 96, 96).pixels.mean()) for seed in range(30)] for label in CLASSES}
+    means = {
+        label: [float(make_phantom(label, seed, 96, 96).pixels.mean()) for seed in range(30)]
+        for label in CLASSES
+    }
     between = np.ptp([np.mean(values) for values in means.values()])
     within = np.mean([np.std(values) for values in means.values()])
     assert between < 1.5 * within
@@ -186,12 +201,18 @@ def test_the_scan_is_called_synthetic() -> None:
     [
         (("AMD", 0), UnknownNameError, "expected a class of CNV, DME, DRUSEN, NORMAL; got 'AMD'"),
         (("cnv", 0), UnknownNameError, "in capitals"),
-        (("CNV", 0, SMALLEST - 1, 512), ScanError, "expected a phantom of 64 to 2048 pixels a side; got height 63, width 512"),
+        (
+            ("CNV", 0, SMALLEST - 1, 512),
+            ScanError,
+            "expected a phantom of 64 to 2048 pixels a side; got height 63, width 512",
+        ),
         (("CNV", 0, 496, LARGEST + 1), ScanError, "got height 496, width 2049"),
         (("CNV", -1), DataError, "expected a seed of 0 or more; got -1"),
     ],
 )
-def test_a_wrong_request_is_refused(arguments: tuple[str, int], error: type[OctError], message: str) -> None:
+def test_a_wrong_request_is_refused(
+    arguments: tuple[str, int], error: type[OctError], message: str
+) -> None:
     with pytest.raises(error, match=message):
         make_phantom(*arguments)
 
@@ -208,5 +229,7 @@ def test_the_lesion_can_be_seen(label: str) -> None:
     for seed in SEEDS:
         phantom = make_phantom(label, seed)
         inside, _ = np.histogram(phantom.pixels[phantom.lesion], bins=16, range=(0, 256))
-        outside, _ = np.histogram(phantom.pixels[phantom.retina & ~phantom.lesion], bins=16, range=(0, 256))
+        outside, _ = np.histogram(
+            phantom.pixels[phantom.retina & ~phantom.lesion], bins=16, range=(0, 256)
+        )
         assert 0.5 * np.abs(inside / inside.sum() - outside / outside.sum()).sum() > 0.15

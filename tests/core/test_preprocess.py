@@ -9,7 +9,14 @@ from PIL import Image
 from oct_core.errors import CheckpointError, MetricError, ScanError, UnknownNameError
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
-from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD, SIZES, Preprocessing, neutralise, wedge_mask
+from oct_core.scans.preprocess import (
+    GRAY_MEAN,
+    GRAY_STD,
+    SIZES,
+    Preprocessing,
+    neutralise,
+    wedge_mask,
+)
 from oct_core.types import CLASSES
 
 
@@ -49,7 +56,9 @@ def test_the_background_takes_the_place_of_wedges_and_the_rest_stays(scan: np.nd
 
 def test_a_wedge_hardly_changes_what_the_network_sees(scan: np.ndarray) -> None:
     painted, _ = with_wedges(scan, 40)
-    clean, with_wedge = (Preprocessing(64).prepare(pixels).astype(int) for pixels in (scan, painted))
+    clean, with_wedge = (
+        Preprocessing(64).prepare(pixels).astype(int) for pixels in (scan, painted)
+    )
     left = Preprocessing(64, neutralise_wedges=False).prepare(painted).astype(int)
     assert np.abs(clean - with_wedge).mean() < 1.5
     assert np.abs(clean - left).mean() > 3 * np.abs(clean - with_wedge).mean()
@@ -87,7 +96,12 @@ def test_another_size_is_refused_with_the_choices(size: int) -> None:
 
 @pytest.mark.parametrize(
     "pixels",
-    [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)],
+    [
+        np.zeros((4, 4, 3), np.uint8),
+        np.zeros((4, 4), np.float32),
+        np.zeros((0, 4), np.uint8),
+        np.zeros(4, np.uint8),
+    ],
 )
 def test_what_is_no_gray_scan_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ScanError, match="expected a gray uint8 picture"):
@@ -99,7 +113,11 @@ def test_the_cards_form_comes_back_the_same() -> None:
     assert Preprocessing.from_dict(ours.to_dict()) == ours
 
 
-@pytest.mark.parametrize("damage", [{"size": "large"}, {"size": 100}, {"mean": None}, {"std": 3}, {"size": None}], ids=lambda damage: str(damage))
+@pytest.mark.parametrize(
+    "damage",
+    [{"size": "large"}, {"size": 100}, {"mean": None}, {"std": 3}, {"size": None}],
+    ids=lambda damage: str(damage),
+)
 def test_a_damaged_card_is_a_checkpoint_error(damage: dict[str, object]) -> None:
     with pytest.raises(CheckpointError, match="the run card's preprocessing cannot be read"):
         Preprocessing.from_dict({**Preprocessing().to_dict(), **damage})
@@ -114,7 +132,9 @@ def test_a_missing_key_of_the_card_is_named() -> None:
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_a_corruption_grows_with_its_severity_and_is_seeded(name: str) -> None:
-    pixels = np.stack([Preprocessing(128).prepare(make_phantom(label, 5, 128, 128).pixels) for label in CLASSES])
+    pixels = np.stack(
+        [Preprocessing(128).prepare(make_phantom(label, 5, 128, 128).pixels) for label in CLASSES]
+    )
     before = pixels.copy()
     changed = [corrupt(pixels, name, severity, seed=3) for severity in SEVERITIES]
     change = [float(np.abs(each.astype(int) - pixels).mean()) for each in changed]
@@ -134,7 +154,9 @@ def test_speckle_has_the_same_grains_at_every_size() -> None:
 
 def test_an_unknown_corruption_or_severity_is_refused() -> None:
     pixels = np.zeros((1, 64, 64), np.uint8)
-    with pytest.raises(UnknownNameError, match="no corruption is called 'blurr'; did you mean blur"):
+    with pytest.raises(
+        UnknownNameError, match="no corruption is called 'blurr'; did you mean blur"
+    ):
         corrupt(pixels, "blurr", 1)
     with pytest.raises(MetricError, match=r"one of \(1, 2, 3\), not 4"):
         corrupt(pixels, "blur", 4)

@@ -37,7 +37,9 @@ def test_refuses_a_name_twice_and_keeps_the_first(fruits: Registry[int]) -> None
         ("", "there are: pear, apple, plum"),
     ],
 )
-def test_an_unknown_name_gets_the_near_ones_or_all(fruits: Registry[int], name: str, message: str) -> None:
+def test_an_unknown_name_gets_the_near_ones_or_all(
+    fruits: Registry[int], name: str, message: str
+) -> None:
     with pytest.raises(UnknownNameError) as caught:
         fruits.get(name)
     assert message in str(caught.value)

@@ -25,7 +25,16 @@ from oct_core.data.pack import MANIFEST, PACK, Pack
 from oct_core.errors import CheckpointError, RunExistsError, TrainingError
 from oct_core.metrics.calibration import softmax
 from oct_core.runs import files as runfiles
-from oct_core.runs.files import CARD, PREDICTIONS, WEIGHTS, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs.files import (
+    CARD,
+    PREDICTIONS,
+    WEIGHTS,
+    list_runs,
+    read_card,
+    read_history,
+    read_predictions,
+    read_steps,
+)
 from oct_core.runs.predict import logits_of_pack
 from oct_core.runs.weights import load_run
 from oct_core.training import run as training_run
@@ -37,7 +46,13 @@ from oct_core.training.run import Events, train_run
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
 CONFIG = recipe(
-    "densenet121", initialisation="random", epochs=3, batch_size=4, learning_rate=1e-3, head_learning_rate=1e-3, limit=8
+    "densenet121",
+    initialisation="random",
+    epochs=3,
+    batch_size=4,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    limit=8,
 )
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,9 +116,25 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def start(pack: Path, root: Path, *more: str) -> subprocess.Popen[str]:
-    options = ["--init", "random", "--epochs", "3", "--batch-size", "4", "--learning-rate", "1e-3", "--head-learning-rate", "1e-3"]
+    options = [
+        "--init",
+        "random",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "4",
+        "--learning-rate",
+        "1e-3",
+        "--head-learning-rate",
+        "1e-3",
+    ]
     same = [*options, "--limit", "8", "--device", "cpu", "--data", str(pack), "--run", "run", *more]
-    environment = {**os.environ, "OCT_CHECKPOINTS": str(root), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = {
+        **os.environ,
+        "OCT_CHECKPOINTS": str(root),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+    }
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, "train", "densenet121", *same],
         env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -120,7 +151,9 @@ def packed(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_a_stopped_process_goes_on_to_the_same_weights(
+    packed: Path, whole: Path, tmp_path: Path, how: signal.Signals
+) -> None:
     process = start(packed, tmp_path)
     try:
         assert process.stdout is not None and process.stdout.readline() == "in epoch 2\n"
@@ -130,7 +163,10 @@ def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path
         process.kill()
     assert process.returncode == (-9 if how is signal.SIGKILL else 130)
     if how is signal.SIGINT:
-        assert "the last finished epoch is kept, and --resume goes on from it" in errors and "Traceback" not in errors
+        assert (
+            "the last finished epoch is kept, and --resume goes on from it" in errors
+            and "Traceback" not in errors
+        )
     folder = tmp_path / "run"
     assert read_card(folder).status == "training" and list(read_history(folder)["epoch"]) == [1]
     assert not (folder / WEIGHTS).exists()
@@ -144,13 +180,19 @@ def test_a_stopped_process_goes_on_to_the_same_weights(packed: Path, whole: Path
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 1), (3, 2)])
-def test_stopped_in_the_first_or_last_epoch(tiny_pack: Pack, whole: Path, tmp_path: Path, epoch: int, step: int) -> None:
+def test_stopped_in_the_first_or_last_epoch(
+    tiny_pack: Pack, whole: Path, tmp_path: Path, epoch: int, step: int
+) -> None:
     folder = stopped(tiny_pack, tmp_path / "run", Stop(), epoch, step)
     assert_same_run(train_run(CONFIG, tiny_pack, folder, CPU, resume=True), whole)
 
 
-@pytest.mark.parametrize("moment", ["append_rows", "save_state", "finish", "write_predictions", "rmtree"])
-def test_stopped_between_two_writes(tiny_pack: Pack, whole: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "moment", ["append_rows", "save_state", "finish", "write_predictions", "rmtree"]
+)
+def test_stopped_between_two_writes(
+    tiny_pack: Pack, whole: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second call of a writer stops the run after it wrote; the only call of those that finish, before."""
     holder = shutil if moment == "rmtree" else training_run
     original: Callable[..., object] = getattr(holder, moment)
@@ -183,15 +225,22 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(
     writes: list[str] = []
 
     def fsync(descriptor: int) -> None:
-        writes.append(os.readlink(f"/proc/self/fd/{descriptor}") if sys.platform == "linux" else name)
-        if writes[-1].endswith(name + ".part") and sum(write.endswith(name + ".part") for write in writes) == (2 if name == STATE else 1):
+        writes.append(
+            os.readlink(f"/proc/self/fd/{descriptor}") if sys.platform == "linux" else name
+        )
+        if writes[-1].endswith(name + ".part") and sum(
+            write.endswith(name + ".part") for write in writes
+        ) == (2 if name == STATE else 1):
             raise OSError(28, "No space left on device")
         real(descriptor)
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(runfiles.os, "fsync", fsync)
-        with pytest.raises(TrainingError, match=r"could not be written .*No space left.*last good state is kept: .*--resume"):
+        with pytest.raises(
+            TrainingError,
+            match=r"could not be written .*No space left.*last good state is kept: .*--resume",
+        ):
             train_run(CONFIG, tiny_pack, folder, CPU)
     state = load_state(folder)
     assert (state.progress.epoch if state else 0) == (1 if name == STATE else 0)
@@ -208,7 +257,11 @@ def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_o
     def row(*arguments: Any) -> dict[str, float]:
         return real(*arguments) | {"val_loss": next(losses)}
 
-    folder, stops, save = tmp_path / "run", iter([False, True, False, False]), training_run.save_state
+    folder, stops, save = (
+        tmp_path / "run",
+        iter([False, True, False, False]),
+        training_run.save_state,
+    )
 
     def saving(*arguments: Any) -> None:
         if next(stops):
@@ -227,7 +280,9 @@ def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_o
 
 def test_an_existing_run_is_an_error_and_stays_as_it_is(tiny_pack: Pack, whole: Path) -> None:
     before = digest(whole)
-    with pytest.raises(RunExistsError, match="run run exists; choose another --run, or go on with --resume"):
+    with pytest.raises(
+        RunExistsError, match="run run exists; choose another --run, or go on with --resume"
+    ):
         train_run(CONFIG, tiny_pack, whole, CPU)
     assert digest(whole) == before and read_card(whole).status == "done"
 
@@ -240,13 +295,24 @@ def test_resuming_a_finished_run_changes_nothing(tiny_pack: Pack, whole: Path) -
 
 def test_other_settings_or_data_are_refused(tiny_pack: Pack, whole: Path) -> None:
     other = replace(tiny_pack.records[0], split="val")
-    moved = Pack(tiny_pack.folder, (other, *tiny_pack.records[1:]), tiny_pack.pixels, tiny_pack.size)
-    for config, pack in ((replace(CONFIG, epochs=4), tiny_pack), (replace(CONFIG, seed=1), tiny_pack), (CONFIG, moved)):
-        with pytest.raises(TrainingError, match="run run was started with other settings or data; give the same ones, or another --run"):
+    moved = Pack(
+        tiny_pack.folder, (other, *tiny_pack.records[1:]), tiny_pack.pixels, tiny_pack.size
+    )
+    for config, pack in (
+        (replace(CONFIG, epochs=4), tiny_pack),
+        (replace(CONFIG, seed=1), tiny_pack),
+        (CONFIG, moved),
+    ):
+        with pytest.raises(
+            TrainingError,
+            match="run run was started with other settings or data; give the same ones, or another --run",
+        ):
             train_run(config, pack, whole, CPU, resume=True)
 
 
-def test_a_run_of_before_a_setting_was_there_goes_on(tiny_pack: Pack, whole: Path, tmp_path: Path) -> None:
+def test_a_run_of_before_a_setting_was_there_goes_on(
+    tiny_pack: Pack, whole: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "run"))
     raw = json.loads((folder / CARD).read_text())
     for setting in ("teachers", "trained_layers"):
@@ -254,7 +320,13 @@ def test_a_run_of_before_a_setting_was_there_goes_on(tiny_pack: Pack, whole: Pat
     (folder / CARD).write_text(json.dumps(raw))
     assert train_run(CONFIG, tiny_pack, folder, CPU, resume=True) == folder
     with pytest.raises(TrainingError, match="was started with other settings"):
-        train_run(replace(CONFIG, initialisation="w.safetensors", trained_layers=2), tiny_pack, folder, CPU, resume=True)
+        train_run(
+            replace(CONFIG, initialisation="w.safetensors", trained_layers=2),
+            tiny_pack,
+            folder,
+            CPU,
+            resume=True,
+        )
 
 
 def test_a_folder_that_is_no_run_is_never_filled(tiny_pack: Pack, tmp_path: Path) -> None:
@@ -267,7 +339,10 @@ def test_a_folder_that_is_no_run_is_never_filled(tiny_pack: Pack, tmp_path: Path
 def test_a_damaged_state_is_named(tiny_pack: Pack, tmp_path: Path) -> None:
     folder = stopped(tiny_pack, tmp_path / "run", Stop(), 2, 1)
     (folder / FOLDER / STATE).write_bytes(b"not safetensors")
-    with pytest.raises(TrainingError, match=r"state\.safetensors cannot be read .*; remove the run run and train it anew"):
+    with pytest.raises(
+        TrainingError,
+        match=r"state\.safetensors cannot be read .*; remove the run run and train it anew",
+    ):
         train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
 
 
@@ -280,11 +355,19 @@ def test_a_run_being_trained_is_listed_and_cannot_be_used(tiny_pack: Pack, tmp_p
         with pytest.raises(CheckpointError, match="is 'training'"):
             load_run("run", root=tmp_path)
 
-    train_run(replace(CONFIG, epochs=2), tiny_pack, tmp_path / "run", CPU, events=Events(epoch=after_epoch))
+    train_run(
+        replace(CONFIG, epochs=2),
+        tiny_pack,
+        tmp_path / "run",
+        CPU,
+        events=Events(epoch=after_epoch),
+    )
     assert seen == [("training", 1), ("training", 2)]
 
 
-def test_the_kept_epoch_has_the_lowest_validation_loss_of_the_weights_that_are_saved(tiny_pack: Pack, whole: Path) -> None:
+def test_the_kept_epoch_has_the_lowest_validation_loss_of_the_weights_that_are_saved(
+    tiny_pack: Pack, whole: Path
+) -> None:
     card, history = read_card(whole), read_history(whole)
     assert card.best_epoch == int(history["epoch"][np.argmin(history["val_loss"])])
     run, rows = load_run(whole), tiny_pack.rows("val")
@@ -297,12 +380,16 @@ def test_predictions_come_from_the_weights_on_disk(tiny_pack: Pack, whole: Path)
     table, run = read_predictions(whole), load_run(whole)
     for split in ("val", "test"):
         part, rows = table.of_split(split), tiny_pack.rows(split)
-        np.testing.assert_allclose(part.logits, logits_of_pack(run.model, tiny_pack.pixels[rows], CPU), atol=1e-4)
+        np.testing.assert_allclose(
+            part.logits, logits_of_pack(run.model, tiny_pack.pixels[rows], CPU), atol=1e-4
+        )
         assert list(part.sha256) == [tiny_pack.records[row].sha256 for row in rows]
         np.testing.assert_array_equal(part.label, tiny_pack.labels[rows])
 
 
-def test_the_state_and_the_weights_are_safetensors_and_the_card_names_the_hash(tiny_pack: Pack, whole: Path, tmp_path: Path) -> None:
+def test_the_state_and_the_weights_are_safetensors_and_the_card_names_the_hash(
+    tiny_pack: Pack, whole: Path, tmp_path: Path
+) -> None:
     folder = stopped(tiny_pack, tmp_path / "run", Stop(), 2, 1)
     with safe_open(folder / FOLDER / STATE, framework="pt") as file:
         assert json.loads(file.metadata()["progress"])["epoch"] == 1
@@ -315,21 +402,34 @@ def test_the_seconds_before_a_stop_count(tiny_pack: Pack, tmp_path: Path) -> Non
     assert state is not None and state.progress.seconds > 0
     start_again = time.perf_counter()
     train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
-    assert read_card(folder).raw["wall_seconds"] <= state.progress.seconds + time.perf_counter() - start_again + 0.1
+    assert (
+        read_card(folder).raw["wall_seconds"]
+        <= state.progress.seconds + time.perf_counter() - start_again + 0.1
+    )
     assert read_card(folder).raw["wall_seconds"] >= state.progress.seconds
 
 
-def test_a_failed_training_says_so_in_its_card_and_goes_on(tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=8), tmp_path / "run"
+def test_a_failed_training_says_so_in_its_card_and_goes_on(
+    tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = (
+        recipe("resnet50", initialisation="random", epochs=2, batch_size=8),
+        tmp_path / "run",
+    )
     real = Trainer.epoch
 
     def fails(self: Trainer, epoch: int, *rest: Any) -> Any:
         if epoch == 1:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+            raise RuntimeError(
+                "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."
+            )
         return real(self, epoch, *rest)
 
     monkeypatch.setattr(Trainer, "epoch", fails)
-    with pytest.raises(TrainingError, match="ran out of memory at batch size 8; start a new run with --batch-size 4"):
+    with pytest.raises(
+        TrainingError,
+        match="ran out of memory at batch size 8; start a new run with --batch-size 4",
+    ):
         train_run(config, tiny_pack, folder, torch.device("cpu"))
     card = read_card(folder)
     assert card.status == "failed" and "not enough memory" in card.raw["reason"]
@@ -338,8 +438,13 @@ def test_a_failed_training_says_so_in_its_card_and_goes_on(tiny_pack: Pack, tmp_
     assert read_card(folder).status == "done" and "reason" not in read_card(folder).raw
 
 
-def test_killed_during_its_first_write_a_run_can_be_started_again(tiny_pack: Pack, tmp_path: Path) -> None:
-    config, folder = recipe("resnet50", initialisation="random", epochs=1, batch_size=8), tmp_path / "run"
+def test_killed_during_its_first_write_a_run_can_be_started_again(
+    tiny_pack: Pack, tmp_path: Path
+) -> None:
+    config, folder = (
+        recipe("resnet50", initialisation="random", epochs=1, batch_size=8),
+        tmp_path / "run",
+    )
     folder.mkdir()
     (folder / "card.json.part").write_bytes(b'{"sch')
     train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)

@@ -45,7 +45,9 @@ def test_rank_correlation_equals_scipys_spearman_of_magnitudes() -> None:
 
 def literal_ssim(first: np.ndarray, second: np.ndarray) -> float:
     """Wang et al. 2004, window by window."""
-    one, two = (np.abs(values.astype(np.float64)) / np.abs(values).max() for values in (first, second))
+    one, two = (
+        np.abs(values.astype(np.float64)) / np.abs(values).max() for values in (first, second)
+    )
     offsets = np.arange(-5, 6)
     window = np.exp(-0.5 * (offsets[:, None] ** 2 + offsets[None, :] ** 2) / 1.5**2)
     window /= window.sum()
@@ -64,7 +66,11 @@ def literal_ssim(first: np.ndarray, second: np.ndarray) -> float:
 def test_ssim_equals_scikit_images() -> None:
     first, second = (np.abs(values) / np.abs(values).max() for values in maps(2, (40, 50)))
     expected = structural_similarity(
-        first.astype(np.float64), second.astype(np.float64), gaussian_weights=True, use_sample_covariance=False, data_range=1
+        first.astype(np.float64),
+        second.astype(np.float64),
+        gaussian_weights=True,
+        use_sample_covariance=False,
+        data_range=1,
     )
     assert ssim(first, second) == pytest.approx(expected, abs=1e-7)
 
@@ -72,7 +78,9 @@ def test_ssim_equals_scikit_images() -> None:
 def test_ssim_equals_a_literal_loop() -> None:
     first, second = maps(1)
     assert ssim(first, second) == pytest.approx(literal_ssim(first, second), abs=1e-9)
-    assert ssim(first, first) == pytest.approx(1) and ssim(first, -3 * first) == pytest.approx(1, abs=1e-6)
+    assert ssim(first, first) == pytest.approx(1) and ssim(first, -3 * first) == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 def test_maps_without_variation_have_defined_answers() -> None:
@@ -87,11 +95,20 @@ def test_maps_without_variation_have_defined_answers() -> None:
 
 @pytest.mark.parametrize(
     ("half", "whole", "words"),
-    [(0.1, 0.2, "Follows the weights:"), (0.1, 0.3, "in part"), (0.86, 0.26, "Fails"), (-0.6, 0.1, "Follows the weights:")],
+    [
+        (0.1, 0.2, "Follows the weights:"),
+        (0.1, 0.3, "in part"),
+        (0.86, 0.26, "Fails"),
+        (-0.6, 0.1, "Follows the weights:"),
+    ],
 )
 def test_the_verdict_in_words(half: float, whole: float, words: str) -> None:
     said = verdict(half, whole)
-    assert words in said and f"{half:.2f} with the upper half" in said and f"{whole:.2f} with all" in said
+    assert (
+        words in said
+        and f"{half:.2f} with the upper half" in said
+        and f"{whole:.2f} with all" in said
+    )
 
 
 def test_chance_is_as_wide_as_it_is_said_to_be() -> None:
@@ -115,10 +132,18 @@ def test_block_after_block_gets_fresh_weights_and_no_other(name: str) -> None:
         before = {key: parameter.clone() for key, parameter in model.named_parameters()}
         randomise(modules, generator)
         weights = {names[id(module.weight)] for module in modules}
-        changed = {key for key, parameter in model.named_parameters() if not torch.equal(before[key], parameter)}
+        changed = {
+            key
+            for key, parameter in model.named_parameters()
+            if not torch.equal(before[key], parameter)
+        }
         assert weights <= changed, f"{part}: a weight stayed"
-        assert changed <= {names[id(parameter)] for module in modules for parameter in module.parameters()}, f"{part}: another block changed"
-        untouched -= {names[id(parameter)] for module in modules for parameter in module.parameters()}
+        assert changed <= {
+            names[id(parameter)] for module in modules for parameter in module.parameters()
+        }, f"{part}: another block changed"
+        untouched -= {
+            names[id(parameter)] for module in modules for parameter in module.parameters()
+        }
     assert not untouched, "every parameter is random in the end"
 
 
@@ -131,27 +156,48 @@ def test_fresh_batch_norms_take_the_statistics_of_these_scans() -> None:
     _measure_statistics(model, [norm], x)
     handle.remove()
     torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(norm.running_var, seen[0].transpose(0, 1).flatten(1).var(1), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        norm.running_var, seen[0].transpose(0, 1).flatten(1).var(1), atol=1e-4, rtol=1e-3
+    )
     assert not any(module.training for module in model.modules())
 
 
-def test_the_cascade_randomises_block_after_block_and_leaves_the_run(demo_run: Callable[[str], LoadedRun]) -> None:
+def test_the_cascade_randomises_block_after_block_and_leaves_the_run(
+    demo_run: Callable[[str], LoadedRun],
+) -> None:
     run = demo_run("resnet50")
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     seen: list[tuple[int, int]] = []
     scans = [make_phantom("DME", 5, 64, 64).scan]
     layer = run.architecture.last_layer
-    stages = cascade(run, "resnet50", scans, ("gradcam",), (layer,), progress=lambda done, total: seen.append((done, total)))
+    stages = cascade(
+        run,
+        "resnet50",
+        scans,
+        ("gradcam",),
+        (layer,),
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert [stage.depth for stage in stages] == list(range(len(run.architecture.layers) + 2))
-    assert (stages[0].name, stages[1].name) == ("trained", "head") and seen[-1] == (len(stages), len(stages))
+    assert (stages[0].name, stages[1].name) == ("trained", "head") and seen[-1] == (
+        len(stages),
+        len(stages),
+    )
     assert all((before[name] == value).all() for name, value in run.model.state_dict().items())
     again = cascade(run, "resnet50", scans, ("gradcam",), (layer,))
     np.testing.assert_array_equal(again[-1].maps[0][0].values, stages[-1].maps[0][0].values)
     found = compare(stages)
     assert len(found) == len(stages) - 1
-    assert len({stage.maps[0][0].values.tobytes() for stage in stages}) == len(stages), "each stage has another map"
-    half, whole = (rank_correlation(stages[0].maps[0][0].values, stages[depth].maps[0][0].values) for depth in (half_depth(6), 6))
-    assert found[-1].rank_correlation[0] == whole and verdicts(found) == {("gradcam", layer): verdict(half, whole)}
+    assert len({stage.maps[0][0].values.tobytes() for stage in stages}) == len(stages), (
+        "each stage has another map"
+    )
+    half, whole = (
+        rank_correlation(stages[0].maps[0][0].values, stages[depth].maps[0][0].values)
+        for depth in (half_depth(6), 6)
+    )
+    assert found[-1].rank_correlation[0] == whole and verdicts(found) == {
+        ("gradcam", layer): verdict(half, whole)
+    }
     assert layer_grid(run, layer, scans[0]) == (2, 2)
 
 

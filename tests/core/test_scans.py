@@ -22,7 +22,9 @@ from oct_core.types import CLASSES, Scan
 GRAY = make_phantom("CNV", 3, 96, 128).pixels
 
 
-def encoded(pixels: NDArray[np.generic], kind: str, mode: str | None = None, **options: object) -> bytes:
+def encoded(
+    pixels: NDArray[np.generic], kind: str, mode: str | None = None, **options: object
+) -> bytes:
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(buffer, kind, **options)
@@ -39,7 +41,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
@@ -59,14 +66,18 @@ def test_jpeg_comes_back_nearly() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bit_is_scaled_by_its_own_range(kind: str) -> None:
     scan = read_scan(encoded(sixteen(GRAY), kind))
-    expected = np.round((GRAY.astype(float) - GRAY.min()) * 255 / (int(GRAY.max()) - int(GRAY.min())))
+    expected = np.round(
+        (GRAY.astype(float) - GRAY.min()) * 255 / (int(GRAY.max()) - int(GRAY.min()))
+    )
     assert scan.bit_depth == 16
     assert np.array_equal(scan.pixels, expected)
     assert "scaled to 0 to 255" in scan.notes[0]
 
 
 def test_sixteen_bit_colour_png_is_not_left_dark() -> None:
-    values = np.repeat((np.arange(64 * 64).reshape(64, 64) % 4096).astype(">u2")[:, :, None], 3, axis=2)
+    values = np.repeat(
+        (np.arange(64 * 64).reshape(64, 64) % 4096).astype(">u2")[:, :, None], 3, axis=2
+    )
     rows = b"".join(b"\0" + row.tobytes() for row in values)
     scan = read_scan(raw_png(64, 64, 16, 2, rows))
     assert scan.bit_depth == 16
@@ -122,7 +133,9 @@ def test_tiff_pages() -> None:
 
 def animated(kind: str) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(GRAY).save(buffer, kind, save_all=True, append_images=[Image.fromarray(255 - GRAY)])
+    Image.fromarray(GRAY).save(
+        buffer, kind, save_all=True, append_images=[Image.fromarray(255 - GRAY)]
+    )
     return buffer.getvalue()
 
 

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from oct_core.metrics.summary import evaluate_table
-from oct_core.runs.files import SHIPPED, list_runs, read_card, read_history, read_predictions, read_steps
+from oct_core.runs.files import (
+    SHIPPED,
+    list_runs,
+    read_card,
+    read_history,
+    read_predictions,
+    read_steps,
+)
 from oct_core.runs.predict import predict
 from oct_core.runs.weights import load_run
 from oct_core.scans.phantom import make_phantom
@@ -60,7 +67,11 @@ def test_predictions_are_of_the_committed_split(name: str) -> None:
     assert len(table) == sum(row["split"] != "train" for row in split_rows())
     for row in range(len(table)):
         scan = known[str(table.sha256[row])]
-        assert (scan["split"], scan["patient"], scan["label"]) == (table.split[row], table.patient[row], CLASSES[table.label[row]])
+        assert (scan["split"], scan["patient"], scan["label"]) == (
+            table.split[row],
+            table.patient[row],
+            CLASSES[table.label[row]],
+        )
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -13,7 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def printed(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
 
 
 SHARES = """
@@ -32,9 +39,18 @@ with begun([look] * {workers} * 2) as results, ThreadPoolExecutor(1) as later:
 """
 
 
-@pytest.mark.parametrize(("threads", "workers", "share"), [(1, 1, 1), (2, 2, 1), (4, 3, 1), (7, 3, 2)])
-def test_the_workers_share_the_threads_and_leave_others_theirs(threads: int, workers: int, share: int) -> None:
-    assert json.loads(printed(SHARES.format(threads=threads, workers=workers))) == [workers, [share], threads, threads]
+@pytest.mark.parametrize(
+    ("threads", "workers", "share"), [(1, 1, 1), (2, 2, 1), (4, 3, 1), (7, 3, 2)]
+)
+def test_the_workers_share_the_threads_and_leave_others_theirs(
+    threads: int, workers: int, share: int
+) -> None:
+    assert json.loads(printed(SHARES.format(threads=threads, workers=workers))) == [
+        workers,
+        [share],
+        threads,
+        threads,
+    ]
 
 
 def test_a_single_piece_of_work_has_all_threads_and_waits_to_be_asked() -> None:

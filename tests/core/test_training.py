@@ -32,7 +32,9 @@ from oct_core.types import CLASSES
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25)
+QUICK = TrainingConfig(
+    "densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25
+)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +54,19 @@ QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_s
         ({"weight_averaging": 1.0}, "weight_averaging must be at least 0 and under 1"),
         ({"augmentation": 1.5}, "augmentation must be 0"),
         ({"frozen_layers": 5}, "frozen_layers must be 0 to 4 for densenet121, not 5"),
-        ({"trained_layers": 6}, r"trained_layers must be 0 \(all\) or 1 to 5 for densenet121 with 0 frozen, not 6"),
+        (
+            {"trained_layers": 6},
+            r"trained_layers must be 0 \(all\) or 1 to 5 for densenet121 with 0 frozen, not 6",
+        ),
         ({"trained_layers": 2, "frozen_layers": 2}, "3 to 5 for densenet121 with 2 frozen, not 2"),
         ({"trained_layers": -1}, "trained_layers must be 0"),
         ({"trained_layers": 2}, "give its weights.safetensors as initialisation"),
         ({"limit": 7}, "limit must be at least 8 scans, not 7"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_when_the_configuration_is_built(changes: dict[str, float], message: str) -> None:
+def test_a_setting_out_of_range_is_refused_when_the_configuration_is_built(
+    changes: dict[str, float], message: str
+) -> None:
     with pytest.raises(TrainingError, match=message):
         TrainingConfig("densenet121", **changes)  # type: ignore[arg-type]
 
@@ -75,9 +82,13 @@ def test_a_recipe_takes_what_is_given_and_none_changes_nothing() -> None:
     assert recipe("resnet50", epochs=None, seed=3) == replace(RECIPES["resnet50"], seed=3)
     random = recipe("vgg16", initialisation="random")
     assert random.learning_rate > RECIPES["vgg16"].learning_rate
-    assert random.frozen_layers == 0 < RECIPES["vgg16"].frozen_layers, "random layers must not stay as they start"
+    assert random.frozen_layers == 0 < RECIPES["vgg16"].frozen_layers, (
+        "random layers must not stay as they start"
+    )
     assert recipe("vgg16", initialisation="random", learning_rate=2e-4).learning_rate == 2e-4
-    assert recipe("vgg16", initialisation="w.safetensors", trained_layers=2).frozen_layers == 0, "or its first layers could never be trained"
+    assert recipe("vgg16", initialisation="w.safetensors", trained_layers=2).frozen_layers == 0, (
+        "or its first layers could never be trained"
+    )
 
 
 def test_the_card_holds_no_folder_of_the_users() -> None:
@@ -91,11 +102,16 @@ def test_the_normalisation_fits_the_initial_weights() -> None:
     assert replace(QUICK, initialisation="imagenet").normalisation[0] == IMAGENET_MEAN
 
 
-def test_the_weights_of_a_run_bring_the_normalisation_of_its_card(demo_root: Path, tmp_path: Path) -> None:
+def test_the_weights_of_a_run_bring_the_normalisation_of_its_card(
+    demo_root: Path, tmp_path: Path
+) -> None:
     own = demo_root / "densenet121" / WEIGHTS
     config = replace(QUICK, initialisation=str(own))
     card = read_card(own.parent)
-    assert config.normalisation == (tuple(card.preprocessing["mean"]), tuple(card.preprocessing["std"]))
+    assert config.normalisation == (
+        tuple(card.preprocessing["mean"]),
+        tuple(card.preprocessing["std"]),
+    )
     assert config.normalisation[0] != IMAGENET_MEAN
     alone = tmp_path / WEIGHTS
     alone.write_bytes(own.read_bytes())
@@ -103,7 +119,9 @@ def test_the_weights_of_a_run_bring_the_normalisation_of_its_card(demo_root: Pat
 
 
 def test_random_weights_are_seeded() -> None:
-    first, again, other = (initial_model(replace(QUICK, seed=seed), 4).state_dict() for seed in (1, 1, 2))
+    first, again, other = (
+        initial_model(replace(QUICK, seed=seed), 4).state_dict() for seed in (1, 1, 2)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -114,11 +132,19 @@ def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(99)
     state = build_model("densenet121", 4, GRAY_MEAN, GRAY_MEAN).backbone.state_dict()
     path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
-    save_file({name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()}, path)
+    save_file(
+        {
+            name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+            for name, tensor in state.items()
+        },
+        path,
+    )
     return path
 
 
-def changed_file(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:
+def changed_file(
+    source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+) -> Path:
     from safetensors.torch import load_file
 
     save_file(change(load_file(source)), target)
@@ -129,7 +155,9 @@ def test_a_safetensors_file_fills_the_backbone_and_never_the_head(backbone_file:
     from safetensors.torch import load_file
 
     given = load_file(backbone_file)
-    found = initial_model(replace(QUICK, initialisation=str(backbone_file)), 4).backbone.state_dict()
+    found = initial_model(
+        replace(QUICK, initialisation=str(backbone_file)), 4
+    ).backbone.state_dict()
     fresh = initial_model(QUICK, 4).backbone.state_dict()
     for name, tensor in found.items():
         expected = fresh[name] if name.startswith("classifier") else given[name].to(tensor.dtype)
@@ -140,27 +168,47 @@ def old_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """As torchvision's own file has them: features.denseblock1.denselayer1.norm.1.weight."""
     import re
 
-    return {re.sub(r"(denselayer\d+\.)(norm|conv)(\d)", r"\1\2.\3", name): tensor for name, tensor in weights.items() if "num_batches" not in name}
+    return {
+        re.sub(r"(denselayer\d+\.)(norm|conv)(\d)", r"\1\2.\3", name): tensor
+        for name, tensor in weights.items()
+        if "num_batches" not in name
+    }
 
 
-def test_the_key_names_of_torchvisions_densenet_file_are_understood(backbone_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_names_of_torchvisions_densenet_file_are_understood(
+    backbone_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.torch import load_file
 
     old = changed_file(backbone_file, tmp_path / "old.safetensors", old_names)
     assert "features.denseblock1.denselayer1.norm.1.weight" in load_file(old)
-    expected = initial_model(replace(QUICK, initialisation=str(backbone_file)), 4).backbone.state_dict()
+    expected = initial_model(
+        replace(QUICK, initialisation=str(backbone_file)), 4
+    ).backbone.state_dict()
     monkeypatch.setattr(initial, "_imagenet", lambda architecture: load_file(old))
     for start in (str(old), "imagenet"):
         found = initial_model(replace(QUICK, initialisation=start), 4).backbone.state_dict()
         assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_backbone_keys_that_are_missing_or_of_another_shape_are_named(backbone_file: Path, tmp_path: Path) -> None:
+def test_backbone_keys_that_are_missing_or_of_another_shape_are_named(
+    backbone_file: Path, tmp_path: Path
+) -> None:
     key = "features.conv0.weight"
-    lacking = changed_file(backbone_file, tmp_path / "a.safetensors", lambda all_: {k: v for k, v in all_.items() if k != key})
-    wrong = changed_file(backbone_file, tmp_path / "b.safetensors", lambda all_: {**all_, key: all_[key][:, :1].contiguous()})
+    lacking = changed_file(
+        backbone_file,
+        tmp_path / "a.safetensors",
+        lambda all_: {k: v for k, v in all_.items() if k != key},
+    )
+    wrong = changed_file(
+        backbone_file,
+        tmp_path / "b.safetensors",
+        lambda all_: {**all_, key: all_[key][:, :1].contiguous()},
+    )
     for path in (lacking, wrong):
-        with pytest.raises(TrainingError, match=rf"lacks 1 of \d+ backbone tensors of densenet121, '{key}' for one"):
+        with pytest.raises(
+            TrainingError, match=rf"lacks 1 of \d+ backbone tensors of densenet121, '{key}' for one"
+        ):
             initial_model(replace(QUICK, initialisation=str(path)), 4)
 
 
@@ -181,18 +229,25 @@ def test_no_network_says_what_to_give_instead(monkeypatch: pytest.MonkeyPatch) -
         raise OSError("no route to host")
 
     monkeypatch.setattr(initial.models, "get_model_weights", offline)
-    with pytest.raises(TrainingError, match=r"could not download .* densenet121 .*--init random or --init FILE\.safetensors"):
+    with pytest.raises(
+        TrainingError,
+        match=r"could not download .* densenet121 .*--init random or --init FILE\.safetensors",
+    ):
         initial_model(replace(QUICK, initialisation="imagenet"), 4)
 
 
-def test_the_card_holds_the_hash_of_the_initial_weights(backbone_file: Path, tiny_pack: Pack) -> None:
+def test_the_card_holds_the_hash_of_the_initial_weights(
+    backbone_file: Path, tiny_pack: Pack
+) -> None:
     expected = hashlib.sha256(backbone_file.read_bytes()).hexdigest()
     for initialisation, known in ((str(backbone_file), expected), ("random", "")):
         card = new_card(replace(QUICK, initialisation=initialisation), tiny_pack, "run", CPU)
         assert card["initial_weights_sha256"] == known
 
 
-def test_initial_weights_that_do_not_fit_leave_no_run_behind(tiny_pack: Pack, tmp_path: Path) -> None:
+def test_initial_weights_that_do_not_fit_leave_no_run_behind(
+    tiny_pack: Pack, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match="pickled"):
         train_run(replace(QUICK, initialisation="w.pt"), tiny_pack, tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
@@ -200,7 +255,11 @@ def test_initial_weights_that_do_not_fit_leave_no_run_behind(tiny_pack: Pack, tm
 
 @pytest.fixture(scope="module")
 def batch() -> torch.Tensor:
-    pixels = [Preprocessing(64).prepare(make_phantom(label, seed, 96, 96).pixels) for seed in (1, 2, 3) for label in CLASSES]
+    pixels = [
+        Preprocessing(64).prepare(make_phantom(label, seed, 96, 96).pixels)
+        for seed in (1, 2, 3)
+        for label in CLASSES
+    ]
     return torch.from_numpy(np.stack(pixels))[:, None].float() / 255
 
 
@@ -213,13 +272,21 @@ def test_augmentation_is_seeded_in_range_and_leaves_the_batch_alone(batch: torch
     first, again, other = (augmenter(seed=seed)(batch) for seed in (1, 1, 2))
     assert torch.equal(batch, before)
     assert torch.equal(first, again) and not torch.equal(first, other)
-    assert first.shape == batch.shape and first.min() >= 0 and first.max() <= 1 and torch.isfinite(first).all()
+    assert (
+        first.shape == batch.shape
+        and first.min() >= 0
+        and first.max() <= 1
+        and torch.isfinite(first).all()
+    )
     assert all((first[i] != batch[i]).any() for i in range(len(batch)))
 
 
 def test_strength_nothing_changes_nothing_and_more_changes_more(batch: torch.Tensor) -> None:
     assert torch.equal(augmenter(0.0)(batch), batch)
-    weak, strong = (float((augmenter(strength)._speckled(batch) - batch).abs().mean()) for strength in (0.2, 1.0))
+    weak, strong = (
+        float((augmenter(strength)._speckled(batch) - batch).abs().mean())
+        for strength in (0.2, 1.0)
+    )
     assert 0 < weak < strong
 
 
@@ -246,7 +313,9 @@ def test_speckle_of_the_training_has_grains_between_a_pixel_and_a_128th_of_the_s
         grains.append(rows)
     assert 128 <= min(grains) < 150 and 200 < max(grains) <= 224
     small = augmenter()._speckled(flat[:, :, :96, :96])
-    assert (small[0, 0, 1:] != small[0, 0, :-1]).float().mean() > 0.99, "one pixel is the finest there is"
+    assert (small[0, 0, 1:] != small[0, 0, :-1]).float().mean() > 0.99, (
+        "one pixel is the finest there is"
+    )
 
 
 def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:
@@ -262,14 +331,18 @@ def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:
 def test_the_limit_takes_training_scans_only_and_phantoms_come_behind(tiny_pack: Pack) -> None:
     whole = training_data(QUICK, tiny_pack)
     np.testing.assert_array_equal(whole.pixels, tiny_pack.pixels[tiny_pack.rows("train")])
-    assert len(training_data(replace(QUICK, limit=1000), tiny_pack).labels) == len(whole.labels) == 8
+    assert (
+        len(training_data(replace(QUICK, limit=1000), tiny_pack).labels) == len(whole.labels) == 8
+    )
     more = training_data(replace(QUICK, phantoms_per_class=1), tiny_pack)
     assert list(more.labels[8:]) == [0, 1, 2, 3]
     expected = Preprocessing(64).prepare(make_phantom("DME", PHANTOM_SEED).pixels)
     np.testing.assert_array_equal(more.pixels[9], expected)
 
 
-def test_out_of_memory_names_the_batch_size_to_try(tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_names_the_batch_size_to_try(
+    tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -287,12 +360,17 @@ def test_the_estimate_is_said_once_after_the_first_steps(monkeypatch: pytest.Mon
     assert said == [None] * 5 + ["about 3 min to go"] + [None] * 3
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (12, "12 s"), (90, "2 min"), (3540, "59 min"), (5400, "1 h 30 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (12, "12 s"), (90, "2 min"), (3540, "59 min"), (5400, "1 h 30 min")],
+)
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert readable(seconds) == text
 
 
-def test_a_pickle_in_torchs_cache_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_in_torchs_cache_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.mkdir, (str(tmp_path / "it ran"),)

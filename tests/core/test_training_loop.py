@@ -23,12 +23,16 @@ from oct_core.training.run import Events, train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-QUICK = TrainingConfig("densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25)
+QUICK = TrainingConfig(
+    "densenet121", initialisation="random", epochs=2, batch_size=4, learning_rate=1e-3, warmup=0.25
+)
 
 
 def data(count: int = 16) -> TrainingData:
     generator = np.random.default_rng(0)
-    return TrainingData(generator.integers(0, 255, (count, 64, 64), dtype=np.uint8), np.arange(count) % 4)
+    return TrainingData(
+        generator.integers(0, 255, (count, 64, 64), dtype=np.uint8), np.arange(count) % 4
+    )
 
 
 def trainer(config: TrainingConfig = QUICK, given: TrainingData | None = None) -> Trainer:
@@ -51,7 +55,11 @@ def test_only_weights_of_more_than_one_dimension_decay_and_every_parameter_learn
     ours = trainer()
     groups = ours.optimizer.param_groups
     assert len(groups) == 4
-    assert all((group["weight_decay"] > 0) is (parameter.ndim > 1) for group in groups for parameter in group["params"])
+    assert all(
+        (group["weight_decay"] > 0) is (parameter.ndim > 1)
+        for group in groups
+        for parameter in group["params"]
+    )
     assert sum(len(group["params"]) for group in groups) == len(list(ours.model.parameters()))
 
 
@@ -67,7 +75,11 @@ def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
     ours = trainer(replace(QUICK, frozen_layers=1, epochs=1), data(8))
     before = {name: tensor.clone() for name, tensor in ours.model.state_dict().items()}
     ours.epoch(0)
-    frozen = {id(tensor) for module in first_modules(ours.model, "densenet121", 1) for tensor in module.state_dict(keep_vars=True).values()}
+    frozen = {
+        id(tensor)
+        for module in first_modules(ours.model, "densenet121", 1)
+        for tensor in module.state_dict(keep_vars=True).values()
+    }
     for name, tensor in ours.model.state_dict(keep_vars=True).items():
         assert torch.equal(tensor, before[name]) is (id(tensor) in frozen), name
 
@@ -84,11 +96,20 @@ def test_only_the_trained_layers_move_and_all_else_is_kept_to_the_bit(
     demo_root: Path, architecture: str, inside: str, behind: str
 ) -> None:
     given = demo_root / architecture / "weights.safetensors"
-    config = replace(QUICK, architecture=architecture, initialisation=str(given), frozen_layers=1, trained_layers=2, epochs=1)
+    config = replace(
+        QUICK,
+        architecture=architecture,
+        initialisation=str(given),
+        frozen_layers=1,
+        trained_layers=2,
+        epochs=1,
+    )
     ours, before = trainer(config, data(8)), load_file(given)
     ours.epoch(0)
     start, end = (len(first_modules(ours.model, architecture, layers)) for layers in (1, 2))
-    leaves = [name for name, module in ours.model.backbone.named_modules() if not any(module.children())]
+    leaves = [
+        name for name, module in ours.model.backbone.named_modules() if not any(module.children())
+    ]
     assert inside in leaves[start:end] and behind in leaves[end:]
     for name, tensor in ours.average.items():
         learns = name.rpartition(".")[0] in leaves[start:end]
@@ -96,16 +117,30 @@ def test_only_the_trained_layers_move_and_all_else_is_kept_to_the_bit(
         assert torch.equal(tensor, was) is not learns, name
 
 
-def test_trained_layers_need_a_finished_run_of_the_architecture(demo_root: Path, tmp_path: Path) -> None:
+def test_trained_layers_need_a_finished_run_of_the_architecture(
+    demo_root: Path, tmp_path: Path
+) -> None:
     for name in ("weights.safetensors", "card.json"):
         shutil.copy(demo_root / "densenet121" / name, tmp_path)
     path = tmp_path / "weights.safetensors"
     given = replace(QUICK, initialisation=str(path), trained_layers=2)
     model = initial_model(given, 4)
-    assert torch.equal(model.backbone.classifier.weight, load_file(path)["classifier.weight"].float()), "the head comes along"
-    save_file({name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier")}, path)
+    assert torch.equal(
+        model.backbone.classifier.weight, load_file(path)["classifier.weight"].float()
+    ), "the head comes along"
+    save_file(
+        {
+            name: tensor
+            for name, tensor in load_file(path).items()
+            if not name.startswith("classifier")
+        },
+        path,
+    )
     initial_model(replace(given, trained_layers=0), 4)
-    with pytest.raises(TrainingError, match=r"lacks 2 of .* 'classifier.bias' for one; give a finished run's weights"):
+    with pytest.raises(
+        TrainingError,
+        match=r"lacks 2 of .* 'classifier.bias' for one; give a finished run's weights",
+    ):
         initial_model(given, 4)
     (tmp_path / "card.json").unlink()
     with pytest.raises(TrainingError, match=r"needs the card.json beside"):
@@ -130,7 +165,10 @@ def test_the_average_is_the_moving_average_written_out() -> None:
 def test_without_averaging_the_raw_weights_are_saved() -> None:
     ours = trainer(replace(QUICK, weight_averaging=0.0, epochs=1), data(4))
     ours.epoch(0)
-    assert all(torch.equal(ours.average[name], tensor) for name, tensor in ours.model.backbone.state_dict().items())
+    assert all(
+        torch.equal(ours.average[name], tensor)
+        for name, tensor in ours.model.backbone.state_dict().items()
+    )
 
 
 def test_an_epoch_shows_every_scan_once_in_an_order_of_its_own() -> None:
@@ -139,21 +177,33 @@ def test_an_epoch_shows_every_scan_once_in_an_order_of_its_own() -> None:
     assert sorted(first) == list(range(16))
     np.testing.assert_array_equal(first, again)
     assert list(first) != list(second)
-    assert [len(part) for part in trainer(given=data(3))._batches(0)] == [3], "fewer scans than a batch make one step"
+    assert [len(part) for part in trainer(given=data(3))._batches(0)] == [3], (
+        "fewer scans than a batch make one step"
+    )
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = trainer(given=data(4))
-    monkeypatch.setattr(ours.model, "forward", lambda gray: torch.full((4, 4), math.nan, requires_grad=True))
-    with pytest.raises(TrainingError, match="the loss became nan at step 1; lower the learning rates"):
+    monkeypatch.setattr(
+        ours.model, "forward", lambda gray: torch.full((4, 4), math.nan, requires_grad=True)
+    )
+    with pytest.raises(
+        TrainingError, match="the loss became nan at step 1; lower the learning rates"
+    ):
         ours.epoch(0)
 
 
-def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config = replace(QUICK, label_smoothing=0.0, class_balance=False, augmentation=0.0)
-    teachers = [initial_model(replace(QUICK, seed=seed), 4).eval().requires_grad_(False) for seed in (5, 6)]
+    teachers = [
+        initial_model(replace(QUICK, seed=seed), 4).eval().requires_grad_(False) for seed in (5, 6)
+    ]
     before = {name: tensor.clone() for name, tensor in teachers[0].state_dict().items()}
-    ours = Trainer(config, initial_model(config, 4), data(4), CPU, teachers, precision="float32")  # the twin below is exact
+    ours = Trainer(
+        config, initial_model(config, 4), data(4), CPU, teachers, precision="float32"
+    )  # the twin below is exact
     x = torch.from_numpy(data(4).pixels)[:, None] / 255
     answers = (teachers[0](x).softmax(1) + teachers[1](x).softmax(1)) / 2
     logits = torch.tensor([[2.0, 0.0, 1.0, 0.0]]).repeat(4, 1).requires_grad_(True)
@@ -161,12 +211,21 @@ def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they
     logs = logits.detach().log_softmax(1)
     of_labels, of_teachers = -logs[range(4), range(4)].mean(), -(answers * logs).sum(1).mean()
     found = ours.epoch(0).loss
-    assert found == pytest.approx(float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teachers), rel=1e-5)
-    assert all(torch.equal(before[name], tensor) for name, tensor in teachers[0].state_dict().items())
+    assert found == pytest.approx(
+        float((1 - TEACHER_SHARE) * of_labels + TEACHER_SHARE * of_teachers), rel=1e-5
+    )
+    assert all(
+        torch.equal(before[name], tensor) for name, tensor in teachers[0].state_dict().items()
+    )
 
 
-def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(tiny_pack: Pack, tmp_path: Path) -> None:
-    config, folder = recipe("resnet50", initialisation="random", epochs=2, batch_size=2), tmp_path / "run"
+def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(
+    tiny_pack: Pack, tmp_path: Path
+) -> None:
+    config, folder = (
+        recipe("resnet50", initialisation="random", epochs=2, batch_size=2),
+        tmp_path / "run",
+    )
     seen: list[int] = []
 
     def step(epoch: int, done: int, total: int) -> None:

@@ -3,7 +3,14 @@
 Every figure has a title, axis names and alt text (``alt_text``), and reads on a light and on a dark page.
 """
 
-from oct_core.figures.charts.explanations import REGION_COLOURS, Profile, lesion_bars, likeness_by_stage, region_shares, scores_by_layer
+from oct_core.figures.charts.explanations import (
+    REGION_COLOURS,
+    Profile,
+    lesion_bars,
+    likeness_by_stage,
+    region_shares,
+    scores_by_layer,
+)
 from oct_core.figures.charts.performance import (
     confusion_matrix,
     reliability_diagram,
@@ -13,7 +20,14 @@ from oct_core.figures.charts.performance import (
     sensitivity_specificity,
 )
 from oct_core.figures.charts.predictions import class_distribution, probability_bars
-from oct_core.figures.charts.style import CLASS_COLOURS, MODEL_COLOURS, alt_text, class_colour, model_colour, run_colours
+from oct_core.figures.charts.style import (
+    CLASS_COLOURS,
+    MODEL_COLOURS,
+    alt_text,
+    class_colour,
+    model_colour,
+    run_colours,
+)
 from oct_core.figures.charts.training import learning_rate_curves, step_curves, training_curves
 
 __all__ = [

@@ -34,18 +34,25 @@ class Profile:
 
     def __post_init__(self) -> None:
         if len(self.places) != len(self.scores):
-            raise MetricError(f"expected one score a place, got {len(self.places)} places and {len(self.scores)} scores")
+            raise MetricError(
+                f"expected one score a place, got {len(self.places)} places and {len(self.scores)} scores"
+            )
 
 
 def _errors(scores: Sequence[Interval], **look: object) -> dict[str, object]:
     """The interval as whiskers; none where it is not defined."""
-    value, low, high = (np.array([getattr(score, end) for score in scores]) for end in ("value", "low", "high"))
+    value, low, high = (
+        np.array([getattr(score, end) for score in scores]) for end in ("value", "low", "high")
+    )
     whiskers = {"array": np.nan_to_num(high - value), "arrayminus": np.nan_to_num(value - low)}
     return {"type": "data", "thickness": 1.3, "width": 3, **whiskers, **look}
 
 
 def _line(run: str, profile: Profile, colour: str, number: int) -> go.Scatter:
-    hover = [f"{run}, {profile.name}, {place}: {score}" for place, score in zip(profile.places, profile.scores, strict=True)]
+    hover = [
+        f"{run}, {profile.name}, {place}: {score}"
+        for place, score in zip(profile.places, profile.scores, strict=True)
+    ]
     return go.Scatter(
         x=list(range(1, len(profile.places) + 1)), y=[score.value for score in profile.scores], error_y=_errors(profile.scores),
         name=f"{run}: {profile.name}", mode="lines+markers", line={"color": colour, "dash": _DASHES[number % len(_DASHES)]},
@@ -66,10 +73,23 @@ def _levels(levels: Mapping[str, float], places: int, first: bool) -> list[go.Sc
 
 def _panels(runs: Sequence[str], **more: object) -> go.Figure:
     """One panel a run, side by side, with one scale."""
-    return make_subplots(rows=1, cols=max(1, len(runs)), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=tuple(runs), **more)
+    return make_subplots(
+        rows=1,
+        cols=max(1, len(runs)),
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        subplot_titles=tuple(runs),
+        **more,
+    )
 
 
-def _profiles(found: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mapping[str, float]], title: str, x: str, y: str) -> go.Figure:
+def _profiles(
+    found: Mapping[str, Sequence[Profile]],
+    levels: Mapping[str, Mapping[str, float]],
+    title: str,
+    x: str,
+    y: str,
+) -> go.Figure:
     figure, colours, said = _panels(list(found)), run_colours(found), []
     for column, (run, profiles) in enumerate(found.items(), start=1):
         places = max((profile.places for profile in profiles), key=len, default=())
@@ -77,9 +97,16 @@ def _profiles(found: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mappi
             figure.add_trace(trace, row=1, col=column)
         for number, profile in enumerate(profiles):
             figure.add_trace(_line(run, profile, colours[run], number), row=1, col=column)
-            values = ", ".join(f"{place} {score.value:.2f}" for place, score in zip(profile.places, profile.scores, strict=True))
+            values = ", ".join(
+                f"{place} {score.value:.2f}"
+                for place, score in zip(profile.places, profile.scores, strict=True)
+            )
             said.append(f"{run}, {profile.name}: {values}")
-        ticks = {"tickvals": list(range(1, len(places) + 1)), "ticktext": list(places), "tickangle": -35}
+        ticks = {
+            "tickvals": list(range(1, len(places) + 1)),
+            "ticktext": list(places),
+            "tickangle": -35,
+        }
         figure.update_xaxes(**ticks, range=[0.6, len(places) + 0.4], row=1, col=column)
         said += [f"{run}, {name}: {value:.2f}" for name, value in levels.get(run, {}).items()]
     if not said:
@@ -97,7 +124,10 @@ def _with_headings(figure: go.Figure, y: str) -> go.Figure:
 
 
 def scores_by_layer(
-    found: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mapping[str, float]], title: str, y: str = "Score"
+    found: Mapping[str, Sequence[Profile]],
+    levels: Mapping[str, Mapping[str, float]],
+    title: str,
+    y: str = "Score",
 ) -> go.Figure:
     """One panel a run: a score against the depth of the layer, with 95% intervals, beside maps that know no network (dashed).
 
@@ -106,7 +136,9 @@ def scores_by_layer(
     return _profiles(found, levels, title, "Layer, shallow to deep", y)
 
 
-def likeness_by_stage(found: Mapping[str, Sequence[Profile]], title: str, y: str = "Rank correlation") -> go.Figure:
+def likeness_by_stage(
+    found: Mapping[str, Sequence[Profile]], title: str, y: str = "Rank correlation"
+) -> go.Figure:
     """One panel a run: how alike maps stay while block after block, head first, gets random weights.
 
     found : run -> one Profile a method; its places are the blocks in the order in which they became random.
@@ -114,7 +146,9 @@ def likeness_by_stage(found: Mapping[str, Sequence[Profile]], title: str, y: str
     return _profiles(found, {}, title, "Random down to this block", y)
 
 
-def lesion_bars(found: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float], title: str, y: str) -> go.Figure:
+def lesion_bars(
+    found: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float], title: str, y: str
+) -> go.Figure:
     """Bars of one score by map and run with 95% intervals; the dashed line is what a map without aim would score.
 
     found : run -> map -> score. reference : run -> what no aim scores, the lesion's mean share of the picture.
@@ -128,38 +162,64 @@ def lesion_bars(found: Mapping[str, Mapping[str, Interval]], reference: Mapping[
                 textposition="none", hovertemplate="%{text}<extra></extra>",
             )
         )  # fmt: skip
-        said.append(f"{run}: " + ", ".join(f"{name} {score.value:.2f}" for name, score in scores.items()))
+        said.append(
+            f"{run}: " + ", ".join(f"{name} {score.value:.2f}" for name, score in scores.items())
+        )
     if not any(found.values()):
         say_empty(figure, "No phantom with a lesion was read rightly")
     for run, value in reference.items():
         said.append(f"{run}, lesion area {value:.2f}")
     if reference:
         mean = float(np.mean(list(reference.values())))
-        figure.add_hline(y=mean, line={"color": NEUTRAL, "dash": "dash", "width": 1.6}, annotation_text=f"lesion area {mean:.2f}")
+        figure.add_hline(
+            y=mean,
+            line={"color": NEUTRAL, "dash": "dash", "width": 1.6},
+            annotation_text=f"lesion area {mean:.2f}",
+        )
     figure.update_layout(barmode="group", bargap=0.25, height=430)
     return finish(figure, title, "Map", y, f"{title}. {'; '.join(said) or 'Nothing measured yet'}.")
 
 
-def region_shares(found: Mapping[str, Mapping[str, Mapping[str, float]]], title: str = "Where the maps lie") -> go.Figure:
+def region_shares(
+    found: Mapping[str, Mapping[str, Mapping[str, float]]], title: str = "Where the maps lie"
+) -> go.Figure:
     """One panel a run, one stacked bar a map: the share of its sum on each region of the scan.
 
     found : run -> map -> region of REGION_COLOURS -> share, 0 to 1. Raises MetricError for another region.
     """
-    regions = list(dict.fromkeys(region for maps in found.values() for shares in maps.values() for region in shares))
+    regions = list(
+        dict.fromkeys(
+            region for maps in found.values() for shares in maps.values() for region in shares
+        )
+    )
     if unknown := set(regions) - set(REGION_COLOURS):
-        raise MetricError(f"expected regions of {', '.join(REGION_COLOURS)}, got {', '.join(sorted(unknown))}")
+        raise MetricError(
+            f"expected regions of {', '.join(REGION_COLOURS)}, got {', '.join(sorted(unknown))}"
+        )
     figure, said = _panels(list(found)), []
     for column, (run, maps) in enumerate(found.items(), start=1):
         for region in regions:
             figure.add_trace(_region_bar(region, maps, column == 1), row=1, col=column)
-        said += [f"{run}, {name}: " + ", ".join(f"{region} {share:.0%}" for region, share in shares.items()) for name, shares in maps.items()]
+        said += [
+            f"{run}, {name}: "
+            + ", ".join(f"{region} {share:.0%}" for region, share in shares.items())
+            for name, shares in maps.items()
+        ]
     if not said:
         say_empty(figure, "Nothing measured yet")
     figure.update_layout(barmode="stack")
-    finish(figure, title, "Share of the map", "", f"{title}. {'; '.join(said) or 'Nothing measured yet'}.")
+    finish(
+        figure,
+        title,
+        "Share of the map",
+        "",
+        f"{title}. {'; '.join(said) or 'Nothing measured yet'}.",
+    )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", tickangle=0)
     figure.update_yaxes(autorange="reversed")
-    return _with_headings(figure, "Map").update_layout(legend={"y": -0.25, "traceorder": "normal"}, height=420)
+    return _with_headings(figure, "Map").update_layout(
+        legend={"y": -0.25, "traceorder": "normal"}, height=420
+    )
 
 
 def _region_bar(region: str, maps: Mapping[str, Mapping[str, float]], first: bool) -> go.Bar:

@@ -14,14 +14,18 @@ from oct_core.types import Prediction
 SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
-def probability_bars(predictions: Sequence[Prediction], title: str = "Class probabilities") -> go.Figure:
+def probability_bars(
+    predictions: Sequence[Prediction], title: str = "Class probabilities"
+) -> go.Figure:
     """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given twice.
 
     The bars lie, so that class names fit in narrow places.
     """
     runs = [prediction.run for prediction in predictions]
     if len(set(runs)) != len(runs):
-        raise MetricError(f"expected one prediction a run, got {', '.join(runs)}; draw one scan at a time")
+        raise MetricError(
+            f"expected one prediction a run, got {', '.join(runs)}; draw one scan at a time"
+        )
     figure, colours = go.Figure(), run_colours(runs)
     for prediction in predictions:
         values = prediction.probabilities
@@ -34,11 +38,14 @@ def probability_bars(predictions: Sequence[Prediction], title: str = "Class prob
         )  # fmt: skip
     if not predictions:
         say_empty(figure, "No prediction")
-    figure.update_xaxes(range=[0, 1.45], tickformat=".0%", tickvals=[0, 1])  # room for "100%" beside a full bar
+    figure.update_xaxes(
+        range=[0, 1.45], tickformat=".0%", tickvals=[0, 1]
+    )  # room for "100%" beside a full bar
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(barmode="group", bargap=0.25)
     said = "; ".join(
-        f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}" for p in predictions
+        f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}"
+        for p in predictions
     )
     return finish(figure, title, "Probability", "Class", f"{title}. {said or 'No prediction'}.")
 
@@ -67,8 +74,17 @@ def class_distribution(
                 hovertemplate="%{x}, " + name + ": %{y} " + unit + "<extra></extra>",
             )
         )  # fmt: skip
-        said.append(f"{name}: " + ", ".join(f"{split} {value}" for split, value in zip(splits, values, strict=True)))
+        said.append(
+            f"{name}: "
+            + ", ".join(f"{split} {value}" for split, value in zip(splits, values, strict=True))
+        )
     if not said:
         say_empty(figure, "No counts")
     figure.update_layout(barmode="group")
-    return finish(figure, title, "Split", f"Number of {unit}", f"{title}, {unit}. {'; '.join(said) or 'No counts'}.")
+    return finish(
+        figure,
+        title,
+        "Split",
+        f"Number of {unit}",
+        f"{title}, {unit}. {'; '.join(said) or 'No counts'}.",
+    )

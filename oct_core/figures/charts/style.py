@@ -14,8 +14,17 @@ import plotly.graph_objects as go
 
 from oct_core.errors import MetricError
 
-MODEL_COLOURS: dict[str, str] = {"vgg16": "#0072B2", "resnet50": "#D55E00", "densenet121": "#009E73"}
-CLASS_COLOURS: dict[str, str] = {"CNV": "#CC79A7", "DME": "#E69F00", "DRUSEN": "#56B4E9", "NORMAL": "#999999"}
+MODEL_COLOURS: dict[str, str] = {
+    "vgg16": "#0072B2",
+    "resnet50": "#D55E00",
+    "densenet121": "#009E73",
+}
+CLASS_COLOURS: dict[str, str] = {
+    "CNV": "#CC79A7",
+    "DME": "#E69F00",
+    "DRUSEN": "#56B4E9",
+    "NORMAL": "#999999",
+}
 NEUTRAL = "#8C8C8C"
 _SPARE = ("#7B6FD0", "#A6761D", "#B8506A", "#4C9A9A")
 _SHADES = (1.0, 1.45, 0.65, 1.8)
@@ -45,7 +54,9 @@ def run_colours(runs: Iterable[str]) -> dict[str, str]:
     colours = {}
     for run in runs:
         base = model_colour(run)
-        colours[run] = base if not seen.get(base) else _shade(base, _SHADES[seen[base] % len(_SHADES)])
+        colours[run] = (
+            base if not seen.get(base) else _shade(base, _SHADES[seen[base] % len(_SHADES)])
+        )
         seen[base] = seen.get(base, 0) + 1
     return colours
 
@@ -57,8 +68,16 @@ def class_colour(name: str) -> str:
 
 def _template() -> go.layout.Template:
     """In the template, not the layout, so that Streamlit's theme can still set fonts and grids."""
-    axis = {"gridcolor": _FAINT, "linecolor": _FAINT, "zerolinecolor": _FAINT, "automargin": True, "title": {"standoff": 8}}
-    return go.layout.Template(layout={"xaxis": axis, "yaxis": axis, "colorway": list(MODEL_COLOURS.values())})
+    axis = {
+        "gridcolor": _FAINT,
+        "linecolor": _FAINT,
+        "zerolinecolor": _FAINT,
+        "automargin": True,
+        "title": {"standoff": 8},
+    }
+    return go.layout.Template(
+        layout={"xaxis": axis, "yaxis": axis, "colorway": list(MODEL_COLOURS.values())}
+    )
 
 
 def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure:
@@ -81,7 +100,9 @@ def alt_text(figure: go.Figure) -> str:
     """What a figure shows in words, for screen readers; raises MetricError for a figure not made here."""
     meta = figure.layout.meta
     if not isinstance(meta, dict) or not meta.get("alt"):
-        raise MetricError("expected a figure with alt text, got one without; build it with oct_core.figures.charts")
+        raise MetricError(
+            "expected a figure with alt text, got one without; build it with oct_core.figures.charts"
+        )
     return str(meta["alt"])
 
 

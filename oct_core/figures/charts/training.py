@@ -30,7 +30,15 @@ def _column(columns: Columns, name: str, run: str) -> NDArray[Any]:
     return np.asarray(columns[name])
 
 
-def _line(run: str, part: str, x: NDArray[Any], y: NDArray[Any], colour: str, dash: str, symbol: str = "circle") -> go.Scatter:
+def _line(
+    run: str,
+    part: str,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    colour: str,
+    dash: str,
+    symbol: str = "circle",
+) -> go.Scatter:
     mode = "lines+markers" if len(x) < 60 else "lines"
     name = f"{run}, {part}" if part else run
     return go.Scatter(
@@ -48,12 +56,26 @@ def _best(run: str, epoch: int, x: NDArray[Any], y: NDArray[Any], colour: str) -
     at = np.flatnonzero(x == epoch)
     if not at.size:
         return None
-    marker = {"symbol": "star", "size": 14, "color": colour, "line": {"color": "#FFFFFF", "width": 1}}
-    return go.Scatter(x=x[at], y=y[at], name=f"{run}, best epoch {epoch}", legendgroup=run, mode="markers", marker=marker)
+    marker = {
+        "symbol": "star",
+        "size": 14,
+        "color": colour,
+        "line": {"color": "#FFFFFF", "width": 1},
+    }
+    return go.Scatter(
+        x=x[at],
+        y=y[at],
+        name=f"{run}, best epoch {epoch}",
+        legendgroup=run,
+        mode="markers",
+        marker=marker,
+    )
 
 
 def _describe(title: str, ends: Mapping[str, str]) -> str:
-    return f"{title}. " + ("; ".join(f"{run}: {end}" for run, end in ends.items()) or _NOTHING) + "."
+    return (
+        f"{title}. " + ("; ".join(f"{run}: {end}" for run, end in ends.items()) or _NOTHING) + "."
+    )
 
 
 def _last(name: str, values: NDArray[Any]) -> str:
@@ -62,7 +84,9 @@ def _last(name: str, values: NDArray[Any]) -> str:
 
 
 def training_curves(
-    histories: Mapping[str, Columns], metric: str = "loss", best_epochs: Mapping[str, int | None] | None = None
+    histories: Mapping[str, Columns],
+    metric: str = "loss",
+    best_epochs: Mapping[str, int | None] | None = None,
 ) -> go.Figure:
     """Training (dotted) and validation (solid) curves of any set of runs, the kept epoch marked with a star.
 
@@ -70,13 +94,24 @@ def training_curves(
     best_epochs : run -> epoch as in the history. Raises MetricError for another metric or a missing column.
     """
     if metric not in EPOCH_METRICS:
-        raise MetricError(f"expected a metric of {', '.join(EPOCH_METRICS)}, got {metric!r}; pick one of these")
+        raise MetricError(
+            f"expected a metric of {', '.join(EPOCH_METRICS)}, got {metric!r}; pick one of these"
+        )
     title, y_title = EPOCH_METRICS[metric]
     figure, ends, colours = go.Figure(), {}, run_colours(histories)
     for run, columns in histories.items():
         epoch, held_out = _column(columns, "epoch", run), _column(columns, f"val_{metric}", run)
         if metric != "auc":
-            figure.add_trace(_line(run, "training", epoch, _column(columns, f"train_{metric}", run), colours[run], "dot"))
+            figure.add_trace(
+                _line(
+                    run,
+                    "training",
+                    epoch,
+                    _column(columns, f"train_{metric}", run),
+                    colours[run],
+                    "dot",
+                )
+            )
         figure.add_trace(_line(run, "validation", epoch, held_out, colours[run], "solid"))
         best = (best_epochs or {}).get(run)
         star = None if best is None else _best(run, best, epoch, held_out, colours[run])
@@ -96,7 +131,9 @@ def running_mean(values: NDArray[Any], window: int) -> FloatArray:
     return np.asarray((padded[stop] - padded[start]) / (stop - start))
 
 
-def step_curves(steps: Mapping[str, Columns], metric: Literal["loss", "accuracy"] = "loss", smoothing: int = 1) -> go.Figure:
+def step_curves(
+    steps: Mapping[str, Columns], metric: Literal["loss", "accuracy"] = "loss", smoothing: int = 1
+) -> go.Figure:
     """Training loss or accuracy by step of any set of runs.
 
     steps : run -> steps.csv as arrays. smoothing : mean of this many recorded steps, 1 is none.
@@ -110,7 +147,9 @@ def step_curves(steps: Mapping[str, Columns], metric: Literal["loss", "accuracy"
     figure, ends, colours = go.Figure(), {}, run_colours(steps)
     for run, columns in steps.items():
         values = running_mean(_column(columns, metric, run), smoothing)
-        figure.add_trace(_line(run, "", _column(columns, "step", run), values, colours[run], "solid"))
+        figure.add_trace(
+            _line(run, "", _column(columns, "step", run), values, colours[run], "solid")
+        )
         ends[run] = _last(metric, values)
     if not any(len(columns["step"]) for columns in steps.values()):
         say_empty(figure, _NOTHING)

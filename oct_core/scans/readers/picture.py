@@ -78,10 +78,14 @@ class CropBox:
 def inspect(data: bytes, limits: Limits = DEFAULT) -> ScanInfo:
     """Read the header only; raises ScanError for what read_scan would refuse before decoding."""
     with _open(data, limits) as image:
-        return ScanInfo(str(image.format), _pages(image), image.width, image.height, _bit_depth(image, data))
+        return ScanInfo(
+            str(image.format), _pages(image), image.width, image.height, _bit_depth(image, data)
+        )
 
 
-def read_scan(source: bytes | Path, name: str | None = None, page: int = 0, limits: Limits = DEFAULT) -> Scan:
+def read_scan(
+    source: bytes | Path, name: str | None = None, page: int = 0, limits: Limits = DEFAULT
+) -> Scan:
     """Decode one B-scan.
 
     Parameters
@@ -102,7 +106,9 @@ def read_scan(source: bytes | Path, name: str | None = None, page: int = 0, limi
     with _open(data, limits) as image:
         pages = _pages(image)
         if not 0 <= page < pages:
-            raise ScanError(f"page {page + 1} was asked for, but this picture has {pages}; choose a page from 1 to {pages}")
+            raise ScanError(
+                f"page {page + 1} was asked for, but this picture has {pages}; choose a page from 1 to {pages}"
+            )
         try:
             image.seek(page)
             _check_size(image, limits)
@@ -128,7 +134,9 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
             raise ScanError(_too_large(size, limits))
         return path.read_bytes()
     except OSError as error:
-        raise ScanError(f"the file cannot be opened ({error.strerror}); check that it is there and may be read") from error
+        raise ScanError(
+            f"the file cannot be opened ({error.strerror}); check that it is there and may be read"
+        ) from error
 
 
 def _too_large(size: int, limits: Limits) -> str:
@@ -149,7 +157,9 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ScanError("the picture claims far more pixels than a B-scan has and is refused; export the B-scan alone") from error
+        raise ScanError(
+            "the picture claims far more pixels than a B-scan has and is refused; export the B-scan alone"
+        ) from error
     except Exception as error:
         # A hostile header makes Pillow raise nearly anything, struct.error for one.
         raise ScanError(_DAMAGED) from error
@@ -177,7 +187,9 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
             "export the B-scan alone"
         )
     if min(image.size) < limits.side:
-        raise ScanError(f"the picture has {image.width} x {image.height} pixels, too few for a B-scan (at least {limits.side} a side)")
+        raise ScanError(
+            f"the picture has {image.width} x {image.height} pixels, too few for a B-scan (at least {limits.side} a side)"
+        )
 
 
 def _check_pages(data: bytes, limits: Limits) -> None:
@@ -187,7 +199,9 @@ def _check_pages(data: bytes, limits: Limits) -> None:
     while 0 < offset <= len(data) - 6:  # a chain that leaves the file is for Pillow to judge
         pages += 1
         if pages > limits.pages:
-            raise ScanError(f"the TIFF has more than the {limits.pages} pages that are accepted; export the B-scans you need")
+            raise ScanError(
+                f"the TIFF has more than the {limits.pages} pages that are accepted; export the B-scans you need"
+            )
         end = offset + 2 + 12 * int.from_bytes(data[offset : offset + 2], order)
         offset = int.from_bytes(data[end : end + 4], order)
 
@@ -203,7 +217,9 @@ def _check_frames(image: Image.Image, limits: Limits) -> None:
         # Counting the pages walks headers that may be damaged.
         raise ScanError(_DAMAGED) from error
     if pages > 1 and image.format != "TIFF":
-        raise ScanError("this file holds several pictures (an animation, or a camera's pair); export the one B-scan that you mean as a still PNG")
+        raise ScanError(
+            "this file holds several pictures (an animation, or a camera's pair); export the one B-scan that you mean as a still PNG"
+        )
 
 
 def _check_strips(image: Image.Image, size: int) -> None:
@@ -224,7 +240,9 @@ def _bit_depth(image: Image.Image, data: bytes) -> int:
     return {"1": 1, "F": 32}.get(image.mode, 8)
 
 
-def _to_gray(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[GrayImage, tuple[str, ...]]:
+def _to_gray(
+    image: Image.Image, depth: int, white_is_zero: bool
+) -> tuple[GrayImage, tuple[str, ...]]:
     if image.mode.startswith("I") or image.mode == "F":
         pixels, notes = _stretched(np.asarray(image, dtype=np.float64))
         # Pillow turns 8 bit round by itself, but not 16.
@@ -232,7 +250,9 @@ def _to_gray(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[GrayI
     notes = ()
     if image.mode in ("P", "LA", "PA", "RGBA") or "transparency" in image.info:
         layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered).convert("RGB")
+        image = Image.alpha_composite(
+            Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered
+        ).convert("RGB")
     if image.mode not in ("1", "L"):
         colour = np.asarray(image.convert("RGB"), dtype=np.int16)
         if float(np.percentile(np.ptp(colour, axis=2), 99.5)) > 24:
@@ -254,13 +274,23 @@ def _stretched(values: NDArray[np.float64]) -> tuple[GrayImage, tuple[str, ...]]
 
 def crop(scan: Scan, box: CropBox | tuple[int, int, int, int], limits: Limits = DEFAULT) -> Scan:
     """The part inside the box (left, top, right, bottom); raises ScanError if it is outside or too small."""
-    left, top, right, bottom = (box.left, box.top, box.right, box.bottom) if isinstance(box, CropBox) else box
+    left, top, right, bottom = (
+        (box.left, box.top, box.right, box.bottom) if isinstance(box, CropBox) else box
+    )
     height, width = scan.pixels.shape
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise ScanError(f"the crop box {left, top, right, bottom} does not lie in the scan of {width} x {height} pixels; draw it again")
+        raise ScanError(
+            f"the crop box {left, top, right, bottom} does not lie in the scan of {width} x {height} pixels; draw it again"
+        )
     if min(right - left, bottom - top) < limits.side:
-        raise ScanError(f"the crop box is {right - left} x {bottom - top} pixels; at least {limits.side} a side are needed")
-    return replace(scan, pixels=np.ascontiguousarray(scan.pixels[top:bottom, left:right]), notes=(*scan.notes, "cropped"))
+        raise ScanError(
+            f"the crop box is {right - left} x {bottom - top} pixels; at least {limits.side} a side are needed"
+        )
+    return replace(
+        scan,
+        pixels=np.ascontiguousarray(scan.pixels[top:bottom, left:right]),
+        notes=(*scan.notes, "cropped"),
+    )
 
 
 def invert(scan: Scan) -> Scan:

@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw
 from oct_core.system import keep_little_memory, yield_when_waiting
 from pages.ui.app.streamlit_inside import end_closed_tabs
 
-RESEARCH_LINE = "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
+RESEARCH_LINE = (
+    "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
+)
 APP_TITLE = "OCT B-scan CNN comparison"
 
 # Colours come from the theme's own variables or are half transparent, so that light and dark both work.

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from oct_core.trust.report_file import Report
 
 log = logging.getLogger("oct_app")
-UNKNOWN_FAILURE = "Something went wrong on the server. Reload the page; if it happens again, restart the app."
+UNKNOWN_FAILURE = (
+    "Something went wrong on the server. Reload the page; if it happens again, restart the app."
+)
 MAX_UPLOAD_BYTES = DEFAULT.bytes
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,12 +51,16 @@ keep_uploads_in_memory()
 
 def _cached_resource(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """st.cache_resource with its signature kept, for mypy --strict."""
-    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_resource(show_spinner=False, **options))
+    return cast(
+        Callable[[Callable[P, R]], Callable[P, R]], st.cache_resource(show_spinner=False, **options)
+    )
 
 
 def _cached_data(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """st.cache_data with its signature kept, for mypy --strict."""
-    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options))
+    return cast(
+        Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options)
+    )
 
 
 def sentence(error: BaseException) -> str:

@@ -18,14 +18,24 @@ from pages.ui.shared.samples import Sample
 
 MAX_SCANS = 64
 MAX_SCAN_BYTES = 96 * 1024 * 1024
-MAX_MAP_BYTES = 24 * 1024 * 1024  # the usual maps of four to six scans; those of others are made again
+MAX_MAP_BYTES = (
+    24 * 1024 * 1024
+)  # the usual maps of four to six scans; those of others are made again
 MAX_PREDICTIONS = 1024
 Box = tuple[int, int, int, int]
 Value = TypeVar("Value")
 T = TypeVar("T")
 
 
-def kept(name: str, default: T, draw: Callable[..., T | None], label: str, *args: Any, page: str = "viewer", **options: Any) -> T:
+def kept(
+    name: str,
+    default: T,
+    draw: Callable[..., T | None],
+    label: str,
+    *args: Any,
+    page: str = "viewer",
+    **options: Any,
+) -> T:
     """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets that are not drawn).
 
     Its key is ``<page>_<name>``. Of a choice among options (the first of ``args``) what is no longer on offer is forgotten.
@@ -36,7 +46,13 @@ def kept(name: str, default: T, draw: Callable[..., T | None], label: str, *args
         value = store.get(name, default)
         if args and isinstance(args[0], list):
             offered = args[0]
-            value = [one for one in value if one in offered] if isinstance(value, list) else value if value in offered else default
+            value = (
+                [one for one in value if one in offered]
+                if isinstance(value, list)
+                else value
+                if value in offered
+                else default
+            )
         st.session_state[key] = value
     drawn = draw(label, *args, key=key, **options)
     store[name] = default if drawn is None else drawn
@@ -90,7 +106,11 @@ class Item:
             return None
         height, width = self.scan.pixels.shape
         whole = self.box in (None, (0, 0, width, height))
-        return looks_like_bscan(view if whole else replace(view, notes=tuple(note for note in view.notes if note != COLOUR_NOTE)))
+        return looks_like_bscan(
+            view
+            if whole
+            else replace(view, notes=tuple(note for note in view.notes if note != COLOUR_NOTE))
+        )
 
 
 class Bounded(Generic[Value]):
@@ -111,7 +131,9 @@ class Bounded(Generic[Value]):
         self._entries[key] = value
         self._entries.move_to_end(key)
         before = len(self._entries)
-        while len(self._entries) > 1 and (len(self._entries) > self.count or self.total() > self.nbytes):
+        while len(self._entries) > 1 and (
+            len(self._entries) > self.count or self.total() > self.nbytes
+        ):
             self._entries.popitem(last=False)
         return before - len(self._entries)
 
@@ -148,17 +170,27 @@ class Viewer:
     crowded_out : how many scans the bounds closed.
     """
 
-    items: Bounded[Item] = field(default_factory=lambda: Bounded(MAX_SCANS, MAX_SCAN_BYTES, lambda item: item.nbytes))
-    maps: Bounded[list[Explanation]] = field(default_factory=lambda: Bounded(256, MAX_MAP_BYTES, _maps_bytes))
-    predictions: Bounded[Prediction] = field(default_factory=lambda: Bounded(MAX_PREDICTIONS, 1 << 30, lambda _: 0))
-    measures: Bounded[dict[str, str]] = field(default_factory=lambda: Bounded(512, 1 << 30, lambda _: 0))
+    items: Bounded[Item] = field(
+        default_factory=lambda: Bounded(MAX_SCANS, MAX_SCAN_BYTES, lambda item: item.nbytes)
+    )
+    maps: Bounded[list[Explanation]] = field(
+        default_factory=lambda: Bounded(256, MAX_MAP_BYTES, _maps_bytes)
+    )
+    predictions: Bounded[Prediction] = field(
+        default_factory=lambda: Bounded(MAX_PREDICTIONS, 1 << 30, lambda _: 0)
+    )
+    measures: Bounded[dict[str, str]] = field(
+        default_factory=lambda: Bounded(512, 1 << 30, lambda _: 0)
+    )
     current: str | None = None
     problems: list[tuple[int, str, str]] = field(default_factory=list)
     opened: int = 0
     crowded_out: int = 0
     uploader: int = 0
 
-    def open(self, scan: Scan, *, data: bytes | None = None, pages: int = 1, sample: Sample | None = None) -> Item:
+    def open(
+        self, scan: Scan, *, data: bytes | None = None, pages: int = 1, sample: Sample | None = None
+    ) -> Item:
         """Add a scan and show it; the oldest go when the bounds are reached."""
         self.opened += 1
         item = Item(scan, self.opened, data, pages, sample=sample)
@@ -168,7 +200,14 @@ class Viewer:
 
     def show(self, scan: Scan) -> None:
         """Open a scan, or go to it if the same picture is open."""
-        same = next((item for item in self.ordered() if item.sample is None and fingerprint(item.scan) == fingerprint(scan)), None)
+        same = next(
+            (
+                item
+                for item in self.ordered()
+                if item.sample is None and fingerprint(item.scan) == fingerprint(scan)
+            ),
+            None,
+        )
         if same is None:
             self.open(scan)
         else:
@@ -208,7 +247,9 @@ class Viewer:
 def viewer() -> Viewer:
     """This session's viewer, made on first use; takes over a scan that another page handed on as "open_scan"."""
     state = st.session_state.get("viewer")
-    if not isinstance(state, Viewer):  # The class is made anew when its file is edited while the server runs.
+    if not isinstance(
+        state, Viewer
+    ):  # The class is made anew when its file is edited while the server runs.
         state = st.session_state["viewer"] = Viewer()
     handed = st.session_state.pop("open_scan", None)
     if isinstance(handed, Sample):

@@ -30,13 +30,22 @@ def end_closed_tabs() -> None:
 
     if runtime.exists() and _started.acquire(blocking=False):
         server = runtime.get_instance()
-        with suppress(AttributeError):  # Streamlit has no public way; tests/browser sees that this one works
-            loop, closed = server._get_async_objs().eventloop, server._session_mgr._session_storage._cache  # type: ignore[attr-defined]
+        with suppress(
+            AttributeError
+        ):  # Streamlit has no public way; tests/browser sees that this one works
+            loop, closed = (
+                server._get_async_objs().eventloop,
+                server._session_mgr._session_storage._cache,
+            )  # type: ignore[attr-defined]
             loop.call_soon_threadsafe(_look, loop, server, closed, {})
 
 
 def _look(
-    loop: asyncio.AbstractEventLoop, server: Runtime, closed: TTLCache[str, SessionInfo], before: Mapping[str, SessionInfo], again: bool = False
+    loop: asyncio.AbstractEventLoop,
+    server: Runtime,
+    closed: TTLCache[str, SessionInfo],
+    before: Mapping[str, SessionInfo],
+    again: bool = False,
 ) -> None:
     """On the loop, as the server's own dealings with its sessions.
 
@@ -46,12 +55,18 @@ def _look(
         server.media_file_mgr.remove_orphaned_files()  # what they had for download is only marked the first time
     closed.expire()
     now = dict(closed)
-    gone = [info.session for name, info in before.items() if name not in now and not server.is_active_session(name)]
+    gone = [
+        info.session
+        for name, info in before.items()
+        if name not in now and not server.is_active_session(name)
+    ]
     loop.call_later(EVERY_SECONDS, _look, loop, server, closed, now, bool(gone))
     for session in gone:
         session.shutdown()
         session.session_state.clear()
-        with suppress(AttributeError):  # what its widgets call, and with which scans: clear() leaves it, and the loop keeps its last session
+        with suppress(
+            AttributeError
+        ):  # what its widgets call, and with which scans: clear() leaves it, and the loop keeps its last session
             session.session_state._new_widget_state.widget_metadata.clear()
         session.flush_browser_queue()
     if gone:

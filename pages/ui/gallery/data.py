@@ -59,7 +59,11 @@ class Example:
     @property
     def scan(self) -> Scan | None:
         """Its picture; None if the data folder does not hold it."""
-        return self.source.phantom().scan if isinstance(self.source, Sample) else open_picture(self.source.image, self.source.sha256)
+        return (
+            self.source.phantom().scan
+            if isinstance(self.source, Sample)
+            else open_picture(self.source.image, self.source.sha256)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,10 @@ class Strip:
 
 def _cached(max_entries: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, max_entries=max_entries))
+    return cast(
+        Callable[[Callable[P, R]], Callable[P, R]],
+        st.cache_data(show_spinner=False, max_entries=max_entries),
+    )
 
 
 def synthetic_examples(card: RunCard) -> list[Example]:
@@ -106,8 +113,15 @@ def test_examples(card: RunCard) -> list[Example]:
         return []
     shares = probabilities(table, card.temperature)
     return [
-        Example(FolderScan(str(image), str(sha256)), table.classes[label], table.classes[int(row.argmax())], float(row.max()))
-        for image, sha256, label, row in zip(table.image, table.sha256, table.label, shares, strict=True)
+        Example(
+            FolderScan(str(image), str(sha256)),
+            table.classes[label],
+            table.classes[int(row.argmax())],
+            float(row.max()),
+        )
+        for image, sha256, label, row in zip(
+            table.image, table.sha256, table.label, shares, strict=True
+        )
         if holds_name(str(image))
     ]
 
@@ -146,5 +160,7 @@ def small(picture: Picture | GrayImage) -> Picture:
     height, width = picture.shape[:2]
     if width <= PICTURE_WIDTH:
         return picture
-    resized = Image.fromarray(picture).resize((PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))), Image.Resampling.LANCZOS)
+    resized = Image.fromarray(picture).resize(
+        (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))), Image.Resampling.LANCZOS
+    )
     return np.asarray(resized, dtype=np.uint8)

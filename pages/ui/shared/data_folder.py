@@ -42,11 +42,17 @@ def pictures_at_hand(images: Iterable[str]) -> bool:
     if not named:
         return False
     if data_folder() is None:
-        st.warning("The data folder that this app was started with does not exist; start it again with another.", icon=":material/folder_off:")
+        st.warning(
+            "The data folder that this app was started with does not exist; start it again with another.",
+            icon=":material/folder_off:",
+        )
         return False
     if any(holds_name(image) for image in images):
         return True
-    st.warning("The data folder holds none of the test scans. Name the folder of pictures, not the prepared one.", icon=":material/folder_off:")
+    st.warning(
+        "The data folder holds none of the test scans. Name the folder of pictures, not the prepared one.",
+        icon=":material/folder_off:",
+    )
     return False
 
 

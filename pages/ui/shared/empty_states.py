@@ -10,18 +10,26 @@ from oct_core.types import RunCard
 from pages.ui.app.services import title_of
 from pages.ui.shared.run_data import Runs, find_runs
 
-TRAIN_HINT = "Train the three models with `./train_all.sh FOLDER`; the page **Data and models** says how."
+TRAIN_HINT = (
+    "Train the three models with `./train_all.sh FOLDER`; the page **Data and models** says how."
+)
 
 
 def report_damaged(runs: Runs) -> None:
     """One warning for each run folder that cannot be read, with the reason."""
     for name, reason in runs.damaged:
-        st.warning(f"The run **{name}** is left out, because it cannot be read: {reason}", icon=":material/broken_image:")
+        st.warning(
+            f"The run **{name}** is left out, because it cannot be read: {reason}",
+            icon=":material/broken_image:",
+        )
 
 
 def say_no_runs(runs: Runs) -> None:
     """The sentence for a checkpoints folder without one readable run."""
-    st.info(f"There is no trained model in `{runs.root.name}/` yet. {TRAIN_HINT}", icon=":material/model_training:")
+    st.info(
+        f"There is no trained model in `{runs.root.name}/` yet. {TRAIN_HINT}",
+        icon=":material/model_training:",
+    )
 
 
 def say_not_scored(runs: Runs) -> None:
@@ -35,7 +43,11 @@ def say_not_scored(runs: Runs) -> None:
             "until then the page **Training curves** shows how it gets on.",
             icon=":material/hourglass_top:",
         )
-        st.page_link("pages/2_Training_curves.py", label="Watch the training curves", icon=":material/show_chart:")
+        st.page_link(
+            "pages/2_Training_curves.py",
+            label="Watch the training curves",
+            icon=":material/show_chart:",
+        )
     else:
         st.info(
             "No run has predictions of held-out scans. Make them with `python -m oct_core evaluate RUN --data DATA`.",

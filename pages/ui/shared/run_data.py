@@ -103,7 +103,10 @@ def evaluation(card: RunCard, split: str) -> Evaluation:
 
 def _cached(function: Callable[P, R]) -> Callable[P, R]:
     """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(Callable[P, R], st.cache_data(max_entries=32, show_spinner="Computing intervals by patient ...")(function))
+    return cast(
+        Callable[P, R],
+        st.cache_data(max_entries=32, show_spinner="Computing intervals by patient ...")(function),
+    )
 
 
 @_cached

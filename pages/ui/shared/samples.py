@@ -44,7 +44,9 @@ class Sample:
 
 def all_samples() -> list[Sample]:
     """Every sample, first all first ones."""
-    return [Sample(label, number) for number in range(1, SAMPLES_PER_CLASS + 1) for label in CLASSES]
+    return [
+        Sample(label, number) for number in range(1, SAMPLES_PER_CLASS + 1) for label in CLASSES
+    ]
 
 
 def outlined(pixels: GrayImage, mask: Mask, thickness: int = 2) -> GrayImage:

@@ -97,7 +97,10 @@ def class_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
 
 def auc_frame(evaluations: dict[str, Evaluation], field: str) -> pd.DataFrame:
     """One row a class or pair, one column a model. field : "auc" (with the macro average) or "auc_pairs"."""
-    columns = {name: {key: interval_text(one) for key, one in getattr(scores, field).items()} for name, scores in evaluations.items()}
+    columns = {
+        name: {key: interval_text(one) for key, one in getattr(scores, field).items()}
+        for name, scores in evaluations.items()
+    }
     if field == "auc":
         for name, scores in evaluations.items():
             columns[name]["macro average"] = interval_text(scores.macro_auc)

@@ -39,7 +39,13 @@ def run_title(report: Report, run: str) -> str:
 def count_text(report: Report, kind: str) -> str:
     """How many scans of a kind ("phantoms", "validation") each run was measured on: ``24``, or ``16 to 24`` where runs differ."""
     counts = sorted({int(about["scans"][kind]) for about in report.runs.values()})
-    return "0" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return (
+        "0"
+        if not counts
+        else str(counts[0])
+        if len(counts) == 1
+        else f"{counts[0]} to {counts[-1]}"
+    )
 
 
 def layers_of(report: Report, run: str) -> list[str]:
@@ -47,19 +53,30 @@ def layers_of(report: Report, run: str) -> list[str]:
     return list(report.runs[run]["layers"])
 
 
-def layer_profiles(report: Report, measure: str, source: str) -> tuple[dict[str, list[Profile]], dict[str, dict[str, float]]]:
+def layer_profiles(
+    report: Report, measure: str, source: str
+) -> tuple[dict[str, list[Profile]], dict[str, dict[str, float]]]:
     """For figures.scores_by_layer: the methods with a map a layer, and the level of all that have one map a scan."""
     found: dict[str, list[Profile]] = {}
     levels: dict[str, dict[str, float]] = {}
     for run in report.runs:
-        scores, title = report.intervals(kind="core", run=run, source=source, measure=measure), run_title(report, run)
+        scores, title = (
+            report.intervals(kind="core", run=run, source=source, measure=measure),
+            run_title(report, run),
+        )
         if not scores:
             continue
         found[title], levels[title] = [], {}
         for method in ("gradcam", "guided_gradcam"):
             places = tuple(layer for layer in layers_of(report, run) if (method, layer) in scores)
             if places:
-                found[title].append(Profile(method_title(report, method), places, tuple(scores[method, layer] for layer in places)))
+                found[title].append(
+                    Profile(
+                        method_title(report, method),
+                        places,
+                        tuple(scores[method, layer] for layer in places),
+                    )
+                )
         for method in ("guided_backprop", *BASELINES):
             if (method, "input") in scores:
                 levels[title][method_title(report, method)] = scores[method, "input"].value
@@ -68,7 +85,11 @@ def layer_profiles(report: Report, measure: str, source: str) -> tuple[dict[str,
 
 def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Profile]]:
     """For figures.likeness_by_stage. score : "rank_correlation" or "ssim". depth : which layer, counted from the last (0)."""
-    return {run_title(report, run): found for run in report.runs if (found := _stages(report, run, score, layer_at(report, run, depth)))}
+    return {
+        run_title(report, run): found
+        for run in report.runs
+        if (found := _stages(report, run, score, layer_at(report, run, depth)))
+    }
 
 
 def layer_at(report: Report, run: str, depth: int) -> str:
@@ -80,7 +101,11 @@ def layer_at(report: Report, run: str, depth: int) -> str:
 def _stages(report: Report, run: str, score: str, layer: str) -> list[Profile]:
     profiles = []
     for method in CORE:
-        rows = [row for row in report.raw["sanity"] if (row["run"], row["method"]) == (run, method) and row["layer"] in (layer, "input")]
+        rows = [
+            row
+            for row in report.raw["sanity"]
+            if (row["run"], row["method"]) == (run, method) and row["layer"] in (layer, "input")
+        ]
         rows.sort(key=lambda row: int(row["depth"]))
         if rows:
             places = ("trained", *(str(row["stage"]) for row in rows))
@@ -91,23 +116,38 @@ def _stages(report: Report, run: str, score: str, layer: str) -> list[Profile]:
 
 def verdicts_of(report: Report, run: str, layer: str) -> dict[str, str]:
     """Method -> the finding in words, at one layer (maps at the input are at every layer)."""
-    found = {row["method"]: row["verdict"] for row in report.raw["verdicts"] if row["run"] == run and row["layer"] in (layer, "input")}
+    found = {
+        row["method"]: row["verdict"]
+        for row in report.raw["verdicts"]
+        if row["run"] == run and row["layer"] in (layer, "input")
+    }
     return {method: str(found[method]) for method in CORE if method in found}
 
 
 def last_maps(report: Report, run: str) -> list[tuple[str, str]]:
     """(method, layer) of the maps compared by place: the core at the last layer, then the baselines."""
     last = layer_at(report, run, 0)
-    return [("gradcam", last), ("guided_gradcam", last), ("guided_backprop", "input"), *((name, "input") for name in BASELINES)]
+    return [
+        ("gradcam", last),
+        ("guided_gradcam", last),
+        ("guided_backprop", "input"),
+        *((name, "input") for name in BASELINES),
+    ]
 
 
-def lesion_scores(report: Report, measure: str) -> tuple[dict[str, dict[str, Interval]], dict[str, float]]:
+def lesion_scores(
+    report: Report, measure: str
+) -> tuple[dict[str, dict[str, Interval]], dict[str, float]]:
     """For figures.lesion_bars: run -> map -> score over phantoms with a lesion read rightly, and the lesion's mean area."""
     found, areas = {}, {}
     for run in report.runs:
         scores = report.intervals(kind="core", run=run, source="phantoms", measure=measure)
         area = report.intervals(kind="core", run=run, source="phantoms", measure="lesion_area")
-        found[run_title(report, run)] = {method_title(report, key[0]): scores[key] for key in last_maps(report, run) if key in scores}
+        found[run_title(report, run)] = {
+            method_title(report, key[0]): scores[key]
+            for key in last_maps(report, run)
+            if key in scores
+        }
         if area:
             areas[run_title(report, run)] = next(iter(area.values())).value
     return {run: scores for run, scores in found.items() if scores}, areas
@@ -117,9 +157,14 @@ def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, 
     """For figures.region_shares: run -> map -> region -> mean share."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for run in report.runs:
-        shares = {region: report.intervals(kind="core", run=run, source=source, measure=f"mass_{region}") for region in REGION_COLOURS}
+        shares = {
+            region: report.intervals(kind="core", run=run, source=source, measure=f"mass_{region}")
+            for region in REGION_COLOURS
+        }
         maps = {
-            method_title(report, key[0]): {region: scores[key].value for region, scores in shares.items() if key in scores}
+            method_title(report, key[0]): {
+                region: scores[key].value for region, scores in shares.items() if key in scores
+            }
             for key in last_maps(report, run)
         }
         if kept := {name: values for name, values in maps.items() if values}:
@@ -130,7 +175,11 @@ def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, 
 def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
     """Run -> (phantoms with a lesion that it reads rightly, phantoms with a lesion that were measured)."""
     found = report.raw["lesions"]
-    return {run_title(report, run): (int(found[run]["right"]), int(found[run]["n"])) for run in report.runs if run in found}
+    return {
+        run_title(report, run): (int(found[run]["right"]), int(found[run]["n"]))
+        for run in report.runs
+        if run in found
+    }
 
 
 def figure_text(row: dict[str, Any]) -> str:
@@ -151,7 +200,20 @@ def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.Data
 
 def whole_frame(report: Report) -> pd.DataFrame:
     """Every figure of the report, one a row; those of the randomisation say up to which block the network is random."""
-    columns = ["kind", "run", "method", "layer", "source", "random to", "measure", "n", "patients", "value", "low", "high"]
+    columns = [
+        "kind",
+        "run",
+        "method",
+        "layer",
+        "source",
+        "random to",
+        "measure",
+        "n",
+        "patients",
+        "value",
+        "low",
+        "high",
+    ]
     random = [
         {name: row[name] for name in ("run", "method", "layer")}
         | {"kind": "randomisation", "source": "both", "random to": row["stage"], "measure": measure}

@@ -47,10 +47,22 @@ def randomisation(report: Report, cards: list[RunCard]) -> None:
 
 def _curves(report: Report) -> None:
     left, right = st.columns(2, vertical_alignment="bottom")
-    score = left.segmented_control("Likeness", list(SCORES), default="Rank correlation", key="report_likeness") or "Rank correlation"
+    score = (
+        left.segmented_control(
+            "Likeness", list(SCORES), default="Rank correlation", key="report_likeness"
+        )
+        or "Rank correlation"
+    )
     depths = range(max(len(data.layers_of(report, run)) for run in report.runs))
     depth = right.selectbox("Layer explained", depths, format_func=_place, key="report_depth")
-    show(charts.likeness_by_stage(data.stage_profiles(report, SCORES[score], depth), f"{score} with the trained network's map", score), "sanity")
+    show(
+        charts.likeness_by_stage(
+            data.stage_profiles(report, SCORES[score], depth),
+            f"{score} with the trained network's map",
+            score,
+        ),
+        "sanity",
+    )
     definition(report, SCORES[score])
     for column, run in zip(st.columns(len(report.runs), gap="medium"), report.runs, strict=True):
         layer = data.layer_at(report, run, depth)
@@ -67,7 +79,9 @@ def _place(depth: int) -> str:
 
 def _store() -> Bounded[Strip]:
     if "report_strips" not in st.session_state:
-        st.session_state["report_strips"] = Bounded[Strip](24, 48 << 20, lambda strip: sum(picture.nbytes for _, _, picture in strip.pictures))
+        st.session_state["report_strips"] = Bounded[Strip](
+            24, 48 << 20, lambda strip: sum(picture.nbytes for _, _, picture in strip.pictures)
+        )
     store: Bounded[Strip] = st.session_state["report_strips"]
     return store
 
@@ -80,23 +94,45 @@ def _strip(report: Report, cards: list[RunCard]) -> None:
         st.caption("No measured model is installed here, so its maps cannot be drawn.")
         return
     first, second, third, fourth = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
-    run = str(first.selectbox("Model", list(ready), format_func=lambda name: services.title_of(ready[name]), key="strip_run"))
-    method = str(second.selectbox("Map", data.CORE, format_func=lambda name: data.method_title(report, name), key="strip_method"))
+    run = str(
+        first.selectbox(
+            "Model",
+            list(ready),
+            format_func=lambda name: services.title_of(ready[name]),
+            key="strip_run",
+        )
+    )
+    method = str(
+        second.selectbox(
+            "Map",
+            data.CORE,
+            format_func=lambda name: data.method_title(report, name),
+            key="strip_method",
+        )
+    )
     label = str(third.selectbox("Phantom", CLASSES, key="strip_label"))
     card, layer = ready[run], data.layer_at(report, run, 0)
     key = "|".join((run, card.weights_sha256, method, label))
     explained = "Repeats the map with more and more random weights. Takes seconds."
-    asked = fourth.button("Draw the maps", icon=":material/shuffle:", key="strip_draw", help=explained)
+    asked = fourth.button(
+        "Draw the maps", icon=":material/shuffle:", key="strip_draw", help=explained
+    )
     if asked and _store().get(key) is None:
         bar = st.progress(0.0, "Maps with random weights")
         with services.shown_errors():
             _store().put(key, _computed(card, method, layer, label, bar))
         bar.empty()
     if strip := _store().get(key):
-        _show(strip, f"{services.title_of(card)}, {data.method_title(report, method)}", layer if method != "guided_backprop" else "input")
+        _show(
+            strip,
+            f"{services.title_of(card)}, {data.method_title(report, method)}",
+            layer if method != "guided_backprop" else "input",
+        )
 
 
-def _computed(card: RunCard, method: str, layer: str, label: str, bar: st.delta_generator.DeltaGenerator) -> Strip:
+def _computed(
+    card: RunCard, method: str, layer: str, label: str, bar: st.delta_generator.DeltaGenerator
+) -> Strip:
     from oct_core.trust.sanity import cascade, compare
 
     def told(done: int, total: int) -> None:
@@ -125,13 +161,17 @@ def _computed(card: RunCard, method: str, layer: str, label: str, bar: st.delta_
 
 def _show(strip: Strip, who: str, layer: str) -> None:
     figures_ = [
-        figure(data_uri(picture), f"{who} at {layer}, {_said(place, name)}, {words}", f"<b>{_said(place, name)}</b><br><span>{words}</span>")
+        figure(
+            data_uri(picture),
+            f"{who} at {layer}, {_said(place, name)}, {words}",
+            f"<b>{_said(place, name)}</b><br><span>{words}</span>",
+        )
         for place, (name, words, picture) in enumerate(strip.pictures)
     ]
     st.html(grid(figures_, len(figures_)))
     st.caption(
         f"{who} at {layer}, for {strip.target}, the class the trained network predicts. Each picture has its own colour scale. "
-        "\"alike\" is the rank correlation with the first map."
+        '"alike" is the rank correlation with the first map.'
     )
 
 

@@ -12,29 +12,63 @@ from pages.ui.trust import data as data
 from pages.ui.trust.views import choose_source, definition_text
 
 _SHORT = ("deletion_mean", "insertion_mean", "road", "pointing", "energy")
-_WIDER = ("deletion_mean", "insertion_mean", "road", "average_drop", "pointing", "energy", "mass_retina")
+_WIDER = (
+    "deletion_mean",
+    "insertion_mean",
+    "road",
+    "average_drop",
+    "pointing",
+    "energy",
+    "mass_retina",
+)
 
 
 def in_short(report: Report) -> None:
     """Grad-CAM at the last layer of each run on phantoms, beside the baselines."""
     rows = []
     for run in report.runs:
-        for method, layer in (("gradcam", data.layer_at(report, run, 0)), *((name, "input") for name in data.BASELINES)):
-            wanted = {"kind": "core", "run": run, "source": "phantoms", "method": method, "layer": layer}
-            found = {row["measure"]: data.figure_text(row) for row in report.rows if wanted.items() <= row.items()}
-            cells = {report.measures[measure]["title"]: found[measure] for measure in _SHORT if measure in found}
+        for method, layer in (
+            ("gradcam", data.layer_at(report, run, 0)),
+            *((name, "input") for name in data.BASELINES),
+        ):
+            wanted = {
+                "kind": "core",
+                "run": run,
+                "source": "phantoms",
+                "method": method,
+                "layer": layer,
+            }
+            found = {
+                row["measure"]: data.figure_text(row)
+                for row in report.rows
+                if wanted.items() <= row.items()
+            }
+            cells = {
+                report.measures[measure]["title"]: found[measure]
+                for measure in _SHORT
+                if measure in found
+            }
             if cells:
-                rows.append({"model": data.run_title(report, run), "map": data.method_title(report, method)} | cells)
+                rows.append(
+                    {"model": data.run_title(report, run), "map": data.method_title(report, method)}
+                    | cells
+                )
     if rows:
-        st.markdown("##### In short: Grad-CAM at the last layer, beside maps that know no network, on phantoms")
+        st.markdown(
+            "##### In short: Grad-CAM at the last layer, beside maps that know no network, on phantoms"
+        )
         _table(report, pd.DataFrame(rows), _SHORT, "Grad-CAM and baselines in short")
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
     """A table with the definition of each measure in the header of its column."""
     abouts = [report.measures[measure] for measure in measures if measure in report.measures]
-    config = {about["title"]: st.column_config.TextColumn(help=definition_text(about)) for about in abouts}
-    st.dataframe(frame, hide_index=True, width="stretch", height="content", column_config=config, alt=alt)
+    config = {
+        about["title"]: st.column_config.TextColumn(help=definition_text(about)) for about in abouts
+    }
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height="content", column_config=config, alt=alt
+    )
 
 
 def wider(report: Report) -> None:
@@ -46,26 +80,41 @@ def wider(report: Report) -> None:
         st.info("No other method has been measured yet.", icon=":material/hourglass_top:")
     else:
         _table(report, frame, _WIDER, "Scores of other methods")
-        st.caption("All rows of a model are of the same few scans, so the intervals are wide. Point at a heading for its definition.")
+        st.caption(
+            "All rows of a model are of the same few scans, so the intervals are wide. Point at a heading for its definition."
+        )
     for left in report.raw["skipped"]:
-        st.caption(f"Left out: **{data.method_title(report, left['method'])}** of {data.run_title(report, left['run'])}. {left['reason']}")
+        st.caption(
+            f"Left out: **{data.method_title(report, left['method'])}** of {data.run_title(report, left['run'])}. {left['reason']}"
+        )
 
 
 def whole(report: Report) -> None:
     """Every figure, filtered, with a download and the definitions."""
     frame = data.whole_frame(report)
     columns = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
-    for column, name, label in zip(columns, ("run", "source", "measure"), ("Models", "Scans", "Measures"), strict=False):
+    for column, name, label in zip(
+        columns, ("run", "source", "measure"), ("Models", "Scans", "Measures"), strict=False
+    ):
         options = list(dict.fromkeys(frame[name]))
         named = partial(_option, report, name)
-        chosen = column.multiselect(label, options, placeholder="All", format_func=named, key=f"report_table_{name}")
+        chosen = column.multiselect(
+            label, options, placeholder="All", format_func=named, key=f"report_table_{name}"
+        )
         frame = frame[frame[name].isin(chosen)] if chosen else frame
     with columns[3], st.popover("Definitions", icon=":material/help:"):
         for about in report.measures.values():
             st.markdown(definition_text(about))
-    st.dataframe(frame, hide_index=True, width="stretch", height=460, alt="Every figure of the report")
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height=460, alt="Every figure of the report"
+    )
     st.download_button(
-        f"Download {len(frame)} rows (CSV)", frame.to_csv(index=False), "explanations.csv", "text/csv", icon=":material/download:", key="report_csv"
+        f"Download {len(frame)} rows (CSV)",
+        frame.to_csv(index=False),
+        "explanations.csv",
+        "text/csv",
+        icon=":material/download:",
+        key="report_csv",
     )
 
 

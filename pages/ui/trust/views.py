@@ -11,7 +11,15 @@ from pages.ui.shared.run_data import Runs
 from pages.ui.shared.tables import duration_text
 from pages.ui.trust import data as data
 
-FAITHFUL = ("deletion_mean", "insertion_mean", "deletion_blur", "insertion_blur", "road", "average_drop", "average_increase")
+FAITHFUL = (
+    "deletion_mean",
+    "insertion_mean",
+    "deletion_blur",
+    "insertion_blur",
+    "road",
+    "average_drop",
+    "average_increase",
+)
 _INTRODUCTION = (
     "A heat map shows where a network *seems* to look; it can be wrong about that. This page asks three questions of every map. "
     "**Is it faithful?** If the marked pixels matter, hiding them must change the prediction. "
@@ -38,11 +46,23 @@ def overview(report: Report) -> None:
     raw = report.raw
     cells = st.columns(4)
     devices = ", ".join(dict.fromkeys(str(about["device"]) for about in report.runs.values()))
-    cells[0].metric("Phantoms", data.count_text(report, "phantoms"), help="Synthetic scans whose lesion is known by the pixel; none was trained on.")
-    cells[1].metric("Validation scans", data.count_text(report, "validation"), help="Real scans, none trained on. The test part is never used here.")
+    cells[0].metric(
+        "Phantoms",
+        data.count_text(report, "phantoms"),
+        help="Synthetic scans whose lesion is known by the pixel; none was trained on.",
+    )
+    cells[1].metric(
+        "Validation scans",
+        data.count_text(report, "validation"),
+        help="Real scans, none trained on. The test part is never used here.",
+    )
     cells[2].metric("Models", len(raw["runs"]))
     unknown = any(about["seconds"] is None for about in report.runs.values())
-    cells[3].metric("Time it took", ("over " if unknown else "") + duration_text(raw["seconds"]), help=f"On {devices}.")
+    cells[3].metric(
+        "Time it took",
+        ("over " if unknown else "") + duration_text(raw["seconds"]),
+        help=f"On {devices}.",
+    )
     made = f" Made on {raw['made']}." if raw.get("made") else ""
     how = "Intervals are 95%, from a bootstrap by patient; each phantom is a patient."
     st.caption(f"{raw['note']}{made} Models: {', '.join(_read_rightly(report))}. {how}")
@@ -52,8 +72,14 @@ def _read_rightly(report: Report) -> list[str]:
     """``VGG16 (reads 20 of 24 phantoms rightly)`` for each run."""
     said = []
     for run in report.runs:
-        counts = [f"{one['right']} of {one['n']} {source}" for source, one in (report.raw["right"].get(run) or {}).items()]
-        said.append(f"{data.run_title(report, run)}" + (f" (reads {' and '.join(counts)} rightly)" if counts else ""))
+        counts = [
+            f"{one['right']} of {one['n']} {source}"
+            for source, one in (report.raw["right"].get(run) or {}).items()
+        ]
+        said.append(
+            f"{data.run_title(report, run)}"
+            + (f" (reads {' and '.join(counts)} rightly)" if counts else "")
+        )
     return said
 
 
@@ -62,7 +88,10 @@ def say_what_does_not_fit(report: Report, runs: Runs) -> None:
     if not report.raw["complete"]:
         done, planned = report.raw["tasks"]["done"], report.raw["tasks"]["planned"]
         way = f"Run `{COMMAND}` again; it goes on with the rest."
-        st.warning(f"This report is not complete: {done} of {planned} tasks are done. {way}", icon=":material/hourglass_top:")
+        st.warning(
+            f"This report is not complete: {done} of {planned} tasks are done. {way}",
+            icon=":material/hourglass_top:",
+        )
     cards = {card.name: card for card in runs.cards}
     for run, about in report.runs.items():
         if run in cards and cards[run].weights_sha256 != about.get("weights_sha256"):
@@ -72,7 +101,9 @@ def say_what_does_not_fit(report: Report, runs: Runs) -> None:
                 icon=":material/sync_problem:",
             )
     gone = [data.run_title(report, run) for run in report.runs if run not in cards]
-    new = [card.name for card in runs.cards if card.status == "done" and card.name not in report.runs]
+    new = [
+        card.name for card in runs.cards if card.status == "done" and card.name not in report.runs
+    ]
     if gone and cards:
         st.caption(f"Measured, but not installed here: {', '.join(gone)}.")
     if new:
@@ -99,7 +130,9 @@ def choose_source(report: Report, key: str) -> str:
     sources = report.sources
     if len(sources) == 1:
         return sources[0]
-    return str(st.selectbox("Scans", sources, format_func=lambda one: data.SOURCES.get(one, one), key=key))
+    return str(
+        st.selectbox("Scans", sources, format_func=lambda one: data.SOURCES.get(one, one), key=key)
+    )
 
 
 def faithfulness(report: Report) -> None:
@@ -111,7 +144,14 @@ def faithfulness(report: Report) -> None:
         st.info("No scan has been measured yet.", icon=":material/hourglass_top:")
         return
     with left:
-        measure = str(st.selectbox("Measure", names, format_func=lambda name: report.measures[name]["title"], key="report_measure"))
+        measure = str(
+            st.selectbox(
+                "Measure",
+                names,
+                format_func=lambda name: report.measures[name]["title"],
+                key="report_measure",
+            )
+        )
     with middle:
         source = choose_source(report, "report_source")
     with right:
@@ -119,7 +159,12 @@ def faithfulness(report: Report) -> None:
     about = report.measures[measure]
     profiles, levels = data.layer_profiles(report, measure, source)
     better = f" ({about['better']} is better)" if about["better"] else ""
-    show(charts.scores_by_layer(profiles, levels, f"{about['title']} by layer{better}", about["title"]), "faithfulness")
+    show(
+        charts.scores_by_layer(
+            profiles, levels, f"{about['title']} by layer{better}", about["title"]
+        ),
+        "faithfulness",
+    )
     st.caption(
         "Solid and dotted lines: the maps of each layer, with 95% intervals by patient. Gray dashed lines: maps that do not change with the layer. "
         "A map tells something only where it stands on the better side of noise and of the edges of the picture."
@@ -131,7 +176,9 @@ def localisation(report: Report) -> None:
     counts = data.lesion_counts(report)
     said = "; ".join(f"{run} {n} of {total}" for run, (n, total) in counts.items())
     st.markdown("##### On the lesion of phantoms")
-    st.caption(f"Over the phantoms with a lesion that the model reads rightly: {said}. Maps of the last layer, or of the input.")
+    st.caption(
+        f"Over the phantoms with a lesion that the model reads rightly: {said}. Maps of the last layer, or of the input."
+    )
     for column, measure in zip(st.columns(2, gap="medium"), ("pointing", "energy"), strict=True):
         about = report.measures.get(measure)
         if about:

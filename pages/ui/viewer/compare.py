@@ -33,10 +33,18 @@ oninput="document.getElementById('w').style.setProperty('--x',this.value+'%')"><
 
 def wipe_html(first: str, second: str, left: str, right: str, width: int) -> str:
     """The comparison as one document. first, second : data URIs. left, right : plain text."""
-    return _WIPE.format(first=first, second=second, left=html.escape(left, True), right=html.escape(right, True), width=width)
+    return _WIPE.format(
+        first=first,
+        second=second,
+        left=html.escape(left, True),
+        right=html.escape(right, True),
+        width=width,
+    )
 
 
-def options(all_maps: Sequence[ModelMaps], methods: Sequence[str]) -> dict[str, tuple[ModelMaps, Explanation]]:
+def options(
+    all_maps: Sequence[ModelMaps], methods: Sequence[str]
+) -> dict[str, tuple[ModelMaps, Explanation]]:
     """Everything that can be compared, by a label that says model, method and layer."""
     found: dict[str, tuple[ModelMaps, Explanation]] = {}
     for maps in all_maps:
@@ -46,11 +54,16 @@ def options(all_maps: Sequence[ModelMaps], methods: Sequence[str]) -> dict[str, 
     return found
 
 
-def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titles: dict[str, str]) -> None:
+def comparison(
+    scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titles: dict[str, str]
+) -> None:
     """Two menus and the wipe."""
     found = options(all_maps, choices.methods)
     if len(found) < 2:
-        st.info("A comparison needs two maps: choose a method in the sidebar.", icon=":material/compare:")
+        st.info(
+            "A comparison needs two maps: choose a method in the sidebar.",
+            icon=":material/compare:",
+        )
         return
 
     def label(key: str) -> str:
@@ -61,13 +74,21 @@ def comparison(scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titl
     deepest = [f"{maps.card.name}|gradcam/{maps.layers[-1]}" for maps in all_maps if maps.layers]
     starts = [key for key in deepest if key in found][:2] or keys[:2]
     left, right = st.columns(2)
-    first = left.selectbox("Left", keys, index=keys.index(starts[0]), format_func=label, key="compare_left")
-    second = right.selectbox("Right", keys, index=keys.index(starts[-1]), format_func=label, key="compare_right")
+    first = left.selectbox(
+        "Left", keys, index=keys.index(starts[0]), format_func=label, key="compare_left"
+    )
+    second = right.selectbox(
+        "Right", keys, index=keys.index(starts[-1]), format_func=label, key="compare_right"
+    )
     width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
     width, height = _at_most(width, height, 560)
     before, after = (_picture(scan, *found[key], choices) for key in (first, second))
     try:
-        st.iframe(wipe_html(before, after, label(first), label(second), width), height=height + 48, alt=f"{label(first)} against {label(second)}")
+        st.iframe(
+            wipe_html(before, after, label(first), label(second), width),
+            height=height + 48,
+            alt=f"{label(first)} against {label(second)}",
+        )
     finally:  # the person may go on meanwhile
         forget_addresses()
     tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]

@@ -39,12 +39,19 @@ def predictions_of(
     return [[prediction for prediction in row if prediction is not None] for row in found_all]
 
 
-def _read(state: Viewer, batch: Sequence[tuple[str, Scan]], cards: Sequence[RunCard], progress: Progress) -> None:
+def _read(
+    state: Viewer, batch: Sequence[tuple[str, Scan]], cards: Sequence[RunCard], progress: Progress
+) -> None:
     """Ask the models at the same time for what this session has not. A batch at a time: another person's scan need not wait for all."""
     from oct_core.runs.predict import predict
     from oct_core.system import begun
 
-    missing = {card.name: [(key, scan) for key, scan in batch if state.predictions.get(_key(card, key)) is None] for card in cards}
+    missing = {
+        card.name: [
+            (key, scan) for key, scan in batch if state.predictions.get(_key(card, key)) is None
+        ]
+        for card in cards
+    }
     asked = [card for card in cards if missing[card.name]]
 
     def answer(card: RunCard) -> list[Prediction]:
@@ -71,10 +78,19 @@ def trio_maps(state: Viewer, scan: Scan, card: RunCard, target: str) -> list[Exp
     return _explained(state, scan, card, target, TRIO, None)
 
 
-def one_map(state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str) -> Explanation:
+def one_map(
+    state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str
+) -> Explanation:
     """One map of any registered method; the trio's come from their common pass; raises OctError."""
-    found = trio_maps(state, scan, card, target) if method in TRIO else _explained(state, scan, card, target, (method,), (layer,))
-    return next((each for each in found if each.method == method and each.layer in (layer, "input")), found[0])
+    found = (
+        trio_maps(state, scan, card, target)
+        if method in TRIO
+        else _explained(state, scan, card, target, (method,), (layer,))
+    )
+    return next(
+        (each for each in found if each.method == method and each.layer in (layer, "input")),
+        found[0],
+    )
 
 
 def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]:
@@ -82,47 +98,72 @@ def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]
     from oct_core.explanations import METHODS, explain
 
     slow = {each.key for each in maps if METHODS.get(each.method).slow}
-    found = {key: replace(each, values=sized(each.values, scan.pixels.shape)) for each in maps if (key := each.key) in slow}
+    found = {
+        key: replace(each, values=sized(each.values, scan.pixels.shape))
+        for each in maps
+        if (key := each.key) in slow
+    }
     for method in dict.fromkeys(each.method for each in maps if each.key not in slow):
         layers = [each.layer for each in maps if each.method == method and each.layer != "input"]
-        for each in explain(scan, get_run(maps[0].run), maps[0].target, (method,), layers or None)[0]:
+        for each in explain(scan, get_run(maps[0].run), maps[0].target, (method,), layers or None)[
+            0
+        ]:
             found[each.key] = each
     return [found[each.key] for each in maps]
 
 
 @contextmanager
-def trio_ahead(state: Viewer, scan: Scan, wanted: Sequence[tuple[RunCard, str]]) -> Iterator[Callable[[RunCard, str], list[Explanation]]]:
+def trio_ahead(
+    state: Viewer, scan: Scan, wanted: Sequence[tuple[RunCard, str]]
+) -> Iterator[Callable[[RunCard, str], list[Explanation]]]:
     """Begin ``trio_maps`` of each (card, target) at once; gives a function that waits for those of one; it raises OctError."""
     from oct_core.system import begun
 
     keys = {_maps_key(scan, card, target, TRIO, None): (card, target) for card, target in wanted}
     missing = {key: pair for key, pair in keys.items() if state.maps.get(key) is None}
-    with begun([partial(_made, scan, card, target, TRIO, None) for card, target in missing.values()]) as made:
+    with begun(
+        [partial(_made, scan, card, target, TRIO, None) for card, target in missing.values()]
+    ) as made:
         waiting = dict(zip(missing, made, strict=True))
 
         def finished(card: RunCard, target: str) -> list[Explanation]:
             key = _maps_key(scan, card, target, TRIO, None)
-            return _keep(state, key, waiting.pop(key)()) if key in waiting else trio_maps(state, scan, card, target)
+            return (
+                _keep(state, key, waiting.pop(key)())
+                if key in waiting
+                else trio_maps(state, scan, card, target)
+            )
 
         yield finished
 
 
 def _explained(
-    state: Viewer, scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
+    state: Viewer,
+    scan: Scan,
+    card: RunCard,
+    target: str,
+    methods: tuple[str, ...],
+    layers: tuple[str, ...] | None,
 ) -> list[Explanation]:
     key = _maps_key(scan, card, target, methods, layers)
     kept = state.maps.get(key)
     return _keep(state, key, _made(scan, card, target, methods, layers)) if kept is None else kept
 
 
-def _made(scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None) -> list[Explanation]:
+def _made(
+    scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
+) -> list[Explanation]:
     from oct_core.explanations import explain_with_predictions
 
-    ((_, maps),) = explain_with_predictions(scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True)
+    ((_, maps),) = explain_with_predictions(
+        scan, get_run(card.name), target, methods=methods, layers=layers, network_size=True
+    )
     return maps
 
 
-def _maps_key(scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None) -> str:
+def _maps_key(
+    scan: Scan, card: RunCard, target: str, methods: tuple[str, ...], layers: tuple[str, ...] | None
+) -> str:
     return _key(card, fingerprint(scan), target, ",".join(methods), ",".join(layers or ()))
 
 

@@ -44,7 +44,11 @@ def method_titles() -> dict[str, str]:
     from oct_core.explanations import METHODS
 
     importable = {"grad-cam": "pytorch_grad_cam", "pytorch-grad-cam": "pytorch_grad_cam"}
-    usable = [name for name in METHODS if all(find_spec(importable.get(need, need)) for need in METHODS.get(name).needs)]
+    usable = [
+        name
+        for name in METHODS
+        if all(find_spec(importable.get(need, need)) for need in METHODS.get(name).needs)
+    ]
     return {name: METHODS.get(name).title for name in usable}
 
 
@@ -61,24 +65,72 @@ def controls(cards: Sequence[RunCard]) -> Choices:
         st.subheader("Explain", divider="gray")
         models, names = first_models(cards), {card.name: title_of(card) for card in cards}
         if len(names) > len(models):
-            models = kept("models", models, st.multiselect, "Models", list(names), format_func=names.get)
-        target = kept("target", OWN, st.selectbox, "Target class", [OWN, *CLASSES], format_func=_class_title)
+            models = kept(
+                "models", models, st.multiselect, "Models", list(names), format_func=names.get
+            )
+        target = kept(
+            "target", OWN, st.selectbox, "Target class", [OWN, *CLASSES], format_func=_class_title
+        )
         titles = method_titles()
-        methods = kept("methods", list(TRIO), st.multiselect, "Methods", list(titles), format_func=titles.get, help=_METHODS_HELP)
+        methods = kept(
+            "methods",
+            list(TRIO),
+            st.multiselect,
+            "Methods",
+            list(titles),
+            format_func=titles.get,
+            help=_METHODS_HELP,
+        )
         st.subheader("Display", divider="gray")
         opacity = kept("opacity", 45, st.slider, "Map opacity", 0, 100, step=5, format="%d%%")
-        colormap = kept("colormap", "inferno", st.selectbox, "Colour map", tuple(COLORMAPS), format_func=str.capitalize)
-        one_scale = kept("one_scale", False, st.toggle, "One scale within a model", help=_SCALE_HELP)
-        hide_names = kept("hide_names", False, st.toggle, "Hide file names", help="File names may carry patient names.")
+        colormap = kept(
+            "colormap",
+            "inferno",
+            st.selectbox,
+            "Colour map",
+            tuple(COLORMAPS),
+            format_func=str.capitalize,
+        )
+        one_scale = kept(
+            "one_scale", False, st.toggle, "One scale within a model", help=_SCALE_HELP
+        )
+        hide_names = kept(
+            "hide_names",
+            False,
+            st.toggle,
+            "Hide file names",
+            help="File names may carry patient names.",
+        )
         st.subheader("Samples", divider="gray")
         hidden = choices_kept("hide_answer", False)
         outline = kept(
-            "outline", False, st.toggle, "Outline the lesion", disabled=hidden, help="Samples are synthetic: the lesion is known exactly."
+            "outline",
+            False,
+            st.toggle,
+            "Outline the lesion",
+            disabled=hidden,
+            help="Samples are synthetic: the lesion is known exactly.",
         )
-        hide_answer = kept("hide_answer", False, st.toggle, "Hide the answer", help="For teaching: a sample does not say its class.")
+        hide_answer = kept(
+            "hide_answer",
+            False,
+            st.toggle,
+            "Hide the answer",
+            help="For teaching: a sample does not say its class.",
+        )
     ordered = tuple(name for name in titles if name in methods)
     chosen = None if target == OWN else target
-    return Choices(chosen, opacity / 100, colormap, one_scale, ordered, hide_names, outline and not hide_answer, hide_answer, tuple(models))
+    return Choices(
+        chosen,
+        opacity / 100,
+        colormap,
+        one_scale,
+        ordered,
+        hide_names,
+        outline and not hide_answer,
+        hide_answer,
+        tuple(models),
+    )
 
 
 def _class_title(name: str) -> str:

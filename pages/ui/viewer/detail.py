@@ -22,26 +22,52 @@ INPUT_METHODS_NOTE = "This method has one map, at the input."
 
 
 def detail(
-    state: Viewer, scan: Scan, all_maps: Sequence[ModelMaps], predictions: Sequence[Prediction], choices: Choices, titles: dict[str, str]
+    state: Viewer,
+    scan: Scan,
+    all_maps: Sequence[ModelMaps],
+    predictions: Sequence[Prediction],
+    choices: Choices,
+    titles: dict[str, str],
 ) -> None:
     """The pickers, the picture, and at its right what is known about it."""
-    by_name = {maps.card.name: (maps, prediction) for maps, prediction in zip(all_maps, predictions, strict=True)}
+    by_name = {
+        maps.card.name: (maps, prediction)
+        for maps, prediction in zip(all_maps, predictions, strict=True)
+    }
     first, second = st.columns(2)
     name = first.segmented_control(
-        "Model", list(by_name), default=next(iter(by_name)), format_func=lambda key: title_of(by_name[key][0].card), key="detail_model"
+        "Model",
+        list(by_name),
+        default=next(iter(by_name)),
+        format_func=lambda key: title_of(by_name[key][0].card),
+        key="detail_model",
     )
-    method = second.selectbox("Method", list(titles), format_func=lambda key: titles[key], key="detail_method")
+    method = second.selectbox(
+        "Method", list(titles), format_func=lambda key: titles[key], key="detail_method"
+    )
     maps, prediction = by_name[name or next(iter(by_name))]
-    layer = st.segmented_control(
-        "Layer, shallow to deep", maps.layers, default=maps.layers[-1], key=f"detail_layer_{maps.card.name}"
-    ) or maps.layers[-1]
+    layer = (
+        st.segmented_control(
+            "Layer, shallow to deep",
+            maps.layers,
+            default=maps.layers[-1],
+            key=f"detail_layer_{maps.card.name}",
+        )
+        or maps.layers[-1]
+    )
     with shown_errors(), st.spinner(f"{titles[method]} of {title_of(maps.card)}"):
         explanation = one_map(state, scan, maps.card, maps.target, method, layer)
         _show(state, scan, maps, prediction, explanation, choices, titles[method])
 
 
 def _show(
-    state: Viewer, scan: Scan, maps: ModelMaps, prediction: Prediction, explanation: Explanation, choices: Choices, title: str
+    state: Viewer,
+    scan: Scan,
+    maps: ModelMaps,
+    prediction: Prediction,
+    explanation: Explanation,
+    choices: Choices,
+    title: str,
 ) -> None:
     group = [each for each in maps.trio if each.method == explanation.method] or [explanation]
     top = scale_of(explanation, group, choices)
@@ -51,7 +77,9 @@ def _show(
         alt = f"{title} at {explanation.layer}, {title_of(maps.card)}, target {explanation.target}, large"
         st.html(f'<div class="oct-maps">{figure(data_uri(picture), alt)}</div>')
     with right:
-        st.markdown(f"**{html.escape(title)}** at **{explanation.layer}** · {title_of(maps.card)}, target {explanation.target}")
+        st.markdown(
+            f"**{html.escape(title)}** at **{explanation.layer}** · {title_of(maps.card)}, target {explanation.target}"
+        )
         _facts(maps.card, explanation, top, choices)
         measure_panel(state, scan, maps.card, explanation)
         _downloads(scan, maps, prediction, explanation, choices, top)
@@ -59,10 +87,21 @@ def _show(
 
 def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
-        st.info(f"No evidence for {explanation.target}: this map is zero everywhere.", icon=":material/do_not_disturb_on:")
+        st.info(
+            f"No evidence for {explanation.target}: this map is zero everywhere.",
+            icon=":material/do_not_disturb_on:",
+        )
         return
-    kind = "signed: orange speaks for the class, blue against it" if explanation.signed else "not signed: brighter is more"
-    scale = f"one scale within the model, up to {number(top)}" if choices.one_scale else "scaled to its own maximum"
+    kind = (
+        "signed: orange speaks for the class, blue against it"
+        if explanation.signed
+        else "not signed: brighter is more"
+    )
+    scale = (
+        f"one scale within the model, up to {number(top)}"
+        if choices.one_scale
+        else "scaled to its own maximum"
+    )
     st.caption(f"Maximum {number(maximum_of(explanation))}; {scale}; {kind}.")
     if explanation.layer == "input":
         st.caption(INPUT_METHODS_NOTE)
@@ -73,7 +112,12 @@ def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices
 
 
 def _downloads(
-    scan: Scan, maps: ModelMaps, prediction: Prediction, explanation: Explanation, choices: Choices, top: float
+    scan: Scan,
+    maps: ModelMaps,
+    prediction: Prediction,
+    explanation: Explanation,
+    choices: Choices,
+    top: float,
 ) -> None:
     stem = f"{maps.card.name}_{explanation.method}_{explanation.layer}"
     every = [*maps.trio, *maps.extra]

@@ -38,7 +38,9 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def overlay_png(scan: Scan, explanation: Explanation, opacity: float, colormap: str, maximum: float) -> bytes:
+def overlay_png(
+    scan: Scan, explanation: Explanation, opacity: float, colormap: str, maximum: float
+) -> bytes:
     """One map over the scan at the scan's own size."""
     return png(drawn(scan.pixels, explanation, opacity, colormap, maximum, max(scan.pixels.shape)))
 
@@ -47,7 +49,14 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, colormap: str, one_scale: bool = False) -> bytes:
+def final_figure(
+    scan: Scan,
+    rows: Sequence[Row],
+    words: str,
+    opacity: float,
+    colormap: str,
+    one_scale: bool = False,
+) -> bytes:
     """The page as one PNG: the scan, and per model its probabilities and Grad-CAMs; the footer says what made it.
 
     words : the agreement sentence. one_scale : whether the maps of a model share the value of the last colour (as in Row.maxima).
@@ -68,7 +77,9 @@ def final_figure(scan: Scan, rows: Sequence[Row], words: str, opacity: float, co
     top = MARGIN + head + 10
     for row in rows:
         _bars(draw, row, MARGIN, top)
-        for place, (explanation, maximum) in enumerate(zip(row.maps, row.maxima, strict=True), start=1):
+        for place, (explanation, maximum) in enumerate(
+            zip(row.maps, row.maxima, strict=True), start=1
+        ):
             left = MARGIN + place * (CELL + GAP)
             picture = drawn(scan.pixels, explanation, opacity, colormap, maximum, CELL)
             sheet.paste(Image.fromarray(picture), (left, top))
@@ -82,23 +93,47 @@ def _heading(draw: ImageDraw.ImageDraw, scan: Scan, words: str, colours: str, le
     height, width = scan.pixels.shape
     draw.text((left, MARGIN), "OCT B-scan read by CNNs, side by side", INK, _font(34))
     draw.text((left, MARGIN + 52), words, INK, _font(23))
-    draw.text((left, MARGIN + 88), f"Input {width} x {height} pixels, at the left as the models get it.", QUIET, _font(18))
+    draw.text(
+        (left, MARGIN + 88),
+        f"Input {width} x {height} pixels, at the left as the models get it.",
+        QUIET,
+        _font(18),
+    )
     synthetic = "Synthetic sample, no patient. " if scan.source == "sample" else ""
-    draw.text((left, MARGIN + 114), f"{synthetic}Maps: Grad-CAM, from the shallowest to the deepest layer.", QUIET, _font(18))
+    draw.text(
+        (left, MARGIN + 114),
+        f"{synthetic}Maps: Grad-CAM, from the shallowest to the deepest layer.",
+        QUIET,
+        _font(18),
+    )
     draw.text((left, MARGIN + 140), colours, QUIET, _font(18))
 
 
 def _bars(draw: ImageDraw.ImageDraw, row: Row, left: int, top: int) -> None:
     draw.rectangle((left, top, left + 5, top + 56), fill=model_colour(row.card.architecture))
     draw.text((left + 16, top - 2), _fitting(title_of(row.card), CELL - 24, 18), QUIET, _font(18))
-    draw.text((left + 16, top + 20), f"{row.prediction.predicted}  {row.prediction.confidence:.1%}", INK, _font(28))
-    for place, (name, p) in enumerate(zip(row.prediction.classes, row.prediction.probabilities, strict=True)):
+    draw.text(
+        (left + 16, top + 20),
+        f"{row.prediction.predicted}  {row.prediction.confidence:.1%}",
+        INK,
+        _font(28),
+    )
+    for place, (name, p) in enumerate(
+        zip(row.prediction.classes, row.prediction.probabilities, strict=True)
+    ):
         y = top + 72 + place * 29
         draw.text((left, y), name, INK, _font(16))
         draw.rectangle((left + 84, y + 2, left + 234, y + 18), fill=TRACK)
-        draw.rectangle((left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18), fill=class_colour(name))
+        draw.rectangle(
+            (left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18), fill=class_colour(name)
+        )
         draw.text((left + 242, y), f"{p:.1%}", QUIET, _font(16))
-    draw.text((left, top + 192), f"Maps for {row.target}: {CLASS_TITLES.get(row.target, row.target)}", QUIET, _font(15))
+    draw.text(
+        (left, top + 192),
+        f"Maps for {row.target}: {CLASS_TITLES.get(row.target, row.target)}",
+        QUIET,
+        _font(15),
+    )
 
 
 def _fitting(text: str, width: float, size: int) -> str:

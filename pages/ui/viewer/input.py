@@ -11,7 +11,15 @@ from streamlit.runtime.uploaded_file_manager import DeletedFile
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES
 from pages.ui.app.services import MAX_UPLOAD_BYTES, sentence
-from pages.ui.app.session import MAX_SCAN_BYTES, MAX_SCANS, Item, Viewer, forget_upload, shown_name, with_page
+from pages.ui.app.session import (
+    MAX_SCAN_BYTES,
+    MAX_SCANS,
+    Item,
+    Viewer,
+    forget_upload,
+    shown_name,
+    with_page,
+)
 from pages.ui.shared.samples import Sample, all_samples
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.pictures import data_uri, figure, shrunk
@@ -40,11 +48,15 @@ def _ingest(state: Viewer, key: str) -> None:
         try:
             scan = read_scan(data, file.name)
             pages = inspect(data).pages
-            state.open(replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages)
+            state.open(
+                replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages
+            )
         except Exception as error:
             state.problems.append((number, file.name, sentence(error)))
     forget_upload(file.file_id for file in files)
-    state.uploader += 1  # A new key empties the widget: the session's own store holds the scans now.
+    state.uploader += (
+        1  # A new key empties the widget: the session's own store holds the scans now.
+    )
 
 
 def upload(state: Viewer) -> None:
@@ -70,7 +82,11 @@ def show_problems(state: Viewer, hide_names: bool) -> None:
         st.error(f"{named}: {words}", icon=":material/broken_image:")
     if state.crowded_out:
         limit = f"at most {MAX_SCANS}, or {MAX_SCAN_BYTES // 2**20} MB, stay open"
-        gone = "The scan opened first was" if state.crowded_out == 1 else f"The {state.crowded_out} scans opened first were"
+        gone = (
+            "The scan opened first was"
+            if state.crowded_out == 1
+            else f"The {state.crowded_out} scans opened first were"
+        )
         st.info(f"{gone} closed to make room: {limit}.", icon=":material/inventory_2:")
 
 
@@ -111,9 +127,17 @@ def sample_cards(state: Viewer, hide_answer: bool) -> None:
     for column, sample in zip(st.columns(len(shown)), shown, strict=True):
         with column, st.container(border=True):
             title = titles[sample]
-            st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>')
+            st.html(
+                f'<div class="oct-maps">{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>'
+            )
             st.markdown(f"**{title}**" + ("" if hide_answer else f"  \n{sample.description}"))
-            st.button("Open", key=f"open_{sample.seed}", on_click=state.show_sample, args=(sample,), width="stretch")
+            st.button(
+                "Open",
+                key=f"open_{sample.seed}",
+                on_click=state.show_sample,
+                args=(sample,),
+                width="stretch",
+            )
 
 
 def item_name(item: Item, choices: Choices) -> str:
@@ -131,9 +155,21 @@ def thumbnails(state: Viewer, choices: Choices) -> None:
             for column, item in zip(st.columns(8), items[start : start + 8], strict=False):
                 with column:
                     name = item_name(item, choices)
-                    st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>')
-                    kind: Literal["primary", "tertiary"] = "primary" if item.id == state.current else "tertiary"
-                    st.button(_short(name), key=f"show_{item.id}", type=kind, help=name, on_click=_show, args=(state, item), width="stretch")
+                    st.html(
+                        f'<div class="oct-maps">{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>'
+                    )
+                    kind: Literal["primary", "tertiary"] = (
+                        "primary" if item.id == state.current else "tertiary"
+                    )
+                    st.button(
+                        _short(name),
+                        key=f"show_{item.id}",
+                        type=kind,
+                        help=name,
+                        on_click=_show,
+                        args=(state, item),
+                        width="stretch",
+                    )
 
 
 def _short(name: str) -> str:
@@ -147,11 +183,20 @@ def _show(state: Viewer, item: Item) -> None:
 def reading_options(item: Item) -> None:
     """TIFF page, crop box and inversion of the scan shown; written into the item."""
     if item.pages > 1:
-        page = st.number_input(f"Page (1 to {item.pages})", 1, item.pages, item.page + 1, key=f"page_{item.id}")
+        page = st.number_input(
+            f"Page (1 to {item.pages})", 1, item.pages, item.page + 1, key=f"page_{item.id}"
+        )
         with_page(item, int(page) - 1)
     left, right = st.columns(2)
-    item.invert = left.toggle("Invert", value=item.invert, key=f"invert_{item.id}", help="For scans drawn dark on white.")
-    cropping = right.toggle("Crop", value=item.box is not None, key=f"crop_{item.id}", help="Cut off text and en-face panels of device exports.")
+    item.invert = left.toggle(
+        "Invert", value=item.invert, key=f"invert_{item.id}", help="For scans drawn dark on white."
+    )
+    cropping = right.toggle(
+        "Crop",
+        value=item.box is not None,
+        key=f"crop_{item.id}",
+        help="Cut off text and en-face panels of device exports.",
+    )
     item.box = _crop_box(item) if cropping else None
 
 
@@ -164,11 +209,16 @@ def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
     y = st.slider("Rows kept", 0, height, (top, bottom), key=f"rows_{key}")
     least = DEFAULT.side
     if x[1] - x[0] < least or y[1] - y[0] < least:
-        st.warning(f"The box must be at least {least} pixels a side; the last good one is kept.", icon=":material/crop:")
+        st.warning(
+            f"The box must be at least {least} pixels a side; the last good one is kept.",
+            icon=":material/crop:",
+        )
         return item.box
     return x[0], y[0], x[1], y[1]
 
 
 def plain(text: str) -> str:
     """Text with Markdown's own characters escaped: a file name is shown, never interpreted."""
-    return "".join("\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text)
+    return "".join(
+        "\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text
+    )

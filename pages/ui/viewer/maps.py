@@ -48,36 +48,70 @@ def scale_of(explanation: Explanation, group: Sequence[Explanation], choices: Ch
     return max(map(maximum_of, group)) if choices.one_scale and group else maximum_of(explanation)
 
 
-def map_figure(scan: Scan, maps: ModelMaps, explanation: Explanation, choices: Choices, title: str) -> str:
+def map_figure(
+    scan: Scan, maps: ModelMaps, explanation: Explanation, choices: Choices, title: str
+) -> str:
     """One map with its caption: layer, maximum, or that there is no evidence."""
     group = [each for each in (*maps.trio, *maps.extra) if each.method == explanation.method]
-    picture = drawn(scan.pixels, explanation, choices.opacity, choices.colormap, scale_of(explanation, group, choices))
-    said = f"max {number(maximum_of(explanation))}" if explanation.evidence else f"no evidence for {explanation.target}"
+    picture = drawn(
+        scan.pixels,
+        explanation,
+        choices.opacity,
+        choices.colormap,
+        scale_of(explanation, group, choices),
+    )
+    said = (
+        f"max {number(maximum_of(explanation))}"
+        if explanation.evidence
+        else f"no evidence for {explanation.target}"
+    )
     alt = f"{title} at {explanation.layer}, {title_of(maps.card)}, target {explanation.target}, {said}"
-    return figure(data_uri(picture), alt, f"<b>{title}</b> · {explanation.layer}<br><span>{said}</span>")
+    return figure(
+        data_uri(picture), alt, f"<b>{title}</b> · {explanation.layer}<br><span>{said}</span>"
+    )
 
 
 def _blank() -> str:
     return "<figure></figure>"
 
 
-def grid_of(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> str:
+def grid_of(
+    scan: Scan,
+    maps: ModelMaps,
+    choices: Choices,
+    titles: dict[str, str],
+    reference: NDArray[np.uint8],
+) -> str:
     """The HTML of one model's maps. reference : the scan as shown at the left, uint8 (h, w) or (h, w, 3)."""
     layers = maps.layers
-    cells = [figure(data_uri(shrunk(reference, 320)), "The scan as the models get it", "<b>Scan</b><br><span>as read</span>")]
+    cells = [
+        figure(
+            data_uri(shrunk(reference, 320)),
+            "The scan as the models get it",
+            "<b>Scan</b><br><span>as read</span>",
+        )
+    ]
     columns = len(layers) + 1
 
     def row(method: str) -> list[str]:
-        return [map_figure(scan, maps, each, choices, titles.get(method, method)) for each in maps.of(method)]
+        return [
+            map_figure(scan, maps, each, choices, titles.get(method, method))
+            for each in maps.of(method)
+        ]
 
     first = row("gradcam") if "gradcam" in choices.methods else []
     guided = row("guided_backprop") if "guided_backprop" in choices.methods else []
     second = row("guided_gradcam") if "guided_gradcam" in choices.methods else []
     cells += first
     if guided or second:
-        cells += [_blank()] * (-len(cells) % columns if first else 0) + (guided or [_blank()]) + second
+        cells += (
+            [_blank()] * (-len(cells) % columns if first else 0) + (guided or [_blank()]) + second
+        )
     cells += [_blank()] * (-len(cells) % columns if maps.extra and first else 0)
-    cells += [map_figure(scan, maps, each, choices, titles.get(each.method, each.method)) for each in maps.extra]
+    cells += [
+        map_figure(scan, maps, each, choices, titles.get(each.method, each.method))
+        for each in maps.extra
+    ]
     return grid(cells, columns)
 
 
@@ -87,7 +121,9 @@ def colour_key(choices: Choices) -> str:
 
     kinds = {METHODS.get(method).signed for method in choices.methods}
     table = COLORMAPS.get(choices.colormap)
-    unsigned = ", ".join(f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist())
+    unsigned = ", ".join(
+        f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist()
+    )
     signed = f"rgb{NEGATIVE}, #000, rgb{POSITIVE}"
     highest = "largest in this model" if choices.one_scale else "its maximum"
     keys = []
@@ -96,18 +132,33 @@ def colour_key(choices: Choices) -> str:
     if True in kinds:
         keys.append(("Signed: against the class", signed, "for the class"))
     bars = "".join(
-        f'<span>{low} <i style="background:linear-gradient(to right, {stops})"></i> {high}</span>' for low, stops, high in keys
+        f'<span>{low} <i style="background:linear-gradient(to right, {stops})"></i> {high}</span>'
+        for low, stops, high in keys
     )
     return f'<div class="oct-key" role="img" aria-label="Colours of the maps">{bars}</div>'
 
 
-def show_model(scan: Scan, maps: ModelMaps, choices: Choices, titles: dict[str, str], reference: NDArray[np.uint8]) -> None:
+def show_model(
+    scan: Scan,
+    maps: ModelMaps,
+    choices: Choices,
+    titles: dict[str, str],
+    reference: NDArray[np.uint8],
+) -> None:
     """One model's heading and grid, and beside guided maps how they do with random weights."""
     st.markdown(f"##### {title_of(maps.card)} · maps for {maps.target}")
     st.html(grid_of(scan, maps, choices, titles, reference))
     if any(method in choices.methods for method in GUIDED):
-        measured = [f"{titles[one.method]}, {one.layer}: {words}" for one in _guided_last(maps) if (words := measured_verdict(maps.card, one))]
-        st.caption(" ".join([GUIDED_WARNING, *(["Measured on this model:"] if measured else []), *measured]))
+        measured = [
+            f"{titles[one.method]}, {one.layer}: {words}"
+            for one in _guided_last(maps)
+            if (words := measured_verdict(maps.card, one))
+        ]
+        st.caption(
+            " ".join(
+                [GUIDED_WARNING, *(["Measured on this model:"] if measured else []), *measured]
+            )
+        )
 
 
 def _guided_last(maps: ModelMaps) -> list[Explanation]:
@@ -118,5 +169,9 @@ def measured_verdict(card: RunCard, explanation: Explanation) -> str:
     """What the report says of this map with random weights, over many scans; "" if it was not measured with these weights."""
     with suppress(ReportError):  # the page Explanations says what is wrong with the report
         found = report()
-        return found.verdict_of(card.name, card.weights_sha256, explanation.method, explanation.layer) if found else ""
+        return (
+            found.verdict_of(card.name, card.weights_sha256, explanation.method, explanation.layer)
+            if found
+            else ""
+        )
     return ""

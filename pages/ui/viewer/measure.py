@@ -10,7 +10,12 @@ from oct_core.types import Explanation, RunCard, Scan
 from pages.ui.app.services import get_run, shown_errors
 from pages.ui.app.session import Bounded, Viewer, fingerprint
 
-PLACES = {"mass_retina": "on the retina", "mass_above": "above it", "mass_below": "below it", "mass_borders": "on the borders"}
+PLACES = {
+    "mass_retina": "on the retina",
+    "mass_above": "above it",
+    "mass_below": "below it",
+    "mass_borders": "on the borders",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ def _store() -> Bounded[Measured]:
 
 def measure_panel(state: Viewer, scan: Scan, card: RunCard, explanation: Explanation) -> None:
     """The button, and after it the scores of this map of this scan (they stay for the session)."""
-    key = "|".join((card.name, card.weights_sha256, fingerprint(scan), explanation.target, explanation.key))
+    key = "|".join(
+        (card.name, card.weights_sha256, fingerprint(scan), explanation.target, explanation.key)
+    )
     asked = st.button(
         "Measure this map",
         icon=":material/straighten:",
@@ -49,17 +56,27 @@ def measure_panel(state: Viewer, scan: Scan, card: RunCard, explanation: Explana
         _show(found)
 
 
-def _measured(scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator) -> Measured:
+def _measured(
+    scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator
+) -> Measured:
     from oct_core.explanations import METHODS
     from oct_core.trust.measure import map_scores
 
-    scores, method = dict(map_scores(get_run(card.name), scan, explanation)), METHODS.get(explanation.method)
+    scores, method = (
+        dict(map_scores(get_run(card.name), scan, explanation)),
+        METHODS.get(explanation.method),
+    )
     if method.slow:
-        return Measured(scores, f"{method.title} runs the model too often to repeat it with random weights here.")
+        return Measured(
+            scores,
+            f"{method.title} runs the model too often to repeat it with random weights here.",
+        )
     return Measured(scores, _left(scan, card, explanation, bar))
 
 
-def _left(scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator) -> str:
+def _left(
+    scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator
+) -> str:
     """The rank correlations of this one map, with what chance alone gives on a grid as coarse as the layer's."""
     from oct_core.trust.sanity import cascade, chance_correlation, compare, half_depth, layer_grid
 
@@ -86,10 +103,14 @@ def _show(found: Measured) -> None:
     scores = found.scores
     left, middle, right = st.columns(3)
     left.metric("Deletion", f"{scores['deletion_mean']:.2f}", help=_definition("deletion_mean"))
-    middle.metric("Insertion", f"{scores['insertion_mean']:.2f}", help=_definition("insertion_mean"))
+    middle.metric(
+        "Insertion", f"{scores['insertion_mean']:.2f}", help=_definition("insertion_mean")
+    )
     right.metric("On the retina", f"{scores['mass_retina']:.0%}", help=_definition("mass_retina"))
     st.caption(
-        "Of the map's mass: " + ", ".join(f"{scores[name]:.0%} {words}" for name, words in PLACES.items()) + ".",
+        "Of the map's mass: "
+        + ", ".join(f"{scores[name]:.0%} {words}" for name, words in PLACES.items())
+        + ".",
         help="\n\n".join(_definition(name) for name in PLACES),
     )
     st.caption(found.left, help=_definition("rank_correlation"))
@@ -99,4 +120,8 @@ def _definition(name: str) -> str:
     from oct_core.trust.measure import MEASURES
 
     measure = MEASURES.get(name)
-    return f"{measure.definition} {measure.better.capitalize()} is better." if measure.better else measure.definition
+    return (
+        f"{measure.definition} {measure.better.capitalize()} is better."
+        if measure.better
+        else measure.definition
+    )

@@ -38,7 +38,10 @@ def show() -> None:
     item = state.item()
     if item is None:
         viewer_input.show_problems(state, choices.hide_names)
-        invitation("Open a scan to begin", "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.")
+        invitation(
+            "Open a scan to begin",
+            "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.",
+        )
         viewer_input.sample_cards(state, hide_answer)
         viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
         warm_up()
@@ -59,13 +62,18 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
             if ready_runs():
                 st.info("Choose at least one model in the sidebar.", icon=":material/check_box:")
             else:
-                invitation("No trained model yet", "Train the three with `./train_all.sh FOLDER`; they appear here by themselves.")
+                invitation(
+                    "No trained model yet",
+                    "Train the three with `./train_all.sh FOLDER`; they appear here by themselves.",
+                )
         return
     if item.sample is not None and choices.hide_answer and not _revealed(item, right):
         return
     with right:
         place = st.empty()
-        place.caption("Reading the scan")  # no bar: the browser would load its code first, and draw the page anew for each step
+        place.caption(
+            "Reading the scan"
+        )  # no bar: the browser would load its code first, and draw the page anew for each step
         (predictions,) = predictions_of(state, [scan], cards)
         with place.container():
             viewer_predictions.side_by_side(predictions, cards)
@@ -100,18 +108,30 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     viewer_input.reading_options(item)
     scan = item.view()
     with top:
-        st.html(f'<div class="oct-maps">{figure(data_uri(shrunk(_reference(item, scan, choices), 760)), f"The scan {name}")}</div>')
+        st.html(
+            f'<div class="oct-maps">{figure(data_uri(shrunk(_reference(item, scan, choices), 760)), f"The scan {name}")}</div>'
+        )
         height, width = scan.pixels.shape
-        st.markdown(f"**{viewer_input.plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit")
+        st.markdown(
+            f"**{viewer_input.plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit"
+        )
         for note in item.scan.notes:
             st.caption(note)
     if warning := item.objection(scan):
         st.warning(warning, icon=":material/help:")
     if item.sample is not None:
         _answer(item, choices)
-    st.button("Close this scan", icon=":material/close:", on_click=state.close, args=(item,), type="tertiary")
+    st.button(
+        "Close this scan",
+        icon=":material/close:",
+        on_click=state.close,
+        args=(item,),
+        type="tertiary",
+    )
     if len(state.ordered()) > 1:
-        st.button("Close all", icon=":material/clear_all:", on_click=state.close_all, type="tertiary")
+        st.button(
+            "Close all", icon=":material/clear_all:", on_click=state.close_all, type="tertiary"
+        )
     return scan
 
 
@@ -131,23 +151,36 @@ def _revealed(item: Item, place: DeltaGenerator) -> bool:
 
 
 def _maps(
-    state: Viewer, scan: Scan, item: Item, cards: Sequence[RunCard], predictions: Sequence[Prediction], choices: Choices
+    state: Viewer,
+    scan: Scan,
+    item: Item,
+    cards: Sequence[RunCard],
+    predictions: Sequence[Prediction],
+    choices: Choices,
 ) -> list[ModelMaps]:
     """Each model's maps, drawn as soon as they are there."""
     titles, reference, done = method_titles(), _reference(item, scan, choices), []
     st.subheader("Where each model looked", anchor=False)
     st.html(colour_key(choices))
     bar = st.progress(0.0, "Making the maps")
-    wanted = [(card, target_of(prediction, choices.target)) for card, prediction in zip(cards, predictions, strict=True)]
+    wanted = [
+        (card, target_of(prediction, choices.target))
+        for card, prediction in zip(cards, predictions, strict=True)
+    ]
     with trio_ahead(state, scan, wanted) as trio_of:
         for place, (card, target) in enumerate(wanted):
-            bar.progress(place / len(cards), f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation")
+            bar.progress(
+                place / len(cards),
+                f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation",
+            )
             with shown_errors():
                 maps = ModelMaps(card, target, trio_of(card, target), [])
                 for method in (name for name in choices.methods if name not in TRIO):
                     bar.progress((place + 0.5) / len(cards), f"{title_of(card)}: {titles[method]}")
                     with shown_errors():  # one method that fails leaves the others
-                        maps.extra.append(one_map(state, scan, card, target, method, maps.layers[-1]))
+                        maps.extra.append(
+                            one_map(state, scan, card, target, method, maps.layers[-1])
+                        )
                 show_model(scan, maps, choices, titles, reference)
                 done.append(maps)
     bar.empty()
@@ -176,17 +209,35 @@ def _below(
         _all_scans(state, cards, choices)
 
 
-def _figure_download(scan: Scan, all_maps: Sequence[ModelMaps], predictions: Sequence[Prediction], choices: Choices) -> None:
+def _figure_download(
+    scan: Scan, all_maps: Sequence[ModelMaps], predictions: Sequence[Prediction], choices: Choices
+) -> None:
     def make() -> bytes:
         rows = []
         for maps, prediction in zip(all_maps, predictions, strict=True):
             cams = maps.of("gradcam")
-            rows.append(Row(maps.card, prediction, maps.target, cams, [scale_of(each, cams, choices) for each in cams]))
-        words = viewer_predictions.agreement(predictions, [title_of(maps.card) for maps in all_maps])
+            rows.append(
+                Row(
+                    maps.card,
+                    prediction,
+                    maps.target,
+                    cams,
+                    [scale_of(each, cams, choices) for each in cams],
+                )
+            )
+        words = viewer_predictions.agreement(
+            predictions, [title_of(maps.card) for maps in all_maps]
+        )
         return final_figure(scan, rows, words, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
-        "Download the figure (PNG)", make, "oct_comparison.png", "image/png", icon=":material/download:", type="primary", on_click="ignore"
+        "Download the figure (PNG)",
+        make,
+        "oct_comparison.png",
+        "image/png",
+        icon=":material/download:",
+        type="primary",
+        on_click="ignore",
     )
 
 
@@ -197,7 +248,9 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     bar = st.progress(0.0, "Reading all scans")
     table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
     bar.empty()
-    viewer_predictions.table_of_all([viewer_input.item_name(item, choices) for item in items], table)
+    viewer_predictions.table_of_all(
+        [viewer_input.item_name(item, choices) for item in items], table
+    )
 
 
 def _fill(bar: DeltaGenerator) -> Callable[[float, str], None]:

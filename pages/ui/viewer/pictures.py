@@ -35,7 +35,10 @@ def sized(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
     """float32 (h, w) stretched to (H, W): bilinear, averaging where pixels fall together; never beyond the lowest and highest value."""
     if values.shape == shape:
         return values
-    return np.asarray(Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR), dtype=np.float32)
+    return np.asarray(
+        Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR),
+        dtype=np.float32,
+    )
 
 
 def maximum_of(explanation: Explanation) -> float:
@@ -44,7 +47,12 @@ def maximum_of(explanation: Explanation) -> float:
 
 
 def drawn(
-    pixels: GrayImage, explanation: Explanation, opacity: float, colormap: str, maximum: float | None = None, longest: int = SMALL
+    pixels: GrayImage,
+    explanation: Explanation,
+    opacity: float,
+    colormap: str,
+    maximum: float | None = None,
+    longest: int = SMALL,
 ) -> NDArray[np.uint8]:
     """A map over its scan, uint8 (h, w, 3), fitted to ``longest``; the scan alone where there is no evidence."""
     small = shrunk(pixels, longest)

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from oct_core.figures.charts import alt_text, class_colour, model_colour, probability_bars, sensitivity_specificity
+from oct_core.figures.charts import (
+    alt_text,
+    class_colour,
+    model_colour,
+    probability_bars,
+    sensitivity_specificity,
+)
 from oct_core.types import CLASS_TITLES, CLASSES, Prediction, RunCard
 from pages.ui.app.services import title_of
 from pages.ui.shared.charts import show
@@ -25,28 +31,48 @@ _WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 def what_to_expect(cards: Sequence[RunCard]) -> None:
     """Before the first scan: sensitivity and specificity of the models on their test parts. The chart has the browser load plotly meanwhile."""
-    scores = {title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None}
+    scores = {
+        title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None
+    }
     if not scores:
         return
     st.subheader("How well the models do", anchor=False)
     show(sensitivity_specificity(scores), "expected")
     samples = " and ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
-    st.caption(f"On {samples} of the test part, of patients that the models never saw. Expect worse on scans of other devices.")
+    st.caption(
+        f"On {samples} of the test part, of patients that the models never saw. Expect worse on scans of other devices."
+    )
 
 
 def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
     """One sentence on whether the models agree, and how sure they are. predictions and titles: one a model."""
     counts = Counter(prediction.predicted for prediction in predictions)
-    unsure = [title for prediction, title in zip(predictions, titles, strict=True) if prediction.confidence < UNSURE]
-    doubt = f" {_listed(unsure)} {'is' if len(unsure) == 1 else 'are'} unsure (below {UNSURE:.0%})." if unsure else ""
+    unsure = [
+        title
+        for prediction, title in zip(predictions, titles, strict=True)
+        if prediction.confidence < UNSURE
+    ]
+    doubt = (
+        f" {_listed(unsure)} {'is' if len(unsure) == 1 else 'are'} unsure (below {UNSURE:.0%})."
+        if unsure
+        else ""
+    )
     if len(predictions) == 1:
         return f"{titles[0]} says {predictions[0].predicted}.{doubt}"
     if len(counts) == 1:
-        every = "Both models" if len(predictions) == 2 else f"All {_WORDS.get(len(predictions), len(predictions))} models"
+        every = (
+            "Both models"
+            if len(predictions) == 2
+            else f"All {_WORDS.get(len(predictions), len(predictions))} models"
+        )
         return f"{every} agree: {predictions[0].predicted}.{doubt}"
     said = []
     for name, _ in counts.most_common():
-        voters = [title for prediction, title in zip(predictions, titles, strict=True) if prediction.predicted == name]
+        voters = [
+            title
+            for prediction, title in zip(predictions, titles, strict=True)
+            if prediction.predicted == name
+        ]
         said.append(f"{_listed(voters)} {'says' if len(voters) == 1 else 'say'} {name}")
     return f"The models disagree: {'; '.join(said)}.{doubt}"
 
@@ -74,11 +100,17 @@ def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) ->
         for frame, (prediction, card) in zip(frames, row, strict=True):
             with frame:
                 st.html(_heading(prediction, card))
-        charts = [small_bars(prediction) for prediction, _ in row]  # after all the answers, which the browser draws meanwhile
+        charts = [
+            small_bars(prediction) for prediction, _ in row
+        ]  # after all the answers, which the browser draws meanwhile
         for frame, chart, (_, card) in zip(frames, charts, row, strict=True):
             with frame:
                 st.plotly_chart(
-                    chart, key=f"bars_{card.name}", width="stretch", config={"displayModeBar": False}, alt=alt_text(chart) or None
+                    chart,
+                    key=f"bars_{card.name}",
+                    width="stretch",
+                    config={"displayModeBar": False},
+                    alt=alt_text(chart) or None,
                 )
 
 
@@ -98,24 +130,41 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
 def small_bars(prediction: Prediction) -> go.Figure:
     """The four probabilities of one model, each number at its bar."""
     figure = probability_bars([prediction], title="Class probabilities")
-    figure.update_traces(marker_color=[class_colour(name) for name in prediction.classes], textposition="auto", textangle=0)
+    figure.update_traces(
+        marker_color=[class_colour(name) for name in prediction.classes],
+        textposition="auto",
+        textangle=0,
+    )
     # plotly leaves out a bar of no width, and its number with it
     drawn = [max(float(p), 0.002) for p in prediction.probabilities]
-    figure.update_traces(x=drawn, customdata=prediction.probabilities, hovertemplate="%{y}: %{customdata:.4f}<extra></extra>")
-    figure.update_xaxes(range=[0, 1.1], title=None, showticklabels=False)  # each bar says its number
+    figure.update_traces(
+        x=drawn,
+        customdata=prediction.probabilities,
+        hovertemplate="%{y}: %{customdata:.4f}<extra></extra>",
+    )
+    figure.update_xaxes(
+        range=[0, 1.1], title=None, showticklabels=False
+    )  # each bar says its number
     figure.update_yaxes(title=None)
-    figure.update_layout(height=180, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13)
+    figure.update_layout(
+        height=180, margin={"l": 4, "r": 4, "t": 34, "b": 8}, showlegend=False, title_font_size=13
+    )
     return figure
 
 
-def rows(names: Sequence[str], predictions: Sequence[Sequence[Prediction]]) -> list[dict[str, str | float]]:
+def rows(
+    names: Sequence[str], predictions: Sequence[Sequence[Prediction]]
+) -> list[dict[str, str | float]]:
     """One row a scan and run, with the columns of ``python -m oct_core predict``."""
     return [
         {
             "image": name,
             "run": prediction.run,
             "predicted": prediction.predicted,
-            **{f"p_{label}": float(p) for label, p in zip(prediction.classes, prediction.probabilities, strict=True)},
+            **{
+                f"p_{label}": float(p)
+                for label, p in zip(prediction.classes, prediction.probabilities, strict=True)
+            },
         }
         for name, of_scan in zip(names, predictions, strict=True)
         for prediction in of_scan
@@ -138,7 +187,10 @@ def as_csv(table: Sequence[dict[str, str | float]]) -> bytes:
 def table_of_all(names: Sequence[str], predictions: Sequence[Sequence[Prediction]]) -> None:
     """All open scans: one row a scan and model, downloadable."""
     table = rows(names, predictions)
-    formats = {f"p_{name}": st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f") for name in CLASSES}
+    formats = {
+        f"p_{name}": st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f")
+        for name in CLASSES
+    }
     st.dataframe(
         {column: [row[column] for row in table] for column in CSV_COLUMNS},
         column_config={"image": "Scan", "run": "Model", "predicted": "Predicted", **formats},
@@ -146,5 +198,10 @@ def table_of_all(names: Sequence[str], predictions: Sequence[Sequence[Prediction
         height=min(420, 38 + 35 * len(table)),
     )
     st.download_button(
-        "Download the table (CSV)", as_csv(table), "oct_predictions.csv", "text/csv", icon=":material/table:", on_click="ignore"
+        "Download the table (CSV)",
+        as_csv(table),
+        "oct_predictions.csv",
+        "text/csv",
+        icon=":material/table:",
+        on_click="ignore",
     )

@@ -15,7 +15,12 @@ def tell(_signal: int, _frame: object) -> None:
     gc.unfreeze()
     alive = gc.get_objects()
     scans = [one for one in alive if type(one).__name__ == "Scan" and one.source == "upload"]
-    texts = {id(part): part for one in alive for part in gc.get_referents(one) if type(part) is str and len(part) > 20_000}
+    texts = {
+        id(part): part
+        for one in alive
+        for part in gc.get_referents(one)
+        if type(part) is str and len(part) > 20_000
+    }
     pictures = [text for text in texts.values() if "data:image/" in text]
     gc.freeze()  # as it was: a cycle from before is not to be collected only since somebody looked
     part = Path(os.environ["OCT_ALIVE"] + ".part")
