@@ -1,14 +1,17 @@
-"""Home: what this is, the four classes, the three models with their held-out figures, and the limits."""
+"""Home: what this is, the four classes, the three models with their held-out figures, and the
+limits.
+"""
 
 from __future__ import annotations
 
+from oct_core.words import say
 from pages.ui import home as home_views
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors, warm_up
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
-page_setup("Three CNNs read retinal OCT")
+page_setup(say("Three CNNs read retinal OCT"))
 home_views.introduction()
 with shown_errors():
     home_views.the_classes()

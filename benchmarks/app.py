@@ -1,13 +1,15 @@
 """How quick is the app, and does it keep its memory? A real server, a real Chromium, real uploads.
 
-    python benchmarks/app.py [--repeats 10] [--uploads 200]     # 0 leaves the seconds, or the memory, out
+    python benchmarks/app.py [--repeats 10] [--uploads 200]  # 0 leaves one out
 
-Cold: the first visit to a server that has just begun to answer, and its first upload. Warm: a new browser session on a server
-that has served one. Seconds are medians over the repeats, by the browser's own clock, to the frame that shows it: to_first_page
-from the start of the navigation to the models' figures on Home; to_predictions from the moment the page is handed a file to the
-answers of the three models; to_all_maps to the last map, when the figure can be downloaded. (The program that drives the browser
-learns of the answers later, once the page has time for its questions.) Memory is the server's resident set in MB (2**20 bytes),
-on Linux. The scans are phantoms, each drawn from another seed. The last line is JSON.
+Cold: the first visit to a server that has just begun to answer, and its first upload. Warm: a new
+browser session on a server that has served one. Seconds are medians over the repeats, by the
+browser's own clock, to the frame that shows it: to_first_page from the start of the navigation to
+the models' figures on Home; to_predictions from the moment the page is handed a file to the answers
+of the three models; to_all_maps to the last map, when the figure can be downloaded. (The program
+that drives the browser learns of the answers later, once the page has time for its questions.)
+Memory is the server's resident set in MB (2**20 bytes), on Linux. The scans are phantoms, each
+drawn from another seed. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -58,12 +60,16 @@ CLOCK = """
   const shown = window.shown = {}, waiting = new Set();
   const script = () => document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
   const has = {
-    first_page: () => [...document.querySelectorAll("h3")].some(one => one.textContent.trim() === "Limits"),
-    predictions: () => start && runs.every(run => document.querySelector(`[data-testid="prediction-${run}"]`)),
-    all_maps: () => "predictions" in shown && script() === "notRunning" && document.body.innerText.includes("Download the figure (PNG)"),
+    first_page: () => [...document.querySelectorAll("h3")]
+      .some(one => one.textContent.trim() === "Limits"),
+    predictions: () => start && runs.every(run =>
+      document.querySelector(`[data-testid="prediction-${run}"]`)),
+    all_maps: () => "predictions" in shown && script() === "notRunning"
+      && document.body.innerText.includes("Download the figure (PNG)"),
   };
   const afterFrame = then => requestAnimationFrame(() => {
-    const {port1, port2} = new MessageChannel();  // its message comes when the frame has been handed over
+    // its message comes when the frame has been handed over
+    const {port1, port2} = new MessageChannel();
     port1.onmessage = then;
     port2.postMessage(null);
   });
@@ -73,11 +79,18 @@ CLOCK = """
       afterFrame(() => { shown[name] = (performance.now() - start) / 1000; look(); });
     }
   };
-  document.addEventListener("change", event => { if (event.target.type === "file" && !start) start = performance.now(); }, true);
-  new MutationObserver(look).observe(document, {childList: true, subtree: true, attributes: true, attributeFilter: ["data-test-script-state"]});
+  document.addEventListener("change", event => {
+    if (event.target.type === "file" && !start) start = performance.now();
+  }, true);
+  new MutationObserver(look).observe(document, {
+    childList: true, subtree: true, attributes: true,
+    attributeFilter: ["data-test-script-state"],
+  });
 }
 """
-"""In a page, ``window.shown``: name -> seconds to the frame that shows it, of Home and of the first upload in the viewer."""
+"""In a page, ``window.shown``: name -> seconds to the frame that shows it, of Home and of the first
+upload in the viewer.
+"""
 
 
 def scan_file() -> dict[str, object]:
@@ -105,7 +118,9 @@ def chromium() -> str:
 
 @contextmanager
 def server() -> Iterator[tuple[str, int]]:
-    """A fresh server on the runs of the repository that answers its health check: (address, process id)."""
+    """A fresh server on the runs of the repository that answers its health check: (address, process
+    id).
+    """
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
@@ -133,7 +148,8 @@ def server() -> Iterator[tuple[str, int]]:
                     time.sleep(0.05)
             else:
                 raise SystemExit(
-                    "the server did not answer within 60 s; start it by hand to see why: streamlit run streamlit_app.py"
+                    "the server did not answer within 60 s; start it by hand to see why: streamlit "
+                    "run streamlit_app.py"
                 )
             yield f"http://localhost:{port}", process.pid
         finally:
@@ -160,7 +176,9 @@ def first_page(page: Page, address: str) -> float:
 
 
 def seconds(page: Page, name: str) -> float:
-    """What the page's own clock says, see CLOCK; waits until it was shown, without keeping the page busy by asking."""
+    """What the page's own clock says, see CLOCK; waits until it was shown, without keeping the page
+    busy by asking.
+    """
     page.wait_for_function("name => name in window.shown", arg=name, polling=100)
     return float(page.evaluate("name => window.shown[name]", name))
 
@@ -186,7 +204,7 @@ def upload(page: Page) -> None:
 
 
 def open_viewer(page: Page, address: str) -> None:
-    """The viewer, ready for a file: its chart is drawn, which takes less time than choosing a file."""
+    """The viewer, ready for a file: its chart is drawn, in less time than choosing one."""
     page.goto(f"{address}/Viewer")
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
@@ -246,9 +264,12 @@ def main() -> None:
     parser.add_argument("--uploads", type=int, default=200)
     options = parser.parse_args()
     result: dict[str, object] = {
-        "cores": os.cpu_count(), "python": platform.python_version(), "torch": version("torch"), "streamlit": version("streamlit"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "streamlit": version("streamlit"),
         "repeats": options.repeats,
-    }  # fmt: skip
+    }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         cold, warm = [], []
@@ -262,7 +283,8 @@ def main() -> None:
             result |= {"cold": medians(cold), "warm": medians(warm)}
             for name, aim in AIMS.items():
                 print(
-                    f"{name:24} cold {medians(cold)[name]:5.2f}, warm {medians(warm)[name]:5.2f}   aim {aim:g}"
+                    f"{name:24} cold {medians(cold)[name]:5.2f}, warm {medians(warm)[name]:5.2f}   "
+                    f"aim {aim:g}"
                 )
         if options.uploads:
             with server() as (address, process):

@@ -1,11 +1,14 @@
-"""How much slower are the answers and the maps of the three networks while the cores have other work?
+"""How much slower are the answers and the maps of the three networks while the cores have other
+work?
 
     python benchmarks/busy.py [--repeats 5]
 
-The shipped runs, one phantom; medians of the seconds for three predictions, and for Grad-CAM at every layer and the guided pair.
-Three ways: as torch comes (one network after the other, threads that spin while they wait), with the app's way of waiting, and as the
-app does it: the networks at the same time, each on its share of the cores. "half" runs an endless loop beside on half of the cores (a
-browser that draws the page, say), "busy" on all of them (a training). Each row is a process of its own. The last line is JSON.
+The shipped runs, one phantom; medians of the seconds for three predictions, and for Grad-CAM at
+every layer and the guided pair. Three ways: as torch comes (one network after the other, threads
+that spin while they wait), with the app's way of waiting, and as the app does it: the networks at
+the same time, each on its share of the cores. "half" runs an endless loop beside on half of the
+cores (a browser that draws the page, say), "busy" on all of them (a training). Each row is a
+process of its own. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ WAYS = ("spinning", "yielding", "side_by_side")
 
 
 def measure(repeats: int, way: str) -> tuple[float, float]:
-    """Seconds for the predictions and the maps of the three runs, medians over ``repeats``; in this process."""
+    """Seconds for the predictions and the maps of the three runs, medians over ``repeats``; in this
+    process.
+    """
     from oct_core.system import yield_when_waiting
 
     if way != "spinning":

@@ -1,11 +1,13 @@
-"""How fast are the maps? Ours against pytorch-grad-cam, torchcam, Captum and the limit, in one process, in turn.
+"""How fast are the maps? Ours against pytorch-grad-cam, torchcam, Captum and the limit, in one
+process, in turn.
 
     python benchmarks/explain.py [--size 224] [--threads 2] [--repeats 7] [--stress 24x50]
 
-Work of one round: three models, one scan, Grad-CAM of five layers, guided backpropagation and guided Grad-CAM, maps at the
-network's input size (torchcam has no guided maps: its layers only). The limit: per model one forward and two backward passes
-over one graph from the input, parameters frozen, no maps made. Seconds are medians over rounds after one warm-up;
-ratios are medians of the ratios within a round. The last line is JSON.
+Work of one round: three models, one scan, Grad-CAM of five layers, guided backpropagation and
+guided Grad-CAM, maps at the network's input size (torchcam has no guided maps: its layers only).
+The limit: per model one forward and two backward passes over one graph from the input, parameters
+frozen, no maps made. Seconds are medians over rounds after one warm-up; ratios are medians of the
+ratios within a round. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ NAMES = ("gradcam", "guided_backprop", "guided_gradcam")
 
 @dataclass(eq=False)
 class Subject:
-    """One model twice: frozen as a loaded run has it, and with trainable parameters as other libraries expect it."""
+    """One model twice: frozen as a loaded run has it, and with trainable parameters as other
+    libraries expect it.
+    """
 
     name: str
     frozen: nn.Module
@@ -155,7 +159,9 @@ def _resident_mb() -> float:
 
 
 def peak_mb(work: Callable[[], Any]) -> float | None:
-    """How far resident memory rises while ``work`` runs, sampled every 2 ms; None where there is no /proc."""
+    """How far resident memory rises while ``work`` runs, sampled every 2 ms; None where there is no
+    /proc.
+    """
     if not Path("/proc/self/statm").exists():
         return None
     gc.collect()
@@ -182,7 +188,9 @@ def _clear(subjects: list[Subject]) -> None:
 
 
 def measure(subjects: list[Subject], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each library, one value a round; libraries take turns so that a busy machine hits all alike."""
+    """Seconds of each library, one value a round; libraries take turns so that a busy machine hits
+    all alike.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in LIBRARIES}
     for turn in range(repeats + 1):
         for name, work in LIBRARIES.items():
@@ -202,7 +210,9 @@ def median_ratio(above: list[float], below: list[float]) -> float:
 
 
 def stress(threads: int, calls: int) -> dict[str, Any]:
-    """Many threads on one loaded run, which has its own lock: are all maps of ``explain`` identical?"""
+    """Many threads on one loaded run, which has its own lock: are all maps of ``explain``
+    identical?
+    """
     run, scan = load_run("resnet50"), make_phantom("DME", 1, 96, 128).scan
 
     def call(_: int) -> list[NDArray[np.float32]]:
@@ -277,7 +287,8 @@ def main() -> None:
     print(f"{'':18}{'seconds':>10}{'peak MB':>10}")
     for name in LIBRARIES:
         print(
-            f"{name:18}{result['seconds'][name]:10.3f}{result['peak_mb'][name] or float('nan'):10.0f}"
+            f"{name:18}{result['seconds'][name]:10.3f}"
+            f"{result['peak_mb'][name] or float('nan'):10.0f}"
         )
     print(json.dumps(result))
 

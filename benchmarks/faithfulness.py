@@ -1,8 +1,10 @@
-"""What does scoring a map cost beyond the forward passes it needs? Deletion and insertion, and ROAD, at batch 16.
+"""What does scoring a map cost beyond the forward passes it needs? Deletion and insertion, and
+ROAD, at batch 16.
 
     python benchmarks/faithfulness.py [--run resnet50] [--steps 16] [--repeats 5] [--threads 2]
 
-One process, in turn, medians: the scores of one map, and as many forward passes of the same frames without any score. The last line is JSON.
+One process, in turn, medians: the scores of one map, and as many forward passes of the same frames
+without any score. The last line is JSON.
 """
 
 from __future__ import annotations

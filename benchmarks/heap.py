@@ -1,9 +1,11 @@
-"""How much does it help a long job that freed memory is used again? The command line's choice, and the C library's own.
+"""How much does it help a long job that freed memory is used again? The command line's choice, and
+the C library's own.
 
     python benchmarks/heap.py [--size 224] [--repeats 3]
 
-Scans a second through each architecture with random weights, in batches of 16 (scoring a map) and of 64 (validation), one thread;
-medians. Each row is a process of its own, in turn. The last line is JSON.
+Scans a second through each architecture with random weights, in batches of 16 (scoring a map) and
+of 64 (validation), one thread; medians. Each row is a process of its own, in turn. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -90,7 +92,8 @@ def main() -> None:
             "ratio": round(ratio, 2),
         }
         print(
-            f"{name:24} returning {plain:6.1f} scans/s, keeping {kept:6.1f} scans/s, ratio {ratio:.2f}"
+            f"{name:24} returning {plain:6.1f} scans/s, keeping {kept:6.1f} scans/s, ratio "
+            f"{ratio:.2f}"
         )
     print(json.dumps(result))
 

@@ -1,4 +1,5 @@
-"""Print the README's tables: held-out figures from the run cards, and how far the maps go from reports/explanations.json.
+"""Print the README's tables: held-out figures from the run cards, and how far the maps go from
+reports/explanations.json.
 
     python benchmarks/results.py
 
@@ -37,7 +38,8 @@ def held_out_table(cards: list[RunCard]) -> str:
         test = card.raw["metrics"]["test"]
         sensitivity = ", ".join(f"{test['sensitivity'][label]['value']:.2f}" for label in CLASSES)
         lines.append(
-            f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | {sensitivity} |"
+            f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | "
+            f"{sensitivity} |"
         )
     return "\n".join(lines)
 
@@ -45,21 +47,25 @@ def held_out_table(cards: list[RunCard]) -> str:
 def robustness_table(cards: list[RunCard]) -> str:
     """Validation accuracy, clean and corrupted, and accuracy on fresh phantoms, in Markdown."""
     lines = [
-        "| model | validation, clean | validation, mean of corruptions | worst corruption | fresh phantoms |",
+        "| model | validation, clean | validation, mean of corruptions | worst corruption | "
+        "fresh phantoms |",
         "|---|---|---|---|---|",
     ]
     for card in cards:
         measured, phantoms = card.raw["robustness"], card.raw["phantoms"]
         worst, values = min(measured["accuracy"].items(), key=lambda item: min(item[1]))
         lines.append(
-            f"| {card.name} | {measured['clean']:.3f} | {measured['mean_corrupted']:.3f} | {worst}: {min(values):.3f} "
+            f"| {card.name} | {measured['clean']:.3f} | {measured['mean_corrupted']:.3f} | "
+            f"{worst}: {min(values):.3f} "
             f"| {phantoms['accuracy']:.3f} (n = {phantoms['n']}) |"
         )
     return "\n".join(lines)
 
 
 def hardest_patient(cards: list[RunCard]) -> str:
-    """The patient of the test part with most errors over all models: ``scans of 53018: 4 of 6, 2 of 6, 6 of 9``."""
+    """The patient of the test part with most errors over all models: ``scans of 53018: 4 of 6, 2 of
+    6, 6 of 9``.
+    """
     errors = []
     for card in cards:
         test = read_predictions(card.folder).of_split("test")
@@ -69,7 +75,9 @@ def hardest_patient(cards: list[RunCard]) -> str:
 
 
 def _cell(row: dict[str, Any] | None) -> str:
-    """0.31 (0.20 to 0.42; 8), the last being n; without the interval where there is none, a dash where nothing was measured."""
+    """0.31 (0.20 to 0.42; 8), the last being n; without the interval where there is none, a dash
+    where nothing was measured.
+    """
     if row is None:
         return "-"
     interval = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}; "
@@ -77,9 +85,12 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 
 def explanations_table(report: Report) -> str:
-    """Faithfulness on validation scans, the pointing game on phantoms and the randomisation of the deepest maps, in Markdown."""
+    """Faithfulness on validation scans, the pointing game on phantoms and the randomisation of the
+    deepest maps, in Markdown.
+    """
     lines = [
-        "| model | map | deletion | insertion | pointing game | left, upper half random | left, all random |",
+        "| model | map | deletion | insertion | pointing game | left, upper half random | left, "
+        "all random |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = {

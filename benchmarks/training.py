@@ -1,9 +1,10 @@
-"""How many scans a second does a training step take, in float32 and in the precision that this machine's training uses?
+"""How many scans a second does a training step take, in float32 and in the precision that this
+machine's training uses?
 
     python benchmarks/training.py [--size 128] [--batch-size 16] [--steps 8] [--device cpu]
 
-One process, random weights, phantoms in random order, augmentation included, the two precisions in turn on the same batches; the first
-epoch of each is left out. The last line is JSON.
+One process, random weights, phantoms in random order, augmentation included, the two precisions in
+turn on the same batches; the first epoch of each is left out. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def main() -> None:
             "ratio": round(quick / plain, 2),
         }
         print(
-            f"{architecture:12} float32 {plain:6.1f} images/s, {used} {quick:6.1f} images/s, ratio {quick / plain:.2f}"
+            f"{architecture:12} float32 {plain:6.1f} images/s, {used} {quick:6.1f} images/s, ratio "
+            f"{quick / plain:.2f}"
         )
     print(json.dumps(result))
 

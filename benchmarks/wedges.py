@@ -1,7 +1,7 @@
 """Do the white wedges that rotation leaves change what the networks say?
 
-Paints wedges into 100 scans and compares every run's answers with and without. Aims: 99 % keep their class, and the
-median change of a probability stays under 0.02.
+Paints wedges into 100 scans and compares every run's answers with and without. Aims: 99 % keep
+their class, and the median change of a probability stays under 0.02.
 
     python benchmarks/wedges.py                     # on phantoms
     python benchmarks/wedges.py --scans FOLDER      # on the first 100 scans of a folder
@@ -28,7 +28,9 @@ from oct_core.types import GrayImage, Scan
 
 
 def paint_wedges(pixels: GrayImage, generator: np.random.Generator) -> GrayImage:
-    """White triangles at the top and the bottom, of 3 to 10 degrees, as a page shows behind a rotated scan."""
+    """White triangles at the top and the bottom, of 3 to 10 degrees, as a page shows behind a
+    rotated scan.
+    """
     height, width = pixels.shape
     slope = np.tan(np.radians(generator.uniform(3, 10))) * generator.choice([-1, 1])
     columns, rows = np.arange(width)[None, :] - width / 2, np.arange(height)[:, None]
@@ -73,7 +75,8 @@ def main() -> None:
             )
         )
         print(
-            f"{run.card.name}: {kept:.3f} keep their class, median change of a probability {change:.4f}"
+            f"{run.card.name}: {kept:.3f} keep their class, median change of a probability "
+            f"{change:.4f}"
         )
         result[run.card.name] = {"kept": kept, "median_change": round(change, 5)}
     print(json.dumps(result))

@@ -1,6 +1,7 @@
 """See what neural networks see in retinal OCT scans: training, metrics, explanations.
 
-``load_run``, ``predict`` and ``explain`` are loaded on first use, so ``import oct_core`` stays light.
+``load_run``, ``predict`` and ``explain`` are loaded on first use, so ``import oct_core`` stays
+light.
 """
 
 from __future__ import annotations

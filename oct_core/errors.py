@@ -16,9 +16,24 @@ Each message says what was expected, what came, and the way out.
 
 from __future__ import annotations
 
+from typing import Any
+
+from oct_core.words import say
+
 
 class OctError(Exception):
-    """Base of every error a user of this library can cause or mend."""
+    """Base of every error a user of this library can cause or mend.
+
+    message : English, with ``{placeholders}``. values : what fills them in. ``str`` gives the
+    sentence in the language of the moment.
+    """
+
+    def __init__(self, message: str, **values: Any) -> None:
+        super().__init__(message)
+        self.message, self.values = message, values
+
+    def __str__(self) -> str:
+        return say(self.message, **self.values)
 
 
 class ScanError(OctError):

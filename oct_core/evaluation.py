@@ -1,4 +1,6 @@
-"""run -> what is known of it: metrics with intervals, operating points, accuracy under corruption and on fresh phantoms."""
+"""run -> what is known of it: metrics with intervals, operating points, accuracy under corruption
+and on fresh phantoms.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,13 @@ def evaluate_run(
     progress: Callable[[str], None] = lambda what: None,
     splits: Sequence[str] = ("val", "test"),
 ) -> dict[str, Evaluation]:
-    """Measure a finished run on some of its parts, and write the figures into its card; those of the other parts stay as they are.
+    """Measure a finished run on some of its parts, and write the figures into its card; those of
+    the other parts stay as they are.
 
-    Without a pack the figures come from predictions.csv. With one, the predictions are made anew from the weights on
-    disk, and the card also gains accuracy under graded corruptions (on validation scans) and on fresh phantoms.
-    Raises DataError if the pack is not what the run was trained on, CheckpointError if the run is not finished.
+    Without a pack the figures come from predictions.csv. With one, the predictions are made anew
+    from the weights on disk, and the card also gains accuracy under graded corruptions (on
+    validation scans) and on fresh phantoms. Raises DataError if the pack is not what the run was
+    trained on, CheckpointError if the run is not finished.
     """
     card = read_card(folder)
     raw = dict(card.raw)
@@ -67,13 +71,18 @@ def _refuse_other_data(raw: dict[str, Any], pack: Pack) -> None:
     trained_on = raw["data"]["manifest_sha256"]
     if manifest_sha256(pack.records) != trained_on or pack.size != raw["preprocessing"]["size"]:
         raise DataError(
-            f"{pack.folder} is not the data of this run (manifest {trained_on[:12]}, {raw['preprocessing']['size']} px); "
-            "give the prepared folder it was trained on, or leave --data out"
+            "{folder} is not the data of this run (manifest {trained_on}, {size} px); give the "
+            "prepared folder it was trained on, or leave --data out",
+            folder=pack.folder,
+            trained_on=trained_on[:12],
+            size=raw["preprocessing"]["size"],
         )
 
 
 def corruption_accuracy(run: LoadedRun, pack: Pack) -> dict[str, Any]:
-    """Accuracy on the validation part, clean and under each corruption at each severity, 0 to 1, and the mean of them."""
+    """Accuracy on the validation part, clean and under each corruption at each severity, 0 to 1,
+    and the mean of them.
+    """
     rows = pack.rows("val")
     pixels, labels = np.array(pack.pixels[rows]), pack.labels[rows]
 

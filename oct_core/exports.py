@@ -14,7 +14,9 @@ from oct_core.types import Explanation, Prediction, RunCard
 
 
 def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> bytes:
-    """``method/layer`` -> float32 (H, W) in the scan's own pixels; ``meta`` holds JSON (``maps_meta``). No file name is in it."""
+    """``method/layer`` -> float32 (H, W) in the scan's own pixels; ``meta`` holds JSON
+    (``maps_meta``). No file name is in it.
+    """
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {each.key: each.values for each in maps}
     np.savez_compressed(
@@ -27,7 +29,8 @@ def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation])
 
 
 def maps_meta(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> dict[str, Any]:
-    """What makes a map readable years later: run, weights, target, range and sign of each map, versions.
+    """What makes a map readable years later: run, weights, target, range and sign of each map,
+    versions.
 
     ``target`` is of the first map; each map has its own, for they may differ.
     """

@@ -38,7 +38,9 @@ class Registry(Generic[Entry]):
         hint = (
             f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(self._entries)}"
         )
-        raise UnknownNameError(f"no {self.kind} is called {name!r}; {hint}")
+        raise UnknownNameError(
+            "no {kind} is called {name!r}; {hint}", kind=self.kind, name=name, hint=hint
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -1,9 +1,11 @@
-"""What this program asks of the machine: how torch's threads wait, how the heap is kept, and networks side by side.
+"""What this program asks of the machine: how torch's threads wait, how the heap is kept, and
+networks side by side.
 
 Loads no torch: how its threads wait is chosen before.
 
-Networks side by side: one scan does not fill the cores. Every operation of a pass ends with its slowest thread, and where another program
-has a core, the others wait for it. Networks that each keep to one share need not wait; benchmarks/busy.py measures it.
+Networks side by side: one scan does not fill the cores. Every operation of a pass ends with its
+slowest thread, and where another program has a core, the others wait for it. Networks that each
+keep to one share need not wait; benchmarks/busy.py measures it.
 """
 
 from __future__ import annotations
@@ -30,19 +32,23 @@ _making = threading.Lock()
 
 
 def yield_when_waiting() -> None:
-    """Let a thread that waits for another give up its core early. Call before torch is loaded; a choice of the user's own stays.
+    """Let a thread that waits for another give up its core early. Call before torch is loaded; a
+    choice of the user's own stays.
 
-    GNU's OpenMP spins first, by default for a few milliseconds at each of the hundreds of operations of a pass: on a machine whose
-    cores have other work (a training, say), that keeps the very core that the other thread needs. benchmarks/busy.py measures it.
+    GNU's OpenMP spins first, by default for a few milliseconds at each of the hundreds of
+    operations of a pass: on a machine whose cores have other work (a training, say), that keeps the
+    very core that the other thread needs. benchmarks/busy.py measures it.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPIN)
 
 
 def keep_freed_memory() -> None:
-    """Use freed memory again instead of returning it to the system: for a program that does one thing and ends.
+    """Use freed memory again instead of returning it to the system: for a program that does one
+    thing and ends.
 
-    Else every large activation of a batch is new memory that the system first clears page by page; benchmarks/heap.py measures it.
+    Else every large activation of a batch is new memory that the system first clears page by page;
+    benchmarks/heap.py measures it.
     """
     with suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
@@ -50,10 +56,12 @@ def keep_freed_memory() -> None:
 
 
 def keep_little_memory() -> None:
-    """Return large blocks to the system as soon as they are freed, and let new threads share the heaps: for a server.
+    """Return large blocks to the system as soon as they are freed, and let new threads share the
+    heaps: for a server.
 
-    Each visit is a thread, and one that had a heap of its own would leave it behind full of holes. Left to itself, the C library also
-    puts blocks of up to 32 MB into its heaps once such a block was freed, where small ones then pin them down.
+    Each visit is a thread, and one that had a heap of its own would leave it behind full of holes.
+    Left to itself, the C library also puts blocks of up to 32 MB into its heaps once such a block
+    was freed, where small ones then pin them down.
     """
     with suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -71,10 +79,12 @@ def give_memory_back() -> None:
 
 @contextmanager
 def begun(work: Sequence[Callable[[], R]]) -> Iterator[list[Callable[[], R]]]:
-    """Begin each piece of work in the process's workers; gives, in order, functions that wait for its result or raise its error.
+    """Begin each piece of work in the process's workers; gives, in order, functions that wait for
+    its result or raise its error.
 
-    The workers have equal shares of torch's threads. A single piece is done when its result is asked for, on all cores. What is not
-    begun when the block ends, by an error or since nobody waits any more, is not begun at all.
+    The workers have equal shares of torch's threads. A single piece is done when its result is
+    asked for, on all cores. What is not begun when the block ends, by an error or since nobody
+    waits any more, is not begun at all.
     """
     if len(work) == 1:
         yield list(work)
@@ -99,7 +109,8 @@ def _workers() -> ThreadPoolExecutor:
     def take_share() -> None:
         torch.get_num_threads()  # a thread's first question to torch sets its number to that of all
         torch.set_num_threads(cores // count)
-        # Threads to come get what was asked for last, by whichever thread: ask for all the cores again.
+        # Threads to come get what was asked for last, by whichever thread: ask for all the cores
+        # again.
         others = threading.Thread(target=torch.set_num_threads, args=(cores,))
         others.start()
         others.join()

@@ -1,8 +1,9 @@
 """``torchvision.models``, loaded without torch's compiler.
 
-torchvision.ops imports ``torch._dynamo.utils`` for one function, which only roi_align calls. That import takes a second, as long as
-torch itself, and 150 MB: it is put off until the function is called. For the tenth of a second that torchvision takes to load, the
-module's name stands for that function alone.
+torchvision.ops imports ``torch._dynamo.utils`` for one function, which only roi_align calls. That
+import takes a second, as long as torch itself, and 150 MB: it is put off until the function is
+called. For the tenth of a second that torchvision takes to load, the module's name stands for that
+function alone.
 """
 
 from __future__ import annotations

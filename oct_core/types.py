@@ -69,7 +69,8 @@ class Prediction:
 class Explanation:
     """One map of one scan.
 
-    values : float32 (H, W) in the scan's own pixels. Not signed: >= 0, raw scale. Signed: a derivative.
+    values : float32 (H, W) in the scan's own pixels. Not signed: >= 0, raw scale. Signed: a
+    derivative.
     target : the class explained. layer : a named layer, or "input".
     evidence : False if the map is zero everywhere (no evidence for the target).
     """
@@ -96,7 +97,8 @@ class Explanation:
 class Phantom:
     """A synthetic B-scan with its truth.
 
-    pixels : uint8 (H, W). lesion : bool (H, W), empty for NORMAL. retina : bool (H, W), ILM to Bruch's membrane.
+    pixels : uint8 (H, W). lesion : bool (H, W), empty for NORMAL. retina : bool (H, W), ILM to
+    Bruch's membrane.
     """
 
     pixels: GrayImage
@@ -115,7 +117,8 @@ class Phantom:
 class PredictionTable:
     """predictions.csv in memory: N scans of the validation and test parts.
 
-    split, image, sha256, patient : str (N,). label : int64 (N,), index into classes. logits : float32 (N, 4).
+    split, image, sha256, patient : str (N,). label : int64 (N,), index into classes. logits :
+    float32 (N, 4).
     """
 
     split: NDArray[np.str_]

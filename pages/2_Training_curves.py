@@ -1,9 +1,12 @@
-"""Training curves: loss, accuracy and learning rate of any set of runs, growing while a run is being trained."""
+"""Training curves: loss, accuracy and learning rate of any set of runs, growing while a run is
+being trained.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from oct_core.words import say
 from pages.ui import curves as curves_views
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
@@ -15,7 +18,7 @@ LOOK_AGAIN = 3.0
 # And a page on which nothing grows, for a training that begins.
 LOOK_SELDOM = 20.0
 
-page_setup("Training curves")
+page_setup(say("Training curves"))
 with shown_errors():
     runs = find_runs()
     report_damaged(runs)
@@ -27,4 +30,4 @@ with shown_errors():
         )
         live(chosen, watching=bool(runs.training))
     else:
-        st.info("Choose at least one run above.", icon=":material/check_box:")
+        st.info(say("Choose at least one run above."), icon=":material/check_box:")

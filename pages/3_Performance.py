@@ -1,9 +1,12 @@
-"""Performance: what the models get right and wrong on held-out scans, one model or all, with intervals by patient."""
+"""Performance: what the models get right and wrong on held-out scans, one model or all, with
+intervals by patient.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from oct_core.words import say
 from pages.ui import performance as evaluation_views
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
@@ -15,4 +18,4 @@ with shown_errors():
         if chosen := evaluation_views.choose(cards):
             evaluation_views.performance(*chosen)
         else:
-            st.info("Choose at least one model above.", icon=":material/check_box:")
+            st.info(say("Choose at least one model above."), icon=":material/check_box:")

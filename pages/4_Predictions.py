@@ -1,9 +1,12 @@
-"""Predictions: what each model said of every held-out scan, with filters; a click opens the scan in the viewer."""
+"""Predictions: what each model said of every held-out scan, with filters; a click opens the scan in
+the viewer.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from oct_core.words import say
 from pages.ui import predictions as prediction_views
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
@@ -19,7 +22,8 @@ with shown_errors():
         found = prediction_views.filtered(everything)
         if found.empty:
             st.info(
-                "No scan fits these filters. Widen one of them.", icon=":material/filter_alt_off:"
+                say("No scan fits these filters. Widen one of them."),
+                icon=":material/filter_alt_off:",
             )
         elif at_hand:
             prediction_views.table_with_pictures(found)

@@ -1,9 +1,12 @@
-"""Gallery: for each predicted class, examples with their layer-wise Grad-CAMs, as a teacher would show them."""
+"""Gallery: for each predicted class, examples with their layer-wise Grad-CAMs, as a teacher would
+show them.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from oct_core.words import say
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
 from pages.ui.gallery import views as gallery_views
@@ -20,7 +23,7 @@ with shown_errors():
         ready := [card for card in runs.cards if card.status == "done" and card.weights_sha256]
     ):
         st.info(
-            "No run has weights yet: the gallery opens when the first training ends.",
+            say("No run has weights yet: the gallery opens when the first training ends."),
             icon=":material/hourglass_top:",
         )
     else:

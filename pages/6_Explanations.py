@@ -1,10 +1,11 @@
-"""Explanations: how far the heat maps can be trusted, from the report that the command line makes."""
+"""Explanations: how far heat maps can be trusted, from the report of the command line."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from oct_core.trust.report_file import read_report
+from oct_core.words import say
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
@@ -28,7 +29,13 @@ with shown_errors():
         report_views.overview(report)
         report_tables.in_short(report)
         faithful, sanity, place, others, table = st.tabs(
-            ["Faithfulness", "Randomisation", "Localisation", "Other methods", "Whole table"]
+            [
+                "Faithfulness",
+                "Randomisation",
+                "Localisation",
+                say("Other methods"),
+                say("Whole table"),
+            ]
         )
         with faithful:
             report_views.faithfulness(report)

@@ -1,14 +1,17 @@
-"""Data and models: what the models learned from, where it came from, run cards, licence, citation, training on own scans."""
+"""Data and models: what the models learned from, where it came from, run cards, licence, citation,
+training on own scans.
+"""
 
 from __future__ import annotations
 
+from oct_core.words import say
 from pages.ui import data as data_views
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import shown_errors
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
-page_setup("Data and models")
+page_setup(say("Data and models"))
 with shown_errors():
     runs = find_runs()
     report_damaged(runs)

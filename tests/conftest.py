@@ -1,4 +1,4 @@
-"""What every test may use: three tiny runs with random weights, made once a session from phantoms."""
+"""What every test may use: three tiny runs with random weights, made from phantoms."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoints root with vgg16, resnet50 and densenet121, trained for two epochs on the tiny pack."""
+    """A checkpoints root with vgg16, resnet50 and densenet121, trained for two epochs on the tiny
+    pack.
+    """
     root = tmp_path_factory.mktemp("checkpoints")
     make_demo_runs(root)
     return root

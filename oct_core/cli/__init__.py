@@ -20,7 +20,8 @@ from oct_core.types import CLASSES
 
 app = typer.Typer(
     name="oct_core",
-    help="Train CNNs on retinal OCT B-scans, measure them, and show where they look. For research, not a medical device. "
+    help="Train CNNs on retinal OCT B-scans, measure them, and show where they look. For research, "
+    "not a medical device. "
     "With --debug an error shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
@@ -71,10 +72,12 @@ def _device(name: str) -> Any:
         name == "mps" and not torch.backends.mps.is_available()
     ):
         raise UnknownNameError(
-            f"this machine has no device {name!r} that torch can use; leave --device out to take what there is"
+            "this machine has no device {name!r} that torch can use; leave --device out to take "
+            "what there is",
+            name=name,
         )
     if name.split(":")[0] not in ("cuda", "mps", "cpu"):
-        raise UnknownNameError(f"no device is called {name!r}; there are: cuda, mps, cpu")
+        raise UnknownNameError("no device is called {name!r}; there are: cuda, mps, cpu", name=name)
     return torch.device(name)
 
 
@@ -83,7 +86,8 @@ def prepare(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="OCT2017 folder, a folder of class folders, or a CSV (path, label, patient, split)."
+            help="OCT2017 folder, a folder of class folders, or a CSV (path, label, patient, "
+            "split)."
         ),
     ],
     out_folder: Annotated[
@@ -104,7 +108,7 @@ def prepare(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that decode; 0 takes one a core.")] = 0,
 ) -> None:
-    """Check, split by patient and pack a folder of scans, once. Nothing of yours is written over."""
+    """Check, split by patient and pack a folder of scans, once. Nothing is written over."""
     from oct_core.data.pack import prepare as prepare_folder
     from oct_core.data.split import SplitOptions
 
@@ -134,11 +138,13 @@ def _print_report(report: Any) -> None:
         out.print(f"left out of training because their patients are in the test part: {left}")
     if report.no_patient:
         err.print(
-            f"warning: {report.no_patient} file names have no patient number; each such file counts as its own patient"
+            f"warning: {report.no_patient} file names have no patient number; each such file "
+            f"counts as its own patient"
         )
     if report.official_test:
         err.print(
-            f"warning: {report.official_test} training or validation scans are images of OCT2017's official test set; "
+            f"warning: {report.official_test} training or validation scans are images of OCT2017's "
+            f"official test set; "
             "do not report a score on that set",
             soft_wrap=True,
         )
@@ -175,7 +181,8 @@ def train(
     trained_layers: Annotated[
         int | None,
         typer.Option(
-            help="Only the first so many named layers are trained, the rest stays as in the run whose weights.safetensors --init names."
+            help="Only the first so many named layers are trained, the rest stays as in the run "
+            "whose weights.safetensors --init names."
         ),
     ] = None,
     weight_averaging: Annotated[
@@ -188,7 +195,8 @@ def train(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            help="Finished run of the same scans, at this size or below, whose answers are learned too; may be repeated."
+            help="Finished run of the same scans, at this size or below, whose answers are learned "
+            "too; may be repeated."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
@@ -225,7 +233,9 @@ def train(
     )
     if not run.strip(".") or Path(run).name != run:
         raise UnknownNameError(
-            f"the name of a run is one folder name, not {run!r}; $OCT_CHECKPOINTS says where runs lie"
+            "the name of a run is one folder name, not {run!r}; $OCT_CHECKPOINTS says where runs "
+            "lie",
+            run=run,
         )
     folder = checkpoints_root() / run
     with _bar(f"{run}: epoch 1 of {config.epochs}") as bar:
@@ -255,7 +265,8 @@ def _training_events(bar: Progress, run: str, epochs: int) -> Any:
     def epoch(row: dict[str, float], best: bool) -> None:
         kept = "  best so far" if best else ""
         err.print(
-            f"{run}: epoch {row['epoch']:.0f}  training loss {row['train_loss']:.3f}  validation loss {row['val_loss']:.3f}  "
+            f"{run}: epoch {row['epoch']:.0f}  training loss {row['train_loss']:.3f}  validation "
+            f"loss {row['val_loss']:.3f}  "
             f"validation accuracy {row['val_accuracy']:.3f}{kept}",
             soft_wrap=True,
         )
@@ -275,7 +286,9 @@ def predict(
     ] = None,
     device: Device = "",
 ) -> None:
-    """Classify scans with one or all runs. Unreadable files are named on stderr, the rest is scored, exit status 1."""
+    """Classify scans with one or all runs. Unreadable files are named on stderr, the rest is
+    scored, exit status 1.
+    """
     from oct_core.cli.files import check_out, predict_files, predictions_csv
     from oct_core.runs.files import damaged_runs, write_atomically
 
@@ -314,14 +327,17 @@ def explain(
     ] = None,
     device: Device = "",
 ) -> None:
-    """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the scan's own pixels."""
+    """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
+    scan's own pixels.
+    """
     from oct_core.cli.files import explain_file
 
     with _bar("making maps"):
         found = explain_file(image, run, out_folder, target, method, layer, str(_device(device)))
     if found.without_evidence:
         err.print(
-            f"no evidence for {found.target}: these maps are zero everywhere: {', '.join(found.without_evidence)}",
+            f"no evidence for {found.target}: these maps are zero everywhere: "
+            f"{', '.join(found.without_evidence)}",
             soft_wrap=True,
         )
     out.print(f"{found.png}\n{found.npz}", soft_wrap=True)
@@ -334,7 +350,9 @@ def runs(
         bool, typer.Option("--json", help="Print the cards' main fields as JSON.")
     ] = False,
 ) -> None:
-    """List the runs, finished, being trained, failed and damaged, with test accuracy and its interval by patient."""
+    """List the runs, finished, being trained, failed and damaged, with test accuracy and its
+    interval by patient.
+    """
     from oct_core.runs.files import checkpoints_root, damaged_runs, list_runs
 
     cards = [card for card in list_runs() if not names or card.name in names]
@@ -398,7 +416,9 @@ def phantom(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; one readable line for an error, a traceback only with --debug, which may stand anywhere."""
+    """Run the command line; one readable line for an error, a traceback only with --debug, which
+    may stand anywhere.
+    """
     yield_when_waiting()
     keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)

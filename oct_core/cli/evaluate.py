@@ -22,7 +22,8 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="The prepared folder it was trained on: predicts anew, adds corruptions and phantoms."
+            help="The prepared folder it was trained on: predicts anew, adds corruptions and "
+            "phantoms."
         ),
     ] = None,
     validation_only: Annotated[
@@ -34,7 +35,9 @@ def evaluate(
     ] = False,
     device: Device = "",
 ) -> None:
-    """Measure a run on validation and test scans, with intervals by patient, and write the figures into its card."""
+    """Measure a run on validation and test scans, with intervals by patient, and write the figures
+    into its card.
+    """
     from oct_core.data.pack import open_pack
     from oct_core.evaluation import evaluate_run
     from oct_core.runs.files import checkpoints_root, read_card
@@ -80,5 +83,6 @@ def _print_corruptions(robustness: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{accuracy:.3f}" for accuracy in accuracies))
     out.print(table)
     out.print(
-        f"validation accuracy {robustness['clean']:.3f}, mean over graded corruptions {robustness['mean_corrupted']:.3f}"
+        f"validation accuracy {robustness['clean']:.3f}, mean over graded corruptions "
+        f"{robustness['mean_corrupted']:.3f}"
     )

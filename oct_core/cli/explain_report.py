@@ -21,14 +21,16 @@ def explain_report(
         list[str] | None,
         typer.Option(
             "--run",
-            help="Run to measure, may be repeated; the figures of others stay. All finished ones by default.",
+            help="Run to measure, may be repeated; the figures of others stay. All finished ones "
+            "by default.",
         ),
     ] = None,
     out_file: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="JSON file to write; by default the one that the page shows: $OCT_REPORT or reports/explanations.json.",
+            help="JSON file to write; by default the one that the page shows: $OCT_REPORT or "
+            "reports/explanations.json.",
         ),
     ] = None,
     minutes: Annotated[
@@ -39,7 +41,8 @@ def explain_report(
     wider: Annotated[
         int,
         typer.Option(
-            help="Scans for the randomisation, and for the wider family of methods at the last layer."
+            help="Scans for the randomisation, and for the wider family of methods at the last "
+            "layer."
         ),
     ] = 8,
     steps: Annotated[int, typer.Option(help="Steps of the deletion and insertion curves.")] = 16,
@@ -51,7 +54,9 @@ def explain_report(
     ] = "float32",
     device: Device = "",
 ) -> None:
-    """Measure how far the maps can be trusted: faithfulness, randomisation and localisation, beside baselines."""
+    """Measure how far the maps can be trusted: faithfulness, randomisation and localisation, beside
+    baselines.
+    """
     from oct_core.trust.report import ReportOptions, write_report
     from oct_core.trust.report_file import report_path
 
@@ -61,9 +66,15 @@ def explain_report(
     )
     with _bar("measuring maps") as bar:
         report = write_report(
-            target, data, run, options, _device(device),
-            progress=lambda done, total, what: bar.update(bar.task_ids[0], completed=done, total=total, description=what),
-        )  # fmt: skip
+            target,
+            data,
+            run,
+            options,
+            _device(device),
+            progress=lambda done, total, what: bar.update(
+                bar.task_ids[0], completed=done, total=total, description=what
+            ),
+        )
     _print_summary(report)
     done, planned = report["tasks"]["done"], report["tasks"]["planned"]
     if not report["complete"]:

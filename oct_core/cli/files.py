@@ -42,7 +42,9 @@ class Row:
 
 
 def scan_files(paths: Sequence[Path]) -> list[Path]:
-    """The files given, and every picture of the folders given, to any depth, sorted; raises DataError if there is none."""
+    """The files given, and every picture of the folders given, to any depth, sorted; raises
+    DataError if there is none.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -56,7 +58,9 @@ def scan_files(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
     if not found:
         raise DataError(
-            f"no picture ({', '.join(sorted(SUFFIXES))}) is in {', '.join(map(str, paths))}"
+            "no picture ({suffixes}) is in {paths}",
+            suffixes=", ".join(sorted(SUFFIXES)),
+            paths=", ".join(map(str, paths)),
         )
     return found
 
@@ -74,7 +78,9 @@ def load_runs(names: Sequence[str], device: str) -> list[LoadedRun]:
 def predict_files(
     paths: Sequence[Path], run_names: Sequence[str], device: str, progress: Progress
 ) -> tuple[list[Row], list[tuple[str, str]]]:
-    """Score files in batches: (rows, [(path, why it could not be read)]), in the order of the files, then of the runs."""
+    """Score files in batches: (rows, [(path, why it could not be read)]), in the order of the
+    files, then of the runs.
+    """
     files, loaded = scan_files(paths), load_runs(run_names, device)
     rows: list[Row] = []
     unreadable: list[tuple[str, str]] = []
@@ -108,16 +114,22 @@ def _row(path: Path, prediction: Prediction) -> Row:
 
 
 def check_out(out: Path, inputs: Sequence[Path]) -> None:
-    """Raise DataError, before any work, for a file that cannot be written or that would replace a scan."""
+    """Raise DataError, before any work, for a file that cannot be written or that would replace a
+    scan.
+    """
     if out.is_dir() or not out.parent.is_dir():
         raise DataError(
-            f"{out} cannot be written: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}; choose another --out"
+            "{out} cannot be written: {value}; choose another --out",
+            out=out,
+            value="it is a folder" if out.is_dir() else f"there is no folder {out.parent}",
         )
     if out.suffix.lower() in SUFFIXES or any(
         path.exists() and out.exists() and path.samefile(out) for path in inputs
     ):
         raise DataError(
-            f"{out} is named as a picture is or is one of the scans; choose a --out that ends in .csv"
+            "{out} is named as a picture is or is one of the scans; choose a --out that ends in "
+            ".csv",
+            out=out,
         )
 
 
@@ -152,9 +164,11 @@ def explain_file(
     layers: Sequence[str] | None,
     device: str,
 ) -> Explained:
-    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run, class, method or layer.
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run,
+    class, method or layer.
 
-    Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two folders may hold a scan of one name).
+    Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two
+    folders may hold a scan of one name).
     """
     scan, run = read_scan(image), load_run(run_name, device)
     [(prediction, maps)] = explain_with_predictions(
@@ -178,7 +192,9 @@ def _unused(out: Path, stem: str) -> tuple[Path, Path]:
 def contact_sheet(
     scan: Scan, maps: Sequence[Explanation], columns: int = 5, width: int = 320
 ) -> NDArray[np.uint8]:
-    """The scan, then every map over it, in rows of ``columns`` at the scan's own aspect ratio: uint8 (H, W, 3)."""
+    """The scan, then every map over it, in rows of ``columns`` at the scan's own aspect ratio:
+    uint8 (H, W, 3).
+    """
     pictures = [np.repeat(scan.pixels[:, :, None], 3, axis=2)]
     pictures += [
         overlay(scan.pixels, each.values, 1.0 if each.signed else 0.5, signed=each.signed)
@@ -195,17 +211,19 @@ def contact_sheet(
 def write_phantoms(
     out: Path, per_class: int, seed: int, height: int, width: int, progress: Progress
 ) -> int:
-    """``out/scans/<CLASS>/<CLASS>-<number>-1.png`` and its lesion as ``out/masks/<CLASS>-<number>-1.png``; nothing is written over.
+    """``out/scans/<CLASS>/<CLASS>-<number>-1.png`` and its lesion as
+    ``out/masks/<CLASS>-<number>-1.png``; nothing is written over.
 
     The masks lie in no class folder, so that ``prepare`` does not take them for scans.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
-            f"{out} exists and is not empty; nothing is written over: choose another --out"
+            "{out} exists and is not empty; nothing is written over: choose another --out", out=out
         )
     phantoms = phantom_set(per_class, seed, height, width)
     for done, phantom in enumerate(phantoms, start=1):
-        # A number of its own for each picture: the same one in two classes would be one patient to ``prepare``.
+        # A number of its own for each picture: the same one in two classes would be one patient to
+        # ``prepare``.
         name = f"{phantom.label}-{phantom.seed * len(CLASSES) + CLASSES.index(phantom.label)}-1.png"
         pairs = (
             (out / "scans" / phantom.label, phantom.pixels),

@@ -1,4 +1,6 @@
-"""What a reviewer would look for: equal pictures in different parts, and official test scans inside a training part."""
+"""What a reviewer would look for: equal pictures in different parts, and official test scans inside
+a training part.
+"""
 
 from __future__ import annotations
 

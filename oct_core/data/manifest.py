@@ -18,7 +18,9 @@ _PATIENT = re.compile(r"^[A-Za-z]+-(\d+)-\d+")
 
 @dataclass(frozen=True)
 class Record:
-    """One scan. path : absolute, as it was when prepared. split : "train", "val", "test", or "" before the split. width, height in pixels."""
+    """One scan. path : absolute, as it was when prepared. split : "train", "val", "test", or ""
+    before the split. width, height in pixels.
+    """
 
     path: str
     label: str
@@ -30,7 +32,9 @@ class Record:
 
 
 def patient_of(file_name: str) -> str | None:
-    """The bare patient number of an OCT2017 name, whatever the class in front: CNV-1016042-3.jpeg -> 1016042."""
+    """The bare patient number of an OCT2017 name, whatever the class in front: CNV-1016042-3.jpeg
+    -> 1016042.
+    """
     match = _PATIENT.match(file_name)
     return match.group(1) if match else None
 
@@ -60,18 +64,28 @@ def read_manifest(path: Path) -> tuple[Record, ...]:
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(
-                    f"{path} line {number} is not a manifest row ({error}); run prepare again"
+                    "{path} line {number} is not a manifest row ({error}); run prepare again",
+                    path=path,
+                    number=number,
+                    error=error,
                 ) from error
             if record.label not in CLASSES or record.split not in SPLITS:
                 raise DataError(
-                    f"{path} line {number}: label {record.label!r}, split {record.split!r} are not of this project"
+                    "{path} line {number}: label {record_label!r}, split {split!r} are not of "
+                    "this project",
+                    path=path,
+                    number=number,
+                    record_label=record.label,
+                    split=record.split,
                 )
             records.append(record)
     return tuple(records)
 
 
 def manifest_sha256(records: Iterable[Record]) -> str:
-    """A hash of what was trained on: sha256, label, patient and split of every scan, in order; no paths."""
+    """A hash of what was trained on: sha256, label, patient and split of every scan, in order; no
+    paths.
+    """
     digest = hashlib.sha256()
     for record in records:
         digest.update(f"{record.sha256},{record.label},{record.patient},{record.split}\n".encode())

@@ -32,9 +32,11 @@ _READ = "read.u8"
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What prepare did, for a person. unreadable : (path, reason). left_out : per class, patients of the test part.
+    """What prepare did, for a person. unreadable : (path, reason). left_out : per class, patients
+    of the test part.
 
-    duplicates : groups of paths with equal bytes that differ in label or split. no_patient : files without a number.
+    duplicates : groups of paths with equal bytes that differ in label or split. no_patient : files
+    without a number.
     official_test : training and validation scans that are images of OCT2017's official test set.
     """
 
@@ -83,12 +85,14 @@ def prepare(
 ) -> PrepareReport:
     """Write manifest.csv, pack.npy and prepare.json into ``out``.
 
-    Unreadable files are listed and left out. Raises DataError if ``out`` holds anything, or a class ends up empty.
-    ``progress`` is called with (scans done, scans in all).
+    Unreadable files are listed and left out. Raises DataError if ``out`` holds anything, or a class
+    ends up empty. ``progress`` is called with (scans done, scans in all).
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
-            f"{out} exists and is not empty; nothing is written over: choose another --out or remove it"
+            "{out} exists and is not empty; nothing is written over: choose another --out or "
+            "remove it",
+            out=out,
         )
     candidates = find_candidates(source)
     with _whole_or_not_at_all(out) as part:
@@ -142,7 +146,9 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
         part.replace(out)
     except OSError as error:
         raise DataError(
-            f"{out} could not be written ({error}); free some space or choose another --out"
+            "{out} could not be written ({error}); free some space or choose another --out",
+            out=out,
+            error=error,
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -175,8 +181,9 @@ def _read_all(
     pixels: Path,
     progress: Callable[[int, int], None],
 ) -> list[_Read | str]:
-    """What each file is, or why it cannot be read. The readable ones' pixels go to the file ``pixels``, one after the other: a large
-    collection is larger than memory."""
+    """What each file is, or why it cannot be read. The readable ones' pixels go to the file
+    ``pixels``, one after the other: a large collection is larger than memory.
+    """
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results: list[_Read | str] = []
     with _reading(tasks, workers) as found, pixels.open("wb") as file:
@@ -205,14 +212,19 @@ def _reading(
                 found = pool.map(_read_one, tasks, chunksize=16)
             except OSError as error:
                 for started in set(multiprocessing.active_children()) - others:
-                    started.terminate()  # it would wait for work that never comes, and this process for it
+                    # it would wait for work that never comes, and this process for it
+                    started.terminate()
                 raise DataError(
-                    f"the system starts no {workers} processes ({error}); try again with --workers 1"
+                    "the system starts no {workers} processes ({error}); try again with "
+                    "--workers 1",
+                    workers=workers,
+                    error=error,
                 ) from error
             yield found
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that reads scans was stopped, most likely for want of memory; try again with --workers 1"
+            "a process that reads scans was stopped, most likely for want of memory; try again "
+            "with --workers 1"
         ) from error
 
 
@@ -233,14 +245,19 @@ def _refuse_empty(records: Sequence[Record]) -> None:
         for label, numbers in classes.items():
             if not numbers["images"]:
                 raise DataError(
-                    f"no scan of class {label} is left for the {split} part; add scans of more patients, or try another seed"
+                    "no scan of class {label} is left for the {split} part; add scans of more "
+                    "patients, or try another seed",
+                    label=label,
+                    split=split,
                 )
 
 
 def _write(
     part: Path, records: Sequence[Record], rows: Sequence[int], report: PrepareReport
 ) -> None:
-    """The three files into ``part``, where the pixels as they were read lie; record i has row rows[i] of these."""
+    """The three files into ``part``, where the pixels as they were read lie; record i has row
+    rows[i] of these.
+    """
     shape = (report.size, report.size)
     read = np.memmap(part / _READ, np.uint8, "r").reshape(-1, *shape)
     with (part / PACK).open("wb") as file:
@@ -261,19 +278,31 @@ def is_prepared(folder: Path) -> bool:
 
 
 def open_pack(folder: Path) -> Pack:
-    """Open a prepared folder read-only; raises DataError if it is not one or its parts do not fit together."""
+    """Open a prepared folder read-only; raises DataError if it is not one or its parts do not fit
+    together.
+    """
     if not is_prepared(folder):
         raise DataError(
-            f"{folder} is not prepared; run: python -m oct_core prepare FOLDER --out {folder}"
+            "{folder} is not prepared; run: python -m oct_core prepare FOLDER --out {folder}",
+            folder=folder,
         )
     records = read_manifest(folder / MANIFEST)
     try:
         pixels = np.load(folder / PACK, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{folder / PACK} cannot be read ({error}); run prepare again") from error
+        raise DataError(
+            "{folder} cannot be read ({error}); run prepare again",
+            folder=folder / PACK,
+            error=error,
+        ) from error
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or len(pixels) != len(records):
         raise DataError(
-            f"{folder}: the pack is {pixels.dtype} {pixels.shape}, the manifest has {len(records)} rows; run prepare again"
+            "{folder}: the pack is {dtype} {shape}, the manifest has {records_count} rows; run "
+            "prepare again",
+            folder=folder,
+            dtype=pixels.dtype,
+            shape=pixels.shape,
+            records_count=len(records),
         )
     return Pack(folder, records, pixels, int(pixels.shape[1]))
 

@@ -14,13 +14,17 @@ from oct_core.errors import DataError
 from oct_core.types import CLASSES
 
 OCT2017_VAL = 32
-"""A val folder of so few scans is too small to choose a model on: it joins the pool. What a CSV calls val stays val."""
+"""A val folder of so few scans is too small to choose a model on: it joins the pool. What a CSV
+calls val stays val.
+"""
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp"})
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to read. given : the folder or column split it came with, or "". patient : "" if the name has none."""
+    """A file to read. given : the folder or column split it came with, or "". patient : "" if the
+    name has none.
+    """
 
     path: Path
     label: str
@@ -29,17 +33,24 @@ class Candidate:
 
 
 def find_candidates(source: Path) -> list[Candidate]:
-    """Every labelled file of a folder or CSV, in a stable order; raises DataError with what was expected."""
+    """Every labelled file of a folder or CSV, in a stable order; raises DataError with what was
+    expected.
+    """
     if source.is_file() and source.suffix.lower() == ".csv":
         return _from_csv(source)
     if not source.is_dir():
         raise DataError(
-            f"{source} is neither a folder nor a .csv manifest; give the folder that holds {', '.join(CLASSES)}"
+            "{source} is neither a folder nor a .csv manifest; give the folder that holds "
+            "{classes}",
+            source=source,
+            classes=", ".join(CLASSES),
         )
     found = _from_folder(source)
     if not found:
         raise DataError(
-            f"{source} holds no folder named {', '.join(CLASSES)} with pictures in it, at any depth"
+            "{source} holds no folder named {classes} with pictures in it, at any depth",
+            source=source,
+            classes=", ".join(CLASSES),
         )
     return found
 
@@ -86,7 +97,10 @@ def _refuse_hidden_scans(pictures: list[Path], parts: list[str]) -> None:
     label = next((part for part in parts[:-1] if part.upper() in CLASSES), None)
     if pictures and label:
         raise DataError(
-            f"{pictures[0].parent} lies inside the class folder {label}; move its pictures up into {label}, or out of the way"
+            "{parent} lies inside the class folder {label}; move its pictures up into {label}, "
+            "or out of the way",
+            parent=pictures[0].parent,
+            label=label,
         )
 
 
@@ -99,7 +113,10 @@ def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
             for path in (folder / name).iterdir()
         ):
             raise DataError(
-                f"{folder / name}: the label {name!r} is none of {', '.join(CLASSES)}; move that folder away"
+                "{folder}: the label {name!r} is none of {classes}; move that folder away",
+                folder=folder / name,
+                name=name,
+                classes=", ".join(CLASSES),
             )
 
 
@@ -107,19 +124,25 @@ def _from_csv(source: Path) -> list[Candidate]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
+        raise DataError(
+            "{source} is not UTF-8 ({reason}); save it as CSV UTF-8",
+            source=source,
+            reason=error.reason,
+        ) from error
     found = []
     with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         missing = {"path", "label"} - set(reader.fieldnames or ())
         if missing:
             raise DataError(
-                f"{source} has no column {', '.join(sorted(missing))}; needed: path, label; optional: patient, split"
+                "{source} has no column {missing}; needed: path, label; optional: patient, split",
+                source=source,
+                missing=", ".join(sorted(missing)),
             )
         for number, row in enumerate(reader, start=2):
             found.append(_csv_row(source, number, row))
     if not found:
-        raise DataError(f"{source} has no row below its header; give one row a scan")
+        raise DataError("{source} has no row below its header; give one row a scan", source=source)
     _refuse_shared_patients(source, found)
     return found
 
@@ -130,15 +153,28 @@ def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate
     label, split = (row["label"] or "").strip().upper(), (row.get("split") or "").strip().lower()
     if label not in CLASSES:
         raise DataError(
-            f"{source} line {number}: label {label!r} is none of {', '.join(CLASSES)}; correct or remove the line"
+            "{source} line {number}: label {label!r} is none of {classes}; correct or remove the "
+            "line",
+            source=source,
+            number=number,
+            label=label,
+            classes=", ".join(CLASSES),
         )
     if split and split not in SPLITS:
         raise DataError(
-            f"{source} line {number}: split {split!r} is none of {', '.join(SPLITS)}; correct it or leave it empty"
+            "{source} line {number}: split {split!r} is none of {splits}; correct it or leave it "
+            "empty",
+            source=source,
+            number=number,
+            split=split,
+            splits=", ".join(SPLITS),
         )
     if not path.is_file():
         raise DataError(
-            f"{source} line {number}: there is no file {path}; correct or remove the line"
+            "{source} line {number}: there is no file {path}; correct or remove the line",
+            source=source,
+            number=number,
+            path=path,
         )
     return Candidate(
         path, label, (row.get("patient") or "").strip() or patient_of(path.name) or "", split
@@ -153,5 +189,10 @@ def _refuse_shared_patients(source: Path, found: list[Candidate]) -> None:
         home = homes.setdefault(candidate.patient, candidate.given)
         if home != candidate.given:
             raise DataError(
-                f"{source}: patient {candidate.patient} is in {home} and in {candidate.given}; give each patient one split"
+                "{source}: patient {patient} is in {home} and in {given}; give each patient one "
+                "split",
+                source=source,
+                patient=candidate.patient,
+                home=home,
+                given=candidate.given,
             )

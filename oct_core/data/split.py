@@ -18,7 +18,9 @@ from oct_core.types import CLASSES
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """repool : pool every scan and split anew. Fractions are of the scans that are split. seed : of the shuffle."""
+    """repool : pool every scan and split anew. Fractions are of the scans that are split. seed : of
+    the shuffle.
+    """
 
     repool: bool = False
     test_fraction: float = 0.2
@@ -28,12 +30,18 @@ class SplitOptions:
     def __post_init__(self) -> None:
         for name in ("test_fraction", "val_fraction"):
             if not 0 < getattr(self, name) <= 0.5:
-                raise DataError(f"{name} must be over 0 and at most 0.5, not {getattr(self, name)}")
+                raise DataError(
+                    "{name} must be over 0 and at most 0.5, not {getattr}",
+                    name=name,
+                    getattr=getattr(self, name),
+                )
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """records : all kept, with their split. left_out : scans per class whose patient is in the given test part."""
+    """records : all kept, with their split. left_out : scans per class whose patient is in the
+    given test part.
+    """
 
     records: tuple[Record, ...]
     left_out: dict[str, int]
@@ -44,8 +52,9 @@ def split_records(
 ) -> SplitResult:
     """Give every record a split.
 
-    A given test part stays the test part, and its patients leave the training pool; a given val part stays too (sources.py has put
-    OCT2017's 32-image val folder into the pool). With ``repool`` nothing given counts.
+    A given test part stays the test part, and its patients leave the training pool; a given val
+    part stays too (sources.py has put OCT2017's 32-image val folder into the pool). With ``repool``
+    nothing given counts.
     """
     parts = ["" if options.repool else part for part in given]
     test_patients = {
@@ -92,7 +101,8 @@ def _train_and_val(
 
 
 def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """bool (N,): about ``fraction`` of the scans, stratified by label, whole patients (folds of StratifiedGroupKFold).
+    """bool (N,): about ``fraction`` of the scans, stratified by label, whole patients (folds of
+    StratifiedGroupKFold).
 
     Raises DataError if there are fewer patients, or fewer scans of every class, than folds.
     """
@@ -101,11 +111,17 @@ def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[n
     patients = np.array([record.patient for record in records])
     if len(set(patients)) < folds:
         raise DataError(
-            f"{len(set(patients))} patients are too few to hold out {fraction:.0%}; add scans or raise the fraction"
+            "{patients_count} patients are too few to hold out {fraction:.0%}; add scans or "
+            "raise the fraction",
+            patients_count=len(set(patients)),
+            fraction=fraction,
         )
     if folds > max(np.unique(labels, return_counts=True)[1]):
         raise DataError(
-            f"no class has the {folds} scans that holding out {fraction:.0%} takes; add scans or raise the fraction"
+            "no class has the {folds} scans that holding out {fraction:.0%} takes; add scans or "
+            "raise the fraction",
+            folds=folds,
+            fraction=fraction,
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     out = np.zeros(len(records), dtype=bool)
@@ -119,7 +135,9 @@ def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[n
 
 
 def _folds(fraction: float) -> tuple[int, int]:
-    """(how many folds to hold out, of how many): one fold if that is near enough, else the nearest of up to ten."""
+    """(how many folds to hold out, of how many): one fold if that is near enough, else the nearest
+    of up to ten.
+    """
     folds = round(1 / fraction)
     if abs(1 / folds - fraction) <= 0.01:
         return 1, folds

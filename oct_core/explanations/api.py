@@ -31,7 +31,9 @@ def _targets(
     )
     if len(asked) != count:
         raise ExplanationError(
-            f"expected one target class for all or one a scan ({count}), got {len(asked)}"
+            "expected one target class for all or one a scan ({count}), got {asked_count}",
+            count=count,
+            asked_count=len(asked),
         )
     return [_class_index(one, classes) for one in asked]
 
@@ -48,7 +50,11 @@ def _class_index(target: Target, classes: tuple[str, ...]) -> int | None:
     ):
         return int(target)
     raise ExplanationError(
-        f"expected a target class of {', '.join(classes)} (or 0 to {len(classes) - 1}), got {target!r}; None explains the prediction"
+        "expected a target class of {classes} (or 0 to {classes_count}), got {target!r}; None "
+        "explains the prediction",
+        classes=", ".join(classes),
+        classes_count=len(classes) - 1,
+        target=target,
     )
 
 
@@ -67,7 +73,9 @@ def chosen_layers(
             hint = (
                 f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(available)}"
             )
-            raise ExplanationError(f"expected a named layer, got {name!r}; {hint}")
+            raise ExplanationError(
+                "expected a named layer, got {name!r}; {hint}", name=name, hint=hint
+            )
     return {name: available[name] for name in asked}
 
 
@@ -80,11 +88,13 @@ def _check_scans(scans: Sequence[Scan]) -> None:
     for scan in scans:
         if scan.pixels.ndim != 2 or 0 in scan.pixels.shape:
             raise ExplanationError(
-                f"expected gray pixels (H, W), got shape {scan.pixels.shape}; read scans with read_scan"
+                "expected gray pixels (H, W), got shape {shape}; read scans with read_scan",
+                shape=scan.pixels.shape,
             )
         if not bool(np.isfinite(scan.pixels).all()):
             raise ExplanationError(
-                "expected gray values 0 to 255, got NaN or infinity; read the scan again or mask those pixels"
+                "expected gray values 0 to 255, got NaN or infinity; read the scan again or mask "
+                "those pixels"
             )
 
 
@@ -100,7 +110,9 @@ def _prediction(run: ExplainableRun, logits: Tensor) -> Prediction:
 
 
 def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
-    """A scan of one gray value shows nothing to point at: its map is zero (what borders and biases alone would draw is dropped)."""
+    """A scan of one gray value shows nothing to point at: its map is zero (what borders and biases
+    alone would draw is dropped).
+    """
     return torch.where(shared.blank[:, None, None], torch.zeros_like(maps), maps)
 
 
@@ -169,26 +181,34 @@ def explain_with_predictions(
     ----------
     scans : one or many, of any sizes.
     run : a loaded run; its lock is held while its model works, and the model is left as it was.
-    target : a class (name or index) for all scans, or one a scan; None explains each scan's own prediction.
-    methods : names in METHODS. layers : names in run.layers, all by default ("input" maps have no layer).
-    batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see engine.passes).
-    network_size : give maps (S, S) as the network saw the scan, instead of in the scan's own pixels.
+    target : a class (name or index) for all scans, or one a scan; None explains each scan's own
+    prediction.
+    methods : names in METHODS. layers : names in run.layers, all by default ("input" maps have no
+    layer).
+    batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see
+    engine.passes).
+    network_size : give maps (S, S) as the network saw the scan, instead of in the scan's own
+    pixels.
 
     Returns
     -------
-    One (Prediction, [Explanation ...]) a scan, maps in the order of methods, then of layers. Maps are float32 (H, W) in
-    the scan's own pixels. Not signed: >= 0, raw. Signed: the derivative of the class logit by the gray value in [0, 1] of
-    a pixel at the network's size. A scan of one gray value has zero maps (``evidence`` False).
+    One (Prediction, [Explanation ...]) a scan, maps in the order of methods, then
+    of layers. Maps are float32 (H, W) in the scan's own pixels. Not signed: >= 0, raw. Signed: the
+    derivative of the class logit by the gray value in [0, 1] of a pixel at the network's size. A
+    scan of one gray value has zero maps (``evidence`` False).
 
     Raises
     ------
     UnknownNameError : a method that does not exist.
-    ExplanationError : a layer or class that does not exist, NaN, a model in training mode, a package that is missing.
+    ExplanationError : a layer or class that does not exist, NaN, a model in training mode, a
+    package that is missing.
     """
     listed = [scans] if isinstance(scans, Scan) else list(scans)
     _check_scans(listed)
     if batch_size < 1:
-        raise ExplanationError(f"expected a batch size of at least 1, got {batch_size}")
+        raise ExplanationError(
+            "expected a batch size of at least 1, got {batch_size}", batch_size=batch_size
+        )
     wanted, modules = _chosen_methods(methods), chosen_layers(run.layers, layers)
     targets = _targets(target, len(listed), run.card.classes)
     results: list[Explained] = []

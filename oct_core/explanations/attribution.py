@@ -20,10 +20,12 @@ def _target_logits(model: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
 def integrated_gradients(
     model: nn.Module, x: Tensor, targets: Tensor, steps: int = STEPS
 ) -> Tensor:
-    """x * mean over alpha of d logit / d x at alpha x, from black: (N, 1, S, S) -> (N, S, S), signed, in logits.
+    """x * mean over alpha of d logit / d x at alpha x, from black: (N, 1, S, S) -> (N, S, S),
+    signed, in logits.
 
-    Sundararajan et al. 2017, arXiv:1703.01365, equation 3 with the midpoint rule: the sum over a map nears
-    logit(x) - logit(black). Agrees with Captum's IntegratedGradients(method="riemann_middle").
+    Sundararajan et al. 2017, arXiv:1703.01365, equation 3 with the midpoint rule: the sum over a
+    map nears logit(x) - logit(black). Agrees with Captum's
+    IntegratedGradients(method="riemann_middle").
     """
     alphas = (torch.arange(steps, device=x.device, dtype=x.dtype) + 0.5) / steps
     total = torch.zeros_like(x)
@@ -49,9 +51,11 @@ def occlusion(
     window: int | None = None,
     stride: int | None = None,
 ) -> Tensor:
-    """How far the logit falls when a square is covered, averaged over the squares that cover a pixel: (N, S, S), signed.
+    """How far the logit falls when a square is covered, averaged over the squares that cover a
+    pixel: (N, S, S), signed.
 
-    Zeiler and Fergus 2014, arXiv:1311.2901. The cover is the scan's mean gray; windows are S / 7 wide, at half steps.
+    Zeiler and Fergus 2014, arXiv:1311.2901. The cover is the scan's mean gray; windows are S / 7
+    wide, at half steps.
     """
     size = x.shape[-1]
     window = window or max(size // WINDOWS_PER_SIDE, 1)

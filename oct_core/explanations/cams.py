@@ -1,8 +1,9 @@
 """The wider family of class activation maps, over our own activations and gradients.
 
-The formulas are pytorch-grad-cam's (PyPI: grad-cam, MIT), loaded on first use. Its hooks are not used: they keep a detached
-activation that an in-place ReLU then overwrites, they write to every parameter's .grad, and its Ablation-CAM swaps
-a layer of the model, for good if it fails midway. Maps are >= 0, at the layer's own size.
+The formulas are pytorch-grad-cam's (PyPI: grad-cam, MIT), loaded on first use. Its hooks are not
+used: they keep a detached activation that an in-place ReLU then overwrites, they write to every
+parameter's .grad, and its Ablation-CAM swaps a layer of the model, for good if it fails midway.
+Maps are >= 0, at the layer's own size.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ PACKAGE = "grad-cam"
 
 
 def _library(module: str) -> Any:
-    """A module of pytorch-grad-cam without its progress bars; raises ExplanationError if it is not installed."""
+    """A module of pytorch-grad-cam without its progress bars; raises ExplanationError if it is not
+    installed.
+    """
     try:
         loaded = importlib.import_module(f"pytorch_grad_cam.{module}")
     except ImportError as error:
         raise ExplanationError(
-            f"this method expects the package {PACKAGE}, which is missing; pip install {PACKAGE}"
+            "this method expects the package {package}, which is missing; pip install {package}",
+            package=PACKAGE,
         ) from error
     if hasattr(loaded, "tqdm"):
 
@@ -64,7 +68,9 @@ def _cam(calculator: Any, layer: nn.Module | None, shared: Pass, name: str) -> T
 
 
 def _without_hooks(module: str, name: str) -> Compute:
-    """A method of the library whose formula needs activations and gradients, or forward passes of the whole model."""
+    """A method of the library whose formula needs activations and gradients, or forward passes of
+    the whole model.
+    """
 
     def compute(request: Request) -> dict[str, Tensor]:
         # No target layers: the library registers no hook and never sees the model's layers.
@@ -84,9 +90,10 @@ def _eigencam(request: Request) -> dict[str, Tensor]:
 def eigencam_map(activations: Tensor) -> Tensor:
     """The centred activations on their first principal axis: (N, C, h, w) -> (N, h, w), >= 0.
 
-    Muhammad and Yeasin 2020, arXiv:2008.00299. pytorch-grad-cam asks for the full left vectors, (h w) x (h w): 10 GB at
-    VGG16's block1. The smaller of the two products, C x C or (h w) x (h w), has the same axis; the larger one is so far from full
-    rank at deep layers that the solver may not converge. Its sign is arbitrary; the side with the larger extreme is kept.
+    Muhammad and Yeasin 2020, arXiv:2008.00299. pytorch-grad-cam asks for the full left vectors, (h
+    w) x (h w): 10 GB at VGG16's block1. The smaller of the two products, C x C or (h w) x (h w),
+    has the same axis; the larger one is so far from full rank at deep layers that the solver may
+    not converge. Its sign is arbitrary; the side with the larger extreme is kept.
     """
     rows = activations.flatten(2).cpu().double()  # not every device has float64
     centred = rows - rows.mean(2, keepdim=True)
@@ -105,14 +112,17 @@ def eigencam_map(activations: Tensor) -> Tensor:
 
 
 def _ablationcam(request: Request) -> dict[str, Tensor]:
-    """Each layer of a copy that shares the weights, so that the library's swapped layer never reaches the model."""
+    """Each layer of a copy that shares the weights, so that the library's swapped layer never
+    reaches the model.
+    """
     library, layers = _library("ablation_cam"), _library("ablation_layer")
     maps = {}
     for name, module in request.layers.items():
         copy, layer = tail_of(
             request.model, module, request.shared.x, request.shared.activations[name]
         )
-        # The library's default ablation layer is one object shared by every instance: state of another thread.
+        # The library's default ablation layer is one object shared by every instance: state of
+        # another thread.
         calculator = library.AblationCAM(copy, [], ablation_layer=layers.AblationLayer())
         with torch.no_grad(), SwitchableReLUs(GuidedSwitch()):
             maps[name] = _cam(calculator, layer, request.shared, name)

@@ -15,8 +15,8 @@ from oct_core.errors import ExplanationError
 class Captured:
     """Layer name -> the tensor that layer gave, still part of the graph.
 
-    A later in-place operation (``out += identity``, ``x.relu_()``) would change a captured tensor: ``overwritten`` names
-    the layers it happened to.
+    A later in-place operation (``out += identity``, ``x.relu_()``) would change a captured tensor:
+    ``overwritten`` names the layers it happened to.
     """
 
     def __init__(self, shield: bool) -> None:
@@ -32,8 +32,11 @@ class Captured:
             return None
         if not isinstance(output, Tensor) or output.dim() != 4:
             raise ExplanationError(
-                f"layer {name!r}: expected an output (N, channels, height, width), got {type(output).__name__}"
-                f"{list(output.shape) if isinstance(output, Tensor) else ''}; choose a convolutional layer"
+                "layer {name!r}: expected an output (N, channels, height, width), got "
+                "{name_2}{value}; choose a convolutional layer",
+                name=name,
+                name_2=type(output).__name__,
+                value=list(output.shape) if isinstance(output, Tensor) else "",
             )
         self.outputs[name] = output
         self._versions[name] = output._version
@@ -51,7 +54,8 @@ class Captured:
 def capture(layers: Mapping[str, nn.Module], shield: bool = False) -> Iterator[Captured]:
     """Hooks on ``layers`` for as long as the context lasts, also when it ends in an exception.
 
-    shield : hand a copy of each output on, so that nothing that follows can overwrite what was captured.
+    shield : hand a copy of each output on, so that nothing that follows can overwrite what was
+    captured.
     """
     captured = Captured(shield)
 

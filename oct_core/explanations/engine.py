@@ -1,4 +1,4 @@
-"""One forward pass, and the one or two backward passes over its graph from which the maps are made."""
+"""One forward pass, and the one or two backward passes over its graph that make the maps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from oct_core.models.precision import multiplied_in
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """What the passes gave, on the device; N scans, all float32 but for a model kept in another type.
+    """What the passes gave, on the device; N scans, all float32 but for a model kept in another
+    type.
 
-    x : (N, 1, S, S), gray in [0, 1]. logits : (N, classes). targets : int64 (N,), the class explained.
-    activations, gradients : layer -> (N, channels, h, w), the layer's output and d logit / d output.
-    guided : (N, S, S), the guided derivative of the class logit by the gray value; None if not asked for.
+    x : (N, 1, S, S), gray in [0, 1]. logits : (N, classes). targets : int64 (N,), the class
+    explained.
+    activations, gradients : layer -> (N, channels, h, w), the layer's output and d logit / d
+    output.
+    guided : (N, S, S), the guided derivative of the class logit by the gray value; None if not
+    asked for.
     blank : bool (N,), scans of one gray value, which hold no evidence.
     """
 
@@ -35,13 +39,17 @@ class Pass:
 
 
 def check_model(model: nn.Module) -> None:
-    """Raises ExplanationError if any part of the model is in training mode (dropout and batch statistics would change maps)."""
+    """Raises ExplanationError if any part of the model is in training mode (dropout and batch
+    statistics would change maps).
+    """
     training = [
         name or "the whole model" for name, module in model.named_modules() if module.training
     ]
     if training:
         raise ExplanationError(
-            f"expected a model in evaluation mode, got {training[0]} in training mode; call model.eval()"
+            "expected a model in evaluation mode, got {training} in training mode; call "
+            "model.eval()",
+            training=training[0],
         )
 
 
@@ -49,11 +57,15 @@ def check_inputs(x: Tensor) -> None:
     """Raises ExplanationError unless x is (N, 1, S, S), floating and finite."""
     if x.dim() != 4 or x.shape[1] != 1 or not x.is_floating_point():
         raise ExplanationError(
-            f"expected floating gray scans (N, 1, S, S) in [0, 1], got {x.dtype} {list(x.shape)}; use run.inputs(scans)"
+            "expected floating gray scans (N, 1, S, S) in [0, 1], got {dtype} {shape}; use "
+            "run.inputs(scans)",
+            dtype=x.dtype,
+            shape=list(x.shape),
         )
     if not bool(torch.isfinite(x).all()):
         raise ExplanationError(
-            "expected finite gray values in [0, 1], got NaN or infinity; read the scan again or mask those pixels"
+            "expected finite gray values in [0, 1], got NaN or infinity; read the scan again or "
+            "mask those pixels"
         )
 
 
@@ -61,12 +73,17 @@ def check_targets(targets: Sequence[int | None], count: int, classes: int) -> No
     """Raises ExplanationError for a wrong number of targets or a class that is out of range."""
     if len(targets) != count:
         raise ExplanationError(
-            f"expected one target class a scan, {count} in all, got {len(targets)}; give one for all or a list"
+            "expected one target class a scan, {count} in all, got {targets_count}; give one for "
+            "all or a list",
+            count=count,
+            targets_count=len(targets),
         )
     for target in targets:
         if target is not None and not 0 <= target < classes:
             raise ExplanationError(
-                f"expected a class from 0 to {classes - 1}, got {target}; None explains the prediction"
+                "expected a class from 0 to {classes}, got {target}; None explains the prediction",
+                classes=classes - 1,
+                target=target,
             )
 
 
@@ -84,7 +101,9 @@ def _recording(device: torch.device, precision: str, grad: bool = True) -> Itera
 def _forward(
     model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, switch: GuidedSwitch
 ) -> tuple[Tensor, Captured]:
-    """Logits and captured layers; a second, shielded pass if something wrote over a captured output."""
+    """Logits and captured layers; a second, shielded pass if something wrote over a captured
+    output.
+    """
     for shield in (False, True):
         with capture(layers, shield) as captured, SwitchableReLUs(switch):
             logits = model(x)
@@ -93,7 +112,8 @@ def _forward(
     missing = [name for name in layers if name not in captured.outputs]
     if missing:
         raise ExplanationError(
-            f"expected layers that the forward pass reaches, got {', '.join(missing)}; choose another layer"
+            "expected layers that the forward pass reaches, got {missing}; choose another layer",
+            missing=", ".join(missing),
         )
     return logits, captured
 
@@ -101,7 +121,8 @@ def _forward(
 def _resolve(logits: Tensor, targets: Sequence[int | None]) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
         raise ExplanationError(
-            "expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again"
+            "expected finite logits, got NaN or infinity; the weights are damaged: load or train "
+            "the run again"
         )
     own = logits.detach().argmax(1)
     asked = torch.tensor(
@@ -124,19 +145,23 @@ def passes(
     guided: bool = True,
     precision: str = "float32",
 ) -> Pass:
-    """One forward pass from x; one backward pass to all ``layers``, and with ``guided`` a guided one to x.
+    """One forward pass from x; one backward pass to all ``layers``, and with ``guided`` a guided
+    one to x.
 
-    Parameters are treated as constants: nothing is written to any .grad. The caller holds the run's lock.
+    Parameters are treated as constants: nothing is written to any .grad. The caller holds the run's
+    lock.
 
     Parameters
     ----------
     x : (N, 1, S, S), gray in [0, 1]. targets : N classes, None for the scan's own prediction.
-    precision : "float32", or "bfloat16" for autocast: guided maps within a cosine of 0.98 of float32, Grad-CAM within 2% of the
-        largest sum of the magnitudes of its terms (they cancel, so the map itself may differ more).
+    precision : "float32", or "bfloat16" for autocast: guided maps within a cosine of 0.98 of
+        float32, Grad-CAM within 2% of the largest sum of the magnitudes of its terms (they cancel,
+        so the map itself may differ more).
 
     Raises
     ------
-    ExplanationError : a model in training mode, a wrong x, NaN, a class out of range, a layer without a map.
+    ExplanationError : a model in training mode, a wrong x, NaN, a class out of range, a layer
+    without a map.
     """
     check_model(model)
     check_inputs(x)

@@ -11,9 +11,11 @@ from oct_core.explanations.methods import Method, Request
 
 
 def gradcam_map(activations: Tensor, gradients: Tensor) -> Tensor:
-    """max(0, sum_k mean_ij(gradient_k) * activation_k): (N, C, h, w) twice -> (N, h, w), float32, >= 0.
+    """max(0, sum_k mean_ij(gradient_k) * activation_k): (N, C, h, w) twice -> (N, h, w), float32,
+    >= 0.
 
-    Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; agrees with Captum's LayerGradCam(relu_attributions=True).
+    Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; agrees with Captum's
+    LayerGradCam(relu_attributions=True).
     """
     weights = gradients.mean((2, 3), dtype=torch.promote_types(gradients.dtype, torch.float32))
     summed = torch.einsum("nchw,nc->nhw", activations.to(weights.dtype), weights)
@@ -21,7 +23,9 @@ def gradcam_map(activations: Tensor, gradients: Tensor) -> Tensor:
 
 
 def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, h, w) -> (N, *size), bilinear, corners not aligned: never below the lowest or above the highest value."""
+    """(N, h, w) -> (N, *size), bilinear, corners not aligned: never below the lowest or above the
+    highest value.
+    """
     return functional.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[
         :, 0
     ]

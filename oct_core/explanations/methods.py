@@ -39,7 +39,9 @@ class ExplainableRun(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One batch for one method. layers : name -> module, those to explain. shared : the passes all methods share."""
+    """One batch for one method. layers : name -> module, those to explain. shared : the passes all
+    methods share.
+    """
 
     model: nn.Module
     layers: Mapping[str, nn.Module]
@@ -53,8 +55,10 @@ Compute = Callable[[Request], Mapping[str, Tensor]]
 class Method:
     """One way to explain.
 
-    name : the key. title : for people. kind : "layer" (one map a layer) or "input" (one map a scan).
-    signed : whether values below zero mean evidence against (colour them with a diverging table). reference : the paper.
+    name : the key. title : for people. kind : "layer" (one map a layer) or "input" (one map a
+    scan).
+    signed : whether values below zero mean evidence against (colour them with a diverging table).
+    reference : the paper.
     compute : request -> layer (or "input") -> (N, h, w), float32, at its own size.
     gradients, guided : which of the shared backward passes it uses.
     needs : packages to install before it can be used. slow : many forward passes a scan.

@@ -1,7 +1,9 @@
-"""Every ReLU of a forward pass, however it is called, with a backward pass that can be switched to guided.
+"""Every ReLU of a forward pass, however it is called, with a backward pass that can be switched to
+guided.
 
-The switch is read when a gradient arrives, so ONE forward graph serves a plain and a guided backward pass.
-Swapping modules, the usual way, misses functional ReLUs (DenseNet's last) and changes a model others may be using.
+The switch is read when a gradient arrives, so ONE forward graph serves a plain and a guided
+backward pass. Swapping modules, the usual way, misses functional ReLUs (DenseNet's last) and
+changes a model others may be using.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# F.relu(x, inplace=True) and nn.ReLU(inplace=True) are used for what they return, so they need not overwrite anything.
+# F.relu(x, inplace=True) and nn.ReLU(inplace=True) are used for what they return, so they need not
+# overwrite anything.
 _RETURNING: frozenset[Callable[..., Any]] = frozenset({functional.relu, torch.relu, Tensor.relu})
 # These may be called as a statement (``x.relu_()``): the tensor itself must change.
 _OVERWRITING: frozenset[Callable[..., Any]] = frozenset({torch.relu_, Tensor.relu_})
@@ -23,13 +26,17 @@ _OVERWRITING: frozenset[Callable[..., Any]] = frozenset({torch.relu_, Tensor.rel
 
 @dataclass
 class GuidedSwitch:
-    """Whether gradients that pass the ReLUs of a graph follow the guided rule. One a graph: other threads have their own."""
+    """Whether gradients that pass the ReLUs of a graph follow the guided rule. One a graph: other
+    threads have their own.
+    """
 
     guided: bool = False
 
 
 class _SwitchedReLU(torch.autograd.Function):
-    """max(x, 0). Backward: g * (y > 0); guided (Springenberg 2014, arXiv:1412.6806): max(g, 0) * (y > 0)."""
+    """max(x, 0). Backward: g * (y > 0); guided (Springenberg 2014, arXiv:1412.6806): max(g, 0) * (y
+    > 0).
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, switch: GuidedSwitch, overwrite: bool) -> Tensor:
@@ -52,7 +59,8 @@ class _SwitchedReLU(torch.autograd.Function):
 class SwitchableReLUs(TorchFunctionMode):
     """Within this context, in this thread, every ReLU obeys ``switch``; no module is touched.
 
-    Caught: nn.ReLU, F.relu, torch.relu, Tensor.relu and the in-place forms. Not caught: clamp(min=0) and torch.ops.aten.relu.
+    Caught: nn.ReLU, F.relu, torch.relu, Tensor.relu and the in-place forms. Not caught:
+    clamp(min=0) and torch.ops.aten.relu.
     """
 
     def __init__(self, switch: GuidedSwitch) -> None:

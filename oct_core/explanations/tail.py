@@ -1,4 +1,6 @@
-"""A copy of a model for methods that change it, without what runs before a layer where that can be left out."""
+"""A copy of a model for methods that change it, without what runs before a layer where that can be
+left out.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class _Fixed(nn.Module):
 
 
 def shared_copy(model: nn.Module) -> nn.Module:
-    """Modules of its own, the same parameters and buffers: takes no memory, and may be changed freely."""
+    """Modules of its own, the same parameters and buffers: takes no memory, and may be changed
+    freely.
+    """
     return copy.deepcopy(
         model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     )
@@ -60,10 +64,12 @@ def _finished_before(model: nn.Module, path: str, x: Tensor) -> list[str]:
 def tail_of(
     model: nn.Module, layer: nn.Module, x: Tensor, activations: Tensor
 ) -> tuple[nn.Module, nn.Module]:
-    """A copy of the model, and in it the layer or what stands in for it; modules that end before the layer are left out if nothing after needs them.
+    """A copy of the model, and in it the layer or what stands in for it; modules that end before
+    the layer are left out if nothing after needs them.
 
-    Whether something does (a skip connection) is not guessed: the shortened copy is run with the layer's known output
-    and taken only if its logits are the model's. At the last layer this saves nearly all of every forward pass.
+    Whether something does (a skip connection) is not guessed: the shortened copy is run with the
+    layer's known output and taken only if its logits are the model's. At the last layer this saves
+    nearly all of every forward pass.
 
     Parameters
     ----------

@@ -11,9 +11,12 @@ from oct_core.types import Float32Array, GrayImage
 
 ColorImage = NDArray[np.uint8]
 NEGATIVE, POSITIVE = (70, 130, 255), (255, 80, 40)
-"""Of signed maps: against and for the class. Light enough for the dark ground of a B-scan, and colour-blind safe."""
+"""Of signed maps: against and for the class. Light enough for the dark ground of a B-scan, and
+colour-blind safe.
+"""
 
-# 33 evenly spaced colours of matplotlib's maps; straight lines between them stay within 5 of 255 of the originals.
+# 33 evenly spaced colours of matplotlib's maps; straight lines between them stay within 5 of 255 of
+# the originals.
 _ANCHORS = {
     "viridis": (
         "440154470d6048186a482374472d7b4537814240863e49893b528b375b8d33638d2f6b8e2c728e297a8e26828e23898e21918c1f988b"
@@ -53,7 +56,9 @@ for _name, _hexadecimal in _ANCHORS.items():
 def colorize(
     values: Float32Array, colormap: str = "viridis", maximum: float | None = None
 ) -> ColorImage:
-    """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default: the largest value) the last."""
+    """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default:
+    the largest value) the last.
+    """
     return np.asarray(
         COLORMAPS.get(colormap)[_positions(_scaled(values, maximum, signed=False))], dtype=np.uint8
     )
@@ -71,22 +76,27 @@ def overlay(
 
     Parameters
     ----------
-    opacity : 0 (the scan alone) to 1 (the map alone, a signed one on black). A map that is zero everywhere leaves the scan
-        as it is.
-    colormap : a name in COLORMAPS, for maps that are not signed. A signed map is blue below zero and orange above; as
-        few of its pixels are large, its strength is the root of its magnitude.
-    maximum : the value that gets the full colour; by default the map's own largest magnitude. One for all gives one scale.
+    opacity : 0 (the scan alone) to 1 (the map alone, a signed one on black). A map that is zero
+        everywhere leaves the scan as it is.
+    colormap : a name in COLORMAPS, for maps that are not signed. A signed map is blue below zero
+        and orange above; as few of its pixels are large, its strength is the root of its magnitude.
+    maximum : the value that gets the full colour; by default the map's own largest magnitude. One
+        for all gives one scale.
 
     Raises
     ------
-    UnknownNameError : no such colour map. ExplanationError : shapes that differ, NaN, an opacity or maximum out of range.
+    UnknownNameError : no such colour map. ExplanationError : shapes that differ, NaN, an opacity or
+    maximum out of range.
     """
     if pixels.ndim != 2 or values.shape != pixels.shape:
         raise ExplanationError(
-            f"expected a scan and a map of one shape (H, W), got {pixels.shape} and {values.shape}; stretch the map first"
+            "expected a scan and a map of one shape (H, W), got {shape} and {shape_2}; stretch "
+            "the map first",
+            shape=pixels.shape,
+            shape_2=values.shape,
         )
     if not 0 <= opacity <= 1:
-        raise ExplanationError(f"expected an opacity from 0 to 1, got {opacity}")
+        raise ExplanationError("expected an opacity from 0 to 1, got {opacity}", opacity=opacity)
     scaled = _scaled(values, maximum, signed)
     if not scaled.any():
         return np.repeat(pixels[:, :, None], 3, axis=2)
@@ -113,13 +123,15 @@ def _positions(scaled: Float32Array) -> NDArray[np.intp]:
 
 
 def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:
-    """Values by their maximum, clipped to [0, 1], or [-1, 1] if signed; all zero if the maximum is zero."""
+    """Values by their maximum, clipped to [0, 1], or [-1, 1] if signed; all zero if the maximum is
+    zero.
+    """
     if not bool(np.isfinite(values).all()):
         raise ExplanationError(
             "expected finite map values, got NaN or infinity; explain the scan again"
         )
     if maximum is not None and maximum < 0:
-        raise ExplanationError(f"expected a maximum of at least 0, got {maximum}")
+        raise ExplanationError("expected a maximum of at least 0, got {maximum}", maximum=maximum)
     top = np.float32(np.abs(values).max(initial=0.0) if maximum is None else maximum)
     if top == 0:
         return np.zeros_like(values, dtype=np.float32)

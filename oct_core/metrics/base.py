@@ -1,4 +1,6 @@
-"""A metric: checks, then a pure computation over any number of weightings at once; and the registry of them all."""
+"""A metric: checks, then a pure computation over any number of weightings at once; and the registry
+of them all.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,20 @@ Compute = Callable[[IntArray, FloatArray, FloatArray], FloatArray]
 class Metric:
     """One metric of labels (N,) and probabilities (N, K).
 
-    Calling it checks the arguments and then runs ``compute``. Without weights every scan counts once and the
-    answer has the metric's own shape; weights (R, N) put an axis R in front: R weighted answers in one go, which
-    is how the bootstrap is fast. A figure that is not defined (its class is missing) is NaN.
+    Calling it checks the arguments and then runs ``compute``. Without weights every scan counts
+    once and the answer has the metric's own shape; weights (R, N) put an axis R in front: R
+    weighted answers in one go, which is how the bootstrap is fast. A figure that is not defined
+    (its class is missing) is NaN.
 
-    Attributes
-    ----------
+    Attributes ----------
     name, title : the key in the registry, and words for a page.
-    kind : "scalar" (one number), "class" (one a class, K) or "pair" (one a pair of classes, K (K - 1) / 2).
+    kind : "scalar" (one number), "class" (one a class, K) or "pair" (one a pair of classes, K (K -
+    1) / 2).
     lowest, highest : the range of a value. higher_is_better : which end is good.
-    proportion : whether a value is a share of scans (for which an exact interval exists at 0 and 1).
-    compute : the same without checks: (labels (N,), probabilities (N, K), weights (..., N)) -> (...) + own shape.
+    proportion : whether a value is a share of scans (for which an exact interval exists at 0 and
+    1).
+    compute : the same without checks: (labels (N,), probabilities (N, K), weights (..., N)) ->
+    (...) + own shape.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class Metric:
     def __call__(
         self, labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
     ) -> FloatArray:
-        """Check the arguments, then compute; raises MetricError for a wrong shape, range or content."""
+        """Check the arguments, then compute; raises MetricError for a wrong shape, range or
+        content.
+        """
         scores = check_probabilities(probabilities)
         truth = check_labels(labels, scores.shape[1])
         check_probabilities(scores, len(truth))

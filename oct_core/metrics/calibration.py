@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: softmax with a temperature, ECE, Brier score, log-loss."""
+"""Do probabilities mean what they say? Softmax with a temperature, ECE, Brier score, log-loss."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ TEMPERATURE_BOUNDS = (0.2, 10.0)
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> FloatArray:
     """Probabilities softmax(logits / temperature).
 
-    logits : finite, (..., K). temperature : > 0; above 1 softens, below 1 sharpens; the order of classes stays.
-    Returns float64 (..., K), each row summing to 1. Raises MetricError for NaN, infinity or a temperature <= 0.
+    logits : finite, (..., K). temperature : > 0; above 1 softens, below 1 sharpens; the order of
+    classes stays. Returns float64 (..., K), each row summing to 1. Raises MetricError for NaN,
+    infinity or a temperature <= 0.
     """
     array = np.asarray(logits, dtype=np.float64)
     if array.ndim == 0 or not np.isfinite(array).all():
         raise MetricError(
-            f"expected finite logits of shape (..., K), got shape {array.shape} with NaN, infinity or no axis; mend the model"
+            "expected finite logits of shape (..., K), got shape {shape} with NaN, infinity or "
+            "no axis; mend the model",
+            shape=array.shape,
         )
     if not (temperature > 0 and math.isfinite(temperature)):
         raise MetricError(
-            f"expected a finite temperature above 0, got {temperature}; 1.0 leaves the logits as they are"
+            "expected a finite temperature above 0, got {temperature}; 1.0 leaves the logits as "
+            "they are",
+            temperature=temperature,
         )
     scaled = array / temperature
     powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
@@ -46,11 +51,13 @@ def _negative_log_likelihood(logits: FloatArray, labels: IntArray, temperature: 
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The temperature that minimises the log-loss of softmax(logits / T) (Guo et al. 2017, section 4.2).
+    """The temperature that minimises the log-loss of softmax(logits / T) (Guo et al. 2017, section
+    4.2).
 
     logits : (N, K). labels : class indices (N,). Fit it on validation scans, never on test scans.
-    Returns T in [0.2, 10]. The bounds matter: if every scan is right the loss falls for ever as T goes to 0, and
-    logits that know nothing drive T to infinity; both end at the bound. Raises MetricError for bad arrays.
+    Returns T in [0.2, 10]. The bounds matter: if every scan is right the loss falls for ever as T
+    goes to 0, and logits that know nothing drive T to infinity; both end at the bound. Raises
+    MetricError for bad arrays.
     """
     from scipy.optimize import minimize_scalar  # costs 0.2 s: only where it is needed
 
@@ -73,7 +80,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
 @metric("Brier score", "scalar", highest=2.0, higher_is_better=False)
 def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950).
+    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier
+    1950).
 
     Agrees with sklearn.metrics.brier_score_loss(scale_by_half=False).
     """
@@ -83,14 +91,18 @@ def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray
 
 @metric("Log-loss", "scalar", highest=math.inf, higher_is_better=False)
 def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with sklearn.metrics.log_loss."""
+    """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with
+    sklearn.metrics.log_loss.
+    """
     epsilon = np.finfo(np.float64).eps
     chosen = np.clip(probabilities[np.arange(len(labels)), labels], epsilon, 1 - epsilon)
     return weighted_mean(-np.log(chosen), weights)
 
 
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
-    """The bin of each confidence: bin i is (i / bins, (i + 1) / bins], so 1.0 falls in the last and 0.0 in the first."""
+    """The bin of each confidence: bin i is (i / bins, (i + 1) / bins], so 1.0 falls in the last and
+    0.0 in the first.
+    """
     edges = np.linspace(0.0, 1.0, bins + 1)
     return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1).astype(
         np.int64
@@ -101,7 +113,9 @@ def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
 def expected_calibration_error(
     labels: IntArray, probabilities: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Mean distance of confidence from accuracy over 15 equal bins of the top probability, 0 to 1 (Guo et al. 2017, eq. 3)."""
+    """Mean distance of confidence from accuracy over 15 equal bins of the top probability, 0 to 1
+    (Guo et al. 2017, eq. 3).
+    """
     confidence = probabilities.max(axis=1)
     gap = (probabilities.argmax(axis=1) == labels) - confidence
     member = np.eye(ECE_BINS)[confidence_bins(confidence)]
@@ -113,7 +127,8 @@ def expected_calibration_error(
 class Reliability:
     """The points of a reliability diagram; empty bins are NaN.
 
-    edges : (B + 1,). count : int64 (B,). confidence, accuracy : float64 (B,), means of the bin's scans.
+    edges : (B + 1,). count : int64 (B,). confidence, accuracy : float64 (B,), means of the bin's
+    scans.
     """
 
     edges: FloatArray
@@ -123,9 +138,11 @@ class Reliability:
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Reliability:
-    """Mean confidence and accuracy in equal bins of the top probability; raises MetricError for bad arrays or bins < 1."""
+    """Mean confidence and accuracy in equal bins of the top probability; raises MetricError for bad
+    arrays or bins < 1.
+    """
     if bins < 1:
-        raise MetricError(f"expected at least one bin, got {bins}; 10 is usual")
+        raise MetricError("expected at least one bin, got {bins}; 10 is usual", bins=bins)
     scores = check_probabilities(probabilities)
     truth = check_labels(labels, scores.shape[1])
     check_probabilities(scores, len(truth))

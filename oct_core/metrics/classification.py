@@ -27,8 +27,8 @@ def confusion_matrix(
 ) -> FloatArray:
     """How often class i (row, truth) was called class j (column).
 
-    labels, predicted : class indices (N,). weights : None, (N,) or (R, N).
-    Returns float64 (K, K) or (R, K, K); whole numbers if the weights are. Agrees with sklearn.metrics.confusion_matrix.
+    labels, predicted : class indices (N,). weights : None, (N,) or (R, N). Returns float64 (K, K)
+    or (R, K, K); whole numbers if the weights are. Agrees with sklearn.metrics.confusion_matrix.
     Raises MetricError for indices outside 0 .. n_classes - 1 or arrays that do not fit.
     """
     truth, called = check_labels(labels, n_classes), check_labels(predicted, n_classes)
@@ -46,21 +46,27 @@ def _right(confusion: FloatArray) -> FloatArray:
 
 @metric("Accuracy", "scalar", proportion=True)
 def accuracy(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """The share of scans whose predicted class is the true one, 0 to 1 (sklearn.metrics.accuracy_score)."""
+    """The share of scans whose predicted class is the true one, 0 to 1
+    (sklearn.metrics.accuracy_score).
+    """
     confusion = _confusion(labels, probabilities, weights)
     return ratio(_right(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
 @metric("Sensitivity", "class", proportion=True)
 def sensitivity(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """For each class, the share of its scans that were called it (recall), 0 to 1; NaN if the class has no scan."""
+    """For each class, the share of its scans that were called it (recall), 0 to 1; NaN if the class
+    has no scan.
+    """
     confusion = _confusion(labels, probabilities, weights)
     return ratio(_right(confusion), confusion.sum(axis=-1))
 
 
 @metric("Specificity", "class", proportion=True)
 def specificity(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """For each class, the share of the other classes' scans that were not called it, 0 to 1; NaN if there are no others."""
+    """For each class, the share of the other classes' scans that were not called it, 0 to 1; NaN if
+    there are no others.
+    """
     confusion = _confusion(labels, probabilities, weights)
     others = confusion.sum(axis=(-2, -1))[..., None] - confusion.sum(axis=-1)
     called = confusion.sum(axis=-2) - _right(confusion)
@@ -69,14 +75,18 @@ def specificity(labels: IntArray, probabilities: FloatArray, weights: FloatArray
 
 @metric("Precision", "class")
 def precision(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """For each class, the share of scans called it that are it (positive predictive value), 0 to 1; NaN if none was called it."""
+    """For each class, the share of scans called it that are it (positive predictive value), 0 to 1;
+    NaN if none was called it.
+    """
     confusion = _confusion(labels, probabilities, weights)
     return ratio(_right(confusion), confusion.sum(axis=-2))
 
 
 @metric("F1", "class")
 def f1_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """For each class 2 TP / (2 TP + FP + FN), 0 to 1; NaN if the class neither occurs nor is called."""
+    """For each class 2 TP / (2 TP + FP + FN), 0 to 1; NaN if the class neither occurs nor is
+    called.
+    """
     confusion = _confusion(labels, probabilities, weights)
     return ratio(2 * _right(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
 
@@ -87,7 +97,8 @@ def balanced_accuracy(
 ) -> FloatArray:
     """The mean sensitivity over the classes, 0 to 1; NaN if a class has no scan.
 
-    Agrees with sklearn.metrics.balanced_accuracy_score where every class occurs; that one drops missing classes.
+    Agrees with sklearn.metrics.balanced_accuracy_score where every class occurs; that one drops
+    missing classes.
     """
     return np.asarray(sensitivity.compute(labels, probabilities, weights).mean(axis=-1))
 

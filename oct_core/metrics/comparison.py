@@ -28,7 +28,9 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same n_scans of n_patients: accuracy of a minus b with its interval by patient, and McNemar's test."""
+    """Two runs on the same n_scans of n_patients: accuracy of a minus b with its interval by
+    patient, and McNemar's test.
+    """
 
     difference: Interval
     mcnemar: McNemar
@@ -39,17 +41,23 @@ class Comparison:
 def mcnemar_exact(
     labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike, n_classes: int = 4
 ) -> McNemar:
-    """McNemar's exact test of equal accuracy (McNemar 1947; binomial(n, 1/2) on the scans that one run alone has right).
+    """McNemar's exact test of equal accuracy (McNemar 1947; binomial(n, 1/2) on the scans that one
+    run alone has right).
 
-    labels, predicted_a, predicted_b : class indices (N,). Without such a scan p is 1. It takes scans as independent,
-    which scans of one patient are not: read it beside the interval by patient. Raises MetricError for bad arrays.
+    labels, predicted_a, predicted_b : class indices (N,). Without such a scan p is 1. It takes
+    scans as independent, which scans of one patient are not: read it beside the interval by
+    patient. Raises MetricError for bad arrays.
     """
     truth, first, second = (
         check_labels(array, n_classes) for array in (labels, predicted_a, predicted_b)
     )
     if not len(truth) == len(first) == len(second):
         raise MetricError(
-            f"expected three arrays of one length, got {len(truth)}, {len(first)} and {len(second)}; use the same scans"
+            "expected three arrays of one length, got {truth_count}, {first_count} and "
+            "{second_count}; use the same scans",
+            truth_count=len(truth),
+            first_count=len(first),
+            second_count=len(second),
         )
     right_a, right_b = first == truth, second == truth
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
@@ -67,20 +75,28 @@ def paired_difference(
     seed: int = 0,
     metric: Metric = accuracy,
 ) -> Interval:
-    """metric(a) - metric(b) for a scalar metric, with the 95% percentile interval over resamples of patients, the same for both.
+    """metric(a) - metric(b) for a scalar metric, with the 95% percentile interval over resamples of
+    patients, the same for both.
 
-    labels, patients : (N,). probabilities : (N, K). NaN ends with fewer than two patients. Raises MetricError.
+    labels, patients : (N,). probabilities : (N, K). NaN ends with fewer than two patients. Raises
+    MetricError.
     """
     if metric.kind != "scalar":
         raise MetricError(
-            f"expected a metric with one number, got {metric.name} ({metric.kind}); compare accuracy or macro_auc"
+            "expected a metric with one number, got {metric_name} ({kind}); compare accuracy or "
+            "macro_auc",
+            metric_name=metric.name,
+            kind=metric.kind,
         )
     first, second = check_probabilities(probabilities_a), check_probabilities(probabilities_b)
     truth = check_labels(labels, first.shape[1])
     check_probabilities(first, len(truth))
     if second.shape != first.shape:
         raise MetricError(
-            f"expected both runs to score the same scans and classes, got {first.shape} and {second.shape}; align them first"
+            "expected both runs to score the same scans and classes, got {shape} and {shape_2}; "
+            "align them first",
+            shape=first.shape,
+            shape_2=second.shape,
         )
     groups = check_groups(patients, len(truth))
 
@@ -108,8 +124,8 @@ def compare_tables(
 ) -> Comparison:
     """Two runs' predictions of one split, matched by the sha256 of the scans.
 
-    Accuracy does not depend on the temperature, so none is asked. Raises MetricError if the runs did not score the
-    same scans with the same labels.
+    Accuracy does not depend on the temperature, so none is asked. Raises MetricError if the runs
+    did not score the same scans with the same labels.
     """
     rows_a, rows_b = first.of_split(split), second.of_split(split)
     order_a, order_b = (
@@ -123,8 +139,12 @@ def compare_tables(
         and (rows_a.label[order_a] == rows_b.label[order_b]).all()
     ):
         raise MetricError(
-            f"expected two runs that scored the same {split!r} scans under the same labels, got {len(rows_a)} and "
-            f"{len(rows_b)} scans that do not match; evaluate both on one prepared folder"
+            "expected two runs that scored the same {split!r} scans under the same labels, got "
+            "{rows_a_count} and {rows_b_count} scans that do not match; evaluate both on one "
+            "prepared folder",
+            split=split,
+            rows_a_count=len(rows_a),
+            rows_b_count=len(rows_b),
         )
     truth, patients = rows_a.label[order_a], rows_a.patient[order_a]
     logits_a, logits_b = rows_a.logits[order_a], rows_b.logits[order_b]

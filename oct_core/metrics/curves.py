@@ -21,9 +21,10 @@ MACRO = "macro average"
 class RocCurve:
     """An ROC curve from (0, 0) to (1, 1).
 
-    false_positive_rate, true_positive_rate : float64 (M,), both rising; straight lines between points, so ties are
-    shared out evenly. thresholds : float64 (M,), falling, the score from which on a scan is called positive (+inf at
-    the first point), NaN for an average of curves. auc : the area, 0 to 1.
+    false_positive_rate, true_positive_rate : float64 (M,), both rising; straight lines between
+    points, so ties are
+    shared out evenly. thresholds : float64 (M,), falling, the score from which on a scan is called
+    positive (+inf at the first point), NaN for an average of curves. auc : the area, 0 to 1.
     """
 
     false_positive_rate: FloatArray
@@ -35,9 +36,11 @@ class RocCurve:
 def weighted_auc(
     positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """P(positive scores above negative) + P(equal) / 2 under weights (..., N): (...), NaN if either side weighs nothing.
+    """P(positive scores above negative) + P(equal) / 2 under weights (..., N): (...), NaN if either
+    side weighs nothing.
 
-    The Mann-Whitney form of the area (Hanley & McNeil 1982), exact with ties; one sort serves all weightings.
+    The Mann-Whitney form of the area (Hanley & McNeil 1982), exact with ties; one sort serves all
+    weightings.
     """
     order = np.argsort(scores, kind="stable")
     ranked, truth, taken = scores[order], positive[order], weights[..., order]
@@ -49,20 +52,27 @@ def weighted_auc(
 
 
 def auc(positive: ArrayLike, scores: ArrayLike) -> float:
-    """The area under the ROC curve of bool truth (N,) and scores (N,); NaN if there are only positives or only negatives."""
+    """The area under the ROC curve of bool truth (N,) and scores (N,); NaN if there are only
+    positives or only negatives.
+    """
     truth, values = check_binary(positive, scores)
     return float(weighted_auc(truth, values, np.ones(len(truth))))
 
 
 def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve:
-    """The curve over every distinct score. Agrees with sklearn.metrics.roc_curve(drop_intermediate=False).
+    """The curve over every distinct score. Agrees with
+    sklearn.metrics.roc_curve(drop_intermediate=False).
 
-    positive : bool (N,). scores : finite (N,). Raises MetricError if there are only positives or only negatives.
+    positive : bool (N,). scores : finite (N,). Raises MetricError if there are only positives or
+    only negatives.
     """
     truth, values = check_binary(positive, scores)
     if truth.all() or not truth.any():
         raise MetricError(
-            f"expected positive and negative scans, got {int(truth.sum())} positive of {len(truth)}; no ROC curve without both"
+            "expected positive and negative scans, got {sum} positive of {truth_count}; no ROC "
+            "curve without both",
+            sum=int(truth.sum()),
+            truth_count=len(truth),
         )
     order = np.argsort(-values, kind="stable")
     ranked, sorted_truth = values[order], truth[order]
@@ -77,7 +87,9 @@ def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve:
 
 
 def _limits(curve: RocCurve, grid: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The true positive rate just left and just right of each false positive rate in grid: two (G,)."""
+    """The true positive rate just left and just right of each false positive rate in grid: two
+    (G,).
+    """
     x, first = np.unique(curve.false_positive_rate, return_index=True)
     last = np.r_[first[1:] - 1, len(curve.false_positive_rate) - 1]
     low, high = curve.true_positive_rate[first], curve.true_positive_rate[last]
@@ -92,11 +104,13 @@ def _limits(curve: RocCurve, grid: FloatArray) -> tuple[FloatArray, FloatArray]:
 def mean_curve(curves: Sequence[RocCurve]) -> RocCurve:
     """The vertical average: mean true positive rate at each false positive rate.
 
-    Both sides of every step are kept, so its area is exactly the mean of the areas. Raises MetricError for no curves.
+    Both sides of every step are kept, so its area is exactly the mean of the areas. Raises
+    MetricError for no curves.
     """
     if not curves:
         raise MetricError(
-            "expected at least one curve to average, got none; pass the curves of the classes that occur"
+            "expected at least one curve to average, got none; pass the curves of the classes that "
+            "occur"
         )
     grid = np.unique(np.concatenate([curve.false_positive_rate for curve in curves]))
     sides = np.mean([np.stack(_limits(curve, grid), axis=1) for curve in curves], axis=0)
@@ -115,7 +129,10 @@ def _checked(
     scores = check_probabilities(probabilities)
     if scores.shape[1] != len(classes):
         raise MetricError(
-            f"expected one column for each of the classes {', '.join(classes)}, got {scores.shape[1]}; pass the run's own classes"
+            "expected one column for each of the classes {classes}, got {shape}; pass the run's "
+            "own classes",
+            classes=", ".join(classes),
+            shape=scores.shape[1],
         )
     truth = check_labels(labels, scores.shape[1])
     return truth, check_probabilities(scores, len(truth))
@@ -124,10 +141,11 @@ def _checked(
 def roc_one_vs_rest(
     labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
 ) -> dict[str, RocCurve]:
-    """The curve of each class against all others by its own probability, and their vertical mean as "macro average".
+    """The curve of each class against all others by its own probability, and their vertical mean as
+    "macro average".
 
-    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve and is left out of the
-    mean. Raises MetricError for bad arrays or if no class has a curve.
+    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve and is
+    left out of the mean. Raises MetricError for bad arrays or if no class has a curve.
     """
     truth, scores = _checked(labels, probabilities, classes)
     curves = {
@@ -146,11 +164,13 @@ def pair_names(classes: Sequence[str] = CLASSES) -> list[str]:
 def roc_one_vs_one(
     labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
 ) -> dict[str, RocCurve]:
-    """The curve of each pair of classes, over the scans of these two classes only (six pairs for four classes).
+    """The curve of each pair of classes, over the scans of these two classes only (six pairs for
+    four classes).
 
-    Score: as Hand & Till (2001, eq. 3 and 7) have it, first i against j by p(i), then j against i by p(j), the
-    probabilities as they are (not renormalised to the pair); the curve is the vertical mean of the two, so its area
-    is their A(i, j). Pairs of which a class does not occur are left out. Raises MetricError for bad arrays.
+    Score: as Hand & Till (2001, eq. 3 and 7) have it, first i against j by p(i), then j against i
+    by p(j), the probabilities as they are (not renormalised to the pair); the curve is the vertical
+    mean of the two, so its area is their A(i, j). Pairs of which a class does not occur are left
+    out. Raises MetricError for bad arrays.
     """
     truth, scores = _checked(labels, probabilities, classes)
     curves: dict[str, RocCurve] = {}
@@ -165,7 +185,9 @@ def roc_one_vs_one(
 
 @metric("AUC, one against the rest", "class")
 def auc_one_vs_rest(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """For each class the area of its ROC curve against all others, 0 to 1; NaN if it never or always occurs."""
+    """For each class the area of its ROC curve against all others, 0 to 1; NaN if it never or
+    always occurs.
+    """
     areas = [
         weighted_auc(labels == k, probabilities[:, k], weights)
         for k in range(probabilities.shape[1])
@@ -186,7 +208,8 @@ def macro_auc(labels: IntArray, probabilities: FloatArray, weights: FloatArray) 
 def auc_one_vs_one(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """For each pair of classes A(i, j) of Hand & Till (2001), 0 to 1; NaN if either does not occur.
 
-    The mean over the pairs agrees with sklearn.metrics.roc_auc_score(multi_class="ovo", average="macro").
+    The mean over the pairs agrees with sklearn.metrics.roc_auc_score(multi_class="ovo",
+    average="macro").
     """
     areas = []
     for i, j in combinations(range(probabilities.shape[1]), 2):

@@ -1,17 +1,22 @@
 """Intervals from a bootstrap by patient.
 
-Scans of one patient are alike, so resampling scans would promise more than the data can hold: whole patients are drawn.
+Scans of one patient are alike, so resampling scans would promise more than the data can hold: whole
+patients are drawn.
 
-- A resample draws as many patients as there are, with replacement and equal chance, and takes all scans of each. It is
-  NOT stratified by class: in OCT2017 a patient can carry several labels, and the class mix of a test part is chance too.
-- Drawing a patient twice is the same as giving its scans weight 2, so a resample is a row of weights and every metric
-  is computed for all resamples at once.
-- The interval is the percentile interval (Efron & Tibshirani 1993, chapter 13) over the resamples in which the figure
-  is defined; a resample without a class leaves the figures of that class and the macro averages out.
+- A resample draws as many patients as there are, with replacement and equal chance, and takes all
+  scans of each. It is NOT stratified by class: in OCT2017 a patient can carry several labels, and
+  the class mix of a test part is chance too.
+- Drawing a patient twice is the same as giving its scans weight 2, so a resample is a row of
+  weights and every metric is computed for all resamples at once.
+- The interval is the percentile interval (Efron & Tibshirani 1993, chapter 13) over the resamples
+  in which the figure is defined; a resample without a class leaves the figures of that class and
+  the macro averages out.
 - With fewer than two patients behind a figure there is no interval: NaN.
-- A proportion of exactly 0 or 1 has no spread in any resample. It gets the exact binomial interval (Clopper & Pearson
-  1934) with each patient as one trial, instead of the claim that the model never errs.
-- Areas and macro averages of exactly 0 or 1 have no such interval: theirs is of no width, and says only that no resample erred.
+- A proportion of exactly 0 or 1 has no spread in any resample. It gets the exact binomial interval
+  (Clopper & Pearson 1934) with each patient as one trial, instead of the claim that the model never
+  errs.
+- Areas and macro averages of exactly 0 or 1 have no such interval: theirs is of no width, and says
+  only that no resample erred.
 """
 
 from __future__ import annotations
@@ -35,7 +40,9 @@ _CELLS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its interval; NaN where not defined. low <= high, and both in the figure's range."""
+    """A figure and its interval; NaN where not defined. low <= high, and both in the figure's
+    range.
+    """
 
     value: float
     low: float
@@ -64,12 +71,16 @@ class Interval:
 
 
 def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """How often each scan is taken in each resample, in chunks (r, N) that add up to ``resamples`` rows.
+    """How often each scan is taken in each resample, in chunks (r, N) that add up to ``resamples``
+    rows.
 
-    patients : (N,). The rows depend on the seed only, not on the size of the chunks. Raises MetricError for resamples < 1.
+    patients : (N,). The rows depend on the seed only, not on the size of the chunks. Raises
+    MetricError for resamples < 1.
     """
     if resamples < 1:
-        raise MetricError(f"expected at least 1 resample, got {resamples}; 2000 is usual")
+        raise MetricError(
+            "expected at least 1 resample, got {resamples}; 2000 is usual", resamples=resamples
+        )
     groups = check_groups(patients, len(np.asarray(patients)))
     names, member = np.unique(groups, return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -81,7 +92,9 @@ def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[
 
 
 def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
-    """The middle ``level`` of samples (R, ...) along the first axis, NaN left out: two arrays (...), NaN if none is defined."""
+    """The middle ``level`` of samples (R, ...) along the first axis, NaN left out: two arrays
+    (...), NaN if none is defined.
+    """
     check_fraction(level, "the level")
     flat = samples.reshape(len(samples), -1)
     ends = np.full((2, flat.shape[1]), np.nan)
@@ -94,10 +107,15 @@ def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[Floa
 
 
 def exact_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Clopper-Pearson interval of a proportion, for 0 or all successes: closed forms. Raises MetricError in between."""
+    """Clopper-Pearson interval of a proportion, for 0 or all successes: closed forms. Raises
+    MetricError in between.
+    """
     if trials < 1 or successes not in (0, trials):
         raise MetricError(
-            f"expected none or all of at least one trial to succeed, got {successes} of {trials}; bootstrap the others"
+            "expected none or all of at least one trial to succeed, got {successes} of {trials}; "
+            "bootstrap the others",
+            successes=successes,
+            trials=trials,
         )
     bound = ((1 - check_fraction(level, "the level")) / 2) ** (1 / trials)
     return (bound, 1.0) if successes else (0.0, 1 - bound)
@@ -110,7 +128,8 @@ def _patients_with(member: NDArray[np.bool_], patients: NDArray[Any]) -> int:
 def patients_behind(
     metric: Metric, labels: IntArray, patients: NDArray[Any], n_classes: int
 ) -> IntArray:
-    """How many patients a figure rests on, in the metric's own shape: of the class, of the rarer class of a pair, or of all.
+    """How many patients a figure rests on, in the metric's own shape: of the class, of the rarer
+    class of a pair, or of all.
 
     For specificity, of the other classes.
     """
@@ -149,10 +168,12 @@ def bootstrap_metrics(
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, list[Interval]]:
-    """Several metrics with intervals from the same resamples, by name: one Interval for a scalar, else one a class or pair.
+    """Several metrics with intervals from the same resamples, by name: one Interval for a scalar,
+    else one a class or pair.
 
-    labels, patients : (N,). probabilities : (N, K). The module says how patients are drawn and what degenerate cases
-    give. Raises MetricError for bad arrays, resamples < 1 or a level outside (0, 1).
+    labels, patients : (N,). probabilities : (N, K). The module says how patients are drawn and what
+    degenerate cases give. Raises MetricError for bad arrays, resamples < 1 or a level outside (0,
+    1).
     """
     scores = check_probabilities(probabilities)
     truth = check_labels(labels, scores.shape[1])

@@ -1,4 +1,6 @@
-"""Operating points: from which probability on a scan counts as a class, chosen on validation and kept for test."""
+"""Operating points: from which probability on a scan counts as a class, chosen on validation and
+kept for test.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class OperatingPoint:
     """One class called from a threshold on.
 
     threshold : a scan is called the class if its probability is >= this, 0 to 1.
-    sensitivity, specificity : on the scans it was chosen (or measured) on. rule : how it was chosen.
+    sensitivity, specificity : on the scans it was chosen (or measured) on. rule : how it was
+    chosen.
     """
 
     threshold: float
@@ -33,7 +36,8 @@ class OperatingPoint:
 
 
 def at_threshold(positive: ArrayLike, scores: ArrayLike, threshold: float) -> tuple[float, float]:
-    """Sensitivity and specificity of calling scores >= threshold positive; NaN for a side without scans.
+    """Sensitivity and specificity of calling scores >= threshold positive; NaN for a side without
+    scans.
 
     positive : bool (N,). scores : finite (N,). Raises MetricError for bad arrays.
     """
@@ -47,7 +51,9 @@ def at_threshold(positive: ArrayLike, scores: ArrayLike, threshold: float) -> tu
 
 
 def _between(upper: float, lower: float) -> float:
-    """Half way between a score that is called and the next that is not: the same calls, further from both."""
+    """Half way between a score that is called and the next that is not: the same calls, further
+    from both.
+    """
     middle = (upper + lower) / 2
     return middle if middle > lower else upper
 
@@ -57,9 +63,10 @@ def choose_point(
 ) -> OperatingPoint:
     """The threshold of one class.
 
-    Without a target: at the largest sensitivity + specificity - 1 (Youden 1950). With one: the best specificity whose
-    sensitivity is at least the target. Of equals, the highest threshold (fewest false alarms). The threshold lies
-    half way to the next lower score. Raises MetricError for bad arrays, one-sided truth or a target outside (0, 1).
+    Without a target: at the largest sensitivity + specificity - 1 (Youden 1950). With one: the best
+    specificity whose sensitivity is at least the target. Of equals, the highest threshold (fewest
+    false alarms). The threshold lies half way to the next lower score. Raises MetricError for bad
+    arrays, one-sided truth or a target outside (0, 1).
     """
     curve = roc_curve(positive, scores)
     rate, alarms = curve.true_positive_rate, curve.false_positive_rate
@@ -85,9 +92,11 @@ def choose_operating_points(
     classes: Sequence[str] = CLASSES,
     target_sensitivity: float | None = None,
 ) -> dict[str, OperatingPoint]:
-    """A threshold for each class against the rest, see choose_point. Choose on validation scans, never on test scans.
+    """A threshold for each class against the rest, see choose_point. Choose on validation scans,
+    never on test scans.
 
-    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no point. Raises MetricError.
+    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no point.
+    Raises MetricError.
     """
     truth, scores = (
         check_labels(labels, len(classes)),
@@ -115,7 +124,10 @@ def measure_operating_points(
     for name, point in points.items():
         if name not in classes:
             raise MetricError(
-                f"expected operating points of {', '.join(classes)}, got one of {name!r}; use points of the same run"
+                "expected operating points of {classes}, got one of {name!r}; use points of the "
+                "same run",
+                classes=", ".join(classes),
+                name=name,
             )
         k = list(classes).index(name)
         measured[name] = OperatingPoint(

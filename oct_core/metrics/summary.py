@@ -1,4 +1,6 @@
-"""Everything measured about a run on one split, with intervals: what the card stores and the pages draw."""
+"""Everything measured about a run on one split, with intervals: what the card stores and the pages
+draw.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,12 @@ _NUMBERS = ("ece", "brier", "log_loss")
 class Evaluation:
     """The figures of one run on one split.
 
-    split : "val" or "test". classes : their order everywhere. n_scans, n_patients : what the figures rest on.
-    temperature : the one the logits were divided by. resamples : bootstrap by patient behind each interval (95%).
-    accuracy, balanced_accuracy, macro_auc : 0 to 1. sensitivity, specificity, auc : by class, auc against the rest.
+    split : "val" or "test". classes : their order everywhere. n_scans, n_patients : what the
+    figures rest on.
+    temperature : the one the logits were divided by. resamples : bootstrap by patient behind each
+    interval (95%).
+    accuracy, balanced_accuracy, macro_auc : 0 to 1. sensitivity, specificity, auc : by class, auc
+    against the rest.
     auc_pairs : by "CNV vs DME" ..., Hand & Till. confusion : int64 (K, K), rows are the truth.
     ece : 0 to 1. brier : 0 to 2. log_loss : nats. A figure that is not defined is NaN.
     """
@@ -83,7 +88,9 @@ class Evaluation:
             fields.update({name: float(data[name]) for name in _NUMBERS})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MetricError(
-                f"expected an evaluation as to_dict writes it, got one with a bad field ({error}); evaluate the run again"
+                "expected an evaluation as to_dict writes it, got one with a bad field "
+                "({error}); evaluate the run again",
+                error=error,
             ) from error
         return cls(**fields)
 
@@ -97,14 +104,17 @@ def evaluate_table(
 ) -> Evaluation:
     """Measure the rows of one split.
 
-    table : predictions.csv in memory. split : "val" or "test". temperature : fitted on validation, > 0.
-    Raises MetricError if the split has no row or a logit is not finite. 2000 resamples of 200 scans take well under 2 s.
+    table : predictions.csv in memory. split : "val" or "test". temperature : fitted on validation,
+    > 0. Raises MetricError if the split has no row or a logit is not finite. 2000 resamples of 200
+    scans take well under 2 s.
     """
     rows = table.of_split(split)
     if not len(rows):
         have = ", ".join(sorted(set(table.split.tolist()))) or "none"
         raise MetricError(
-            f"expected predictions of the split {split!r}, got none; the table has: {have}"
+            "expected predictions of the split {split!r}, got none; the table has: {have}",
+            split=split,
+            have=have,
         )
     probabilities = softmax(rows.logits, temperature)
     metrics = [

@@ -1,8 +1,9 @@
 """The three networks: how each is built, and the named layers where explanations are taken.
 
-Every network takes gray scans (N, 1, S, S) in [0, 1], normalises them itself, and gives logits (N, classes).
-No ReLU works in place and every ReLU is a module of its own: an in-place ReLU overwrites the activations that
-Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function, which hooks do not see.
+Every network takes gray scans (N, 1, S, S) in [0, 1], normalises them itself, and gives logits (N,
+classes). No ReLU works in place and every ReLU is a module of its own: an in-place ReLU overwrites
+the activations that Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function,
+which hooks do not see.
 """
 
 from __future__ import annotations
@@ -90,8 +91,10 @@ class Architecture:
     """One network of the registry.
 
     name : the key. title : for people. reference : the paper. build : classes -> backbone.
-    layers : layer name -> module path in the backbone, shallow to deep; explanations are taken at its output.
-    head : the module path prefix of the classifier, which initial weights fill only where it is not trained.
+    layers : layer name -> module path in the backbone, shallow to deep; explanations are taken at
+    its output.
+    head : the module path prefix of the classifier, which initial weights fill only where it is not
+    trained.
     """
 
     name: str
@@ -149,7 +152,9 @@ ARCHITECTURES.add(
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves tensors without normal random numbers: to draw them on "meta", torch would load its compiler."""
+    """Leaves tensors without normal random numbers: to draw them on "meta", torch would load its
+    compiler.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
@@ -167,7 +172,8 @@ def build_model(
 ) -> GrayClassifier:
     """A network with fresh weights, in float32 and training mode; raises UnknownNameError.
 
-    hollow : with none, for ``load_weights`` to fill: random numbers that are written over at once cost most of the loading.
+    hollow : with none, for ``load_weights`` to fill: random numbers that are written over at once
+    cost most of the loading.
     """
     with ExitStack() as stack:
         if hollow:
@@ -189,7 +195,9 @@ def layer_modules(model: GrayClassifier, architecture: str) -> dict[str, nn.Modu
 
 
 def first_modules(model: GrayClassifier, architecture: str, layers: int) -> list[nn.Module]:
-    """The leaf modules from the input to the end of the named layer number ``layers`` (1 is the first; 0 gives none)."""
+    """The leaf modules from the input to the end of the named layer number ``layers`` (1 is the
+    first; 0 gives none).
+    """
     if layers == 0:
         return []
     path = list(ARCHITECTURES.get(architecture).layers.values())[layers - 1]

@@ -1,4 +1,6 @@
-"""What networks multiply in: float32, or bfloat16 where the device has it. Weights are float32 either way."""
+"""What networks multiply in: float32, or bfloat16 where the device has it. Weights are float32
+either way.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,13 @@ def best_precision(device: torch.device) -> str:
 
 
 def multiplied_in(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a model's products are of that precision; raises ExplanationError for one not in PRECISIONS."""
+    """The context in which a model's products are of that precision; raises ExplanationError for
+    one not in PRECISIONS.
+    """
     if precision not in PRECISIONS:
         raise ExplanationError(
-            f"expected a precision of {' or '.join(PRECISIONS)}, got {precision!r}"
+            "expected a precision of {precisions}, got {precision!r}",
+            precisions=" or ".join(PRECISIONS),
+            precision=precision,
         )
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,4 +1,6 @@
-"""The files of a run folder but the weights: card, history, steps, predictions. No torch here, so pages open at once."""
+"""The files of a run folder but the weights: card, history, steps, predictions. No torch here, so
+pages open at once.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,17 @@ STATUSES = ("training", "done", "failed")
 
 
 def checkpoints_root() -> Path:
-    """Where runs live: the environment variable OCT_CHECKPOINTS, else checkpoints/ beside the library."""
+    """Where runs live: the environment variable OCT_CHECKPOINTS, else checkpoints/ beside the
+    library.
+    """
     given = os.environ.get("OCT_CHECKPOINTS")
     return Path(given) if given else Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace ``path`` as a whole: after a kill or a full disk there is the old file or the new one, never a part."""
+    """Replace ``path`` as a whole: after a kill or a full disk there is the old file or the new
+    one, never a part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -64,7 +70,11 @@ def read_card(folder: Path) -> RunCard:
         schema = raw["schema"]
         if schema != SCHEMA:
             raise CheckpointError(
-                f"{path} has schema {schema}, this version reads {SCHEMA}; train the run again or update oct_core"
+                "{path} has schema {schema}, this version reads {schema_2}; train the run again "
+                "or update oct_core",
+                path=path,
+                schema=schema,
+                schema_2=SCHEMA,
             )
         return RunCard(
             name=folder.name,
@@ -80,16 +90,22 @@ def read_card(folder: Path) -> RunCard:
         )
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{folder} is no run: it has no {CARD}; list the runs with: python -m oct_core runs"
+            "{folder} is no run: it has no {card}; list the runs with: python -m oct_core runs",
+            folder=folder,
+            card=CARD,
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error!r}); restore it or train the run again"
+            "{path} cannot be read ({error!r}); restore it or train the run again",
+            path=path,
+            error=error,
         ) from error
 
 
 def list_runs(root: Path | None = None) -> list[RunCard]:
-    """The cards of every readable run, the shipped architectures first, then by name. Damaged folders: see damaged_runs."""
+    """The cards of every readable run, the shipped architectures first, then by name. Damaged
+    folders: see damaged_runs.
+    """
     cards = []
     for folder in _run_folders(root):
         try:
@@ -143,7 +159,9 @@ def _read_numbers(path: Path) -> dict[str, FloatArray]:
         table = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
     except ValueError as error:
         raise CheckpointError(
-            f"{path} holds something that is no number ({error}); restore it or train the run again"
+            "{path} holds something that is no number ({error}); restore it or train the run again",
+            path=path,
+            error=error,
         ) from error
     return {name: table[:, column] for column, name in enumerate(header)}
 
@@ -190,7 +208,9 @@ def write_predictions(folder: Path, table: PredictionTable) -> None:
 
 
 def read_predictions(folder: Path) -> PredictionTable:
-    """Read predictions.csv; raises CheckpointError if it is missing or does not fit the card's classes."""
+    """Read predictions.csv; raises CheckpointError if it is missing or does not fit the card's
+    classes.
+    """
     classes, path = read_card(folder).classes, folder / PREDICTIONS
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -204,11 +224,17 @@ def read_predictions(folder: Path) -> PredictionTable:
         )
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"run {folder.name} has no {PREDICTIONS} yet; it is written when the training is done"
+            "run {folder_name} has no {predictions} yet; it is written when the training is done",
+            folder_name=folder.name,
+            predictions=PREDICTIONS,
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder.name} --data DATA"
+            "{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder_name} "
+            "--data DATA",
+            path=path,
+            error=error,
+            folder_name=folder.name,
         ) from error
     return PredictionTable(
         split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes

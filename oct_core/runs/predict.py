@@ -37,7 +37,9 @@ def as_prediction(run: LoadedRun, logits: Tensor) -> Prediction:
 def logits_of_pack(
     model: GrayClassifier, pixels: NDArray[np.uint8], device: torch.device, batch_size: int = 64
 ) -> Float32Array:
-    """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S). The model's mode is restored."""
+    """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S). The model's mode is
+    restored.
+    """
     was_training = model.training
     model.eval()
     rows = []

@@ -1,4 +1,6 @@
-"""Trained runs: weights in and out, only as safetensors with a checked hash. The other files of a run: oct_core.runs.files."""
+"""Trained runs: weights in and out, only as safetensors with a checked hash. The other files of a
+run: oct_core.runs.files.
+"""
 
 from __future__ import annotations
 
@@ -58,13 +60,17 @@ def load_run(
 ) -> LoadedRun:
     """Load a trained run by name (in ``root``) or folder.
 
-    Raises CheckpointError if there is no such run, its training is not done, or its weights are not those of the card.
+    Raises CheckpointError if there is no such run, its training is not done, or its weights are not
+    those of the card.
     """
     folder = _find(run, root)
     card = read_card(folder)
     if card.status != "done":
         raise CheckpointError(
-            f"run {card.name} is {card.status!r}; it can be used when its training is done (go on with --resume)"
+            "run {card_name} is {status!r}; it can be used when its training is done (go on with "
+            "--resume)",
+            card_name=card.name,
+            status=card.status,
         )
     preprocessing = Preprocessing.from_dict(card.preprocessing)
     model = build_model(
@@ -88,21 +94,30 @@ def _find(run: str | Path, root: Path | None) -> Path:
     if (Path(run) / CARD).is_file():
         return Path(run)
     names = ", ".join(card.name for card in list_runs(base)) or "none yet"
-    raise CheckpointError(f"there is no run {run!r} in {base}; there are: {names}")
+    raise CheckpointError(
+        "there is no run {run!r} in {base}; there are: {names}", run=run, base=base, names=names
+    )
 
 
 def load_weights(model: GrayClassifier, path: Path, sha256: str) -> None:
-    """Fill a model from safetensors after checking the hash; raises CheckpointError and leaves the model as it was."""
+    """Fill a model from safetensors after checking the hash; raises CheckpointError and leaves the
+    model as it was.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}); restore it or train the run again"
+            "{path} cannot be read ({strerror}); restore it or train the run again",
+            path=path,
+            strerror=error.strerror,
         ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise CheckpointError(
-            f"{path} is not the file of its card: sha256 {found[:12]}, expected {sha256[:12] or 'none'}; restore it"
+            "{path} is not the file of its card: sha256 {found}, expected {value}; restore it",
+            path=path,
+            found=found[:12],
+            value=sha256[:12] or "none",
         )
     try:
         tensors = {
@@ -111,7 +126,7 @@ def load_weights(model: GrayClassifier, path: Path, sha256: str) -> None:
         }
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path} does not fit the architecture of its card: {error}"
+            "{path} does not fit the architecture of its card: {error}", path=path, error=error
         ) from error
     own = model.backbone.state_dict()
     odd = sorted(
@@ -121,7 +136,11 @@ def load_weights(model: GrayClassifier, path: Path, sha256: str) -> None:
     )
     if odd:  # checked first: load_state_dict fills what fits before it complains of the rest
         raise CheckpointError(
-            f"{path} does not fit the architecture of its card: {len(odd)} tensors differ, {odd[0]!r} for one; restore it"
+            "{path} does not fit the architecture of its card: {odd_count} tensors differ, "
+            "{odd!r} for one; restore it",
+            path=path,
+            odd_count=len(odd),
+            odd=odd[0],
         )
     model.backbone.load_state_dict(tensors, assign=next(model.backbone.parameters()).is_meta)
 

@@ -1,4 +1,6 @@
-"""Pictures of the retina: read, bounded, judged, prepared for a network, corrupted on purpose, drawn."""
+"""Pictures of the retina: read, bounded, judged, prepared for a network, corrupted on purpose,
+drawn.
+"""
 
 from oct_core.scans.readers.picture import (
     COLOUR_NOTE,

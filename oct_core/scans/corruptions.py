@@ -66,7 +66,9 @@ def _tilt(gray: Floats, severity: int, generator: np.random.Generator) -> Floats
 
 @_register("aspect")
 def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
-    """The middle of the height stretched over the whole, as devices with another axial scale show a retina."""
+    """The middle of the height stretched over the whole, as devices with another axial scale show a
+    retina.
+    """
     cut = (0.08, 0.14, 0.2)[severity - 1]
     size = gray.shape[1]
     rows = np.linspace(cut * (size - 1), (1 - cut) * (size - 1), size)
@@ -79,8 +81,14 @@ def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floa
 def corrupt(
     pixels: NDArray[np.uint8], name: str, severity: int, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """uint8 (N, S, S) -> the same shape, corrupted; severity 1 (mild) to 3. Raises UnknownNameError, MetricError."""
+    """uint8 (N, S, S) -> the same shape, corrupted; severity 1 (mild) to 3. Raises
+    UnknownNameError, MetricError.
+    """
     if severity not in SEVERITIES:
-        raise MetricError(f"the severity of a corruption is one of {SEVERITIES}, not {severity}")
+        raise MetricError(
+            "the severity of a corruption is one of {severities}, not {severity}",
+            severities=SEVERITIES,
+            severity=severity,
+        )
     changed = CORRUPTIONS.get(name)(pixels / 255.0, severity, np.random.default_rng(seed))
     return np.asarray(np.round(np.clip(changed, 0, 1) * 255), dtype=np.uint8)

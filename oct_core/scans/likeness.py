@@ -1,7 +1,9 @@
-"""Does a picture look like a retinal B-scan at all? A cheap check of layout and texture: it warns, it never refuses.
+"""Does a picture look like a retinal B-scan at all? A cheap check of layout and texture: it warns,
+it never refuses.
 
-The bounds lie outside what 853 scans of OCT2017 and our phantoms show, with room for other devices. A picture that passes
-may still be no B-scan, and nothing here says whether a scan is good enough to be read.
+The bounds lie outside what 853 scans of OCT2017 and our phantoms show, with room for other devices.
+A picture that passes may still be no B-scan, and nothing here says whether a scan is good enough to
+be read.
 """
 
 from __future__ import annotations
@@ -26,11 +28,15 @@ _PRESENT = 0.35
 class Layout:
     """What the check measures on the scan averaged to 24 columns of 64 rows, wedges neutralised.
 
-    aspect : width over height. background : gray value of the darkest tenth. contrast : gray values from there to the
-    brightest hundredth. On the gray value scaled from background (0) to brightest (1): bright : share of the picture
-    above 0.5. cover : share of columns that reach 0.35. jump : median step of a column's brightest row from column to
-    column, in heights. layered : spread of the row means over the spread of row and column means, 0 to 1. coherence :
-    median correlation of neighbouring columns. speckle : mean step from pixel to pixel, over the mean gray value.
+    aspect : width over height. background : gray value of the darkest tenth. contrast : gray values
+    from there to the brightest hundredth. On the gray value scaled from background (0) to brightest
+    (1): bright : share of the picture
+    above 0.5. cover : share of columns that reach 0.35. jump : median step of a column's brightest
+    row from column to
+    column, in heights. layered : spread of the row means over the spread of row and column means, 0
+    to 1. coherence :
+    median correlation of neighbouring columns. speckle : mean step from pixel to pixel, over the
+    mean gray value.
     """
 
     aspect: float
@@ -76,24 +82,39 @@ def _coherence(scaled: NDArray[np.float64]) -> float:
 
 
 def looks_like_bscan(scan: Scan) -> str | None:
-    """A sentence that says why the picture does not look like a B-scan, or None; raises ScanError for unusable pixels."""
+    """A sentence that says why the picture does not look like a B-scan, or None; raises ScanError
+    for unusable pixels.
+    """
     found = _objection(measure(scan.pixels), COLOUR_NOTE in scan.notes)
     if found is None:
         return None
-    return f"This may not be a retinal OCT B-scan: {found}. The models answer all the same, and the answer may mean nothing."
+    return (
+        f"This may not be a retinal OCT B-scan: {found}. The models answer all the same, and "
+        f"the answer may mean nothing."
+    )
 
 
 def _objection(layout: Layout, coloured: bool) -> str | None:
     if coloured:
-        return "it is in colour, and B-scans are gray; crop away coloured panels and text if it is a device export"
+        return (
+            "it is in colour, and B-scans are gray; crop away coloured panels and text if it "
+            "is "
+            "a device export"
+        )
     if not _ASPECT[0] <= layout.aspect <= _ASPECT[1]:
-        return f"it is {layout.aspect:.1g} times as wide as high, expected {_ASPECT[0]:g} to {_ASPECT[1]:g}"
+        return (
+            f"it is {layout.aspect:.1g} times as wide as high, expected {_ASPECT[0]:g} to "
+            f"{_ASPECT[1]:g}"
+        )
     if layout.contrast < 40:
         return "it shows no bright structure on a darker background"
     if layout.background > 64:
         return "its background is not dark; switch on invert if the retina is drawn dark on white"
     if layout.bright > 0.35 or layout.cover < 0.8 or layout.layered < 0.6:
-        return "no bright band runs across it from left to right; crop to the B-scan if it is a device export"
+        return (
+            "no bright band runs across it from left to right; crop to the B-scan if it is a "
+            "device export"
+        )
     if layout.jump > 0.08 or layout.coherence < 0.6:
         return "its bright parts do not join to layers from left to right"
     if layout.speckle < 0.04:

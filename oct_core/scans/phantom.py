@@ -1,11 +1,14 @@
-"""Synthetic OCT B-scans with the exact mask of their lesion: the app's samples, the tests' data, the explanations' ground truth.
+"""Synthetic OCT B-scans with the exact mask of their lesion: the app's samples, the tests' data,
+the explanations' ground truth.
 
-A phantom is drawn in three steps. An ``_Eye`` holds one curve a column (Bruch's membrane, retinal thickness, foveal pit ...);
-the lesion of the class bends these curves and lists what lies inside the retina; the painter turns curves into reflectivity,
-and the camera adds shadows, speckle, noise and gain. Everything but the lesion is drawn alike for all four classes, so brightness,
-tilt or the place of the fovea say nothing about the label. No patient data is used.
+A phantom is drawn in three steps. An ``_Eye`` holds one curve a column (Bruch's membrane, retinal
+thickness, foveal pit ...); the lesion of the class bends these curves and lists what lies inside
+the retina; the painter turns curves into reflectivity, and the camera adds shadows, speckle, noise
+and gain. Everything but the lesion is drawn alike for all four classes, so brightness, tilt or the
+place of the fovea say nothing about the label. No patient data is used.
 
-Layers and their reflectivity follow the IN*OCT consensus (Staurenghi et al., Ophthalmology 2014;121:1572).
+Layers and their reflectivity follow the IN*OCT consensus (Staurenghi et al., Ophthalmology
+2014;121:1572).
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ SMALLEST = 64
 LARGEST = 2048
 SET_SPAN = 100_000
 
-# Lower borders in fractions of the retina's thickness, away from the fovea and in its centre, and reflectivity 0 to 1.
+# Lower borders in fractions of the retina's thickness, away from the fovea and in its centre, and
+# reflectivity 0 to 1.
 _LAYERS: tuple[tuple[str, float, float, float], ...] = (
     ("NFL", 0.10, 0.04, 0.50),
     ("GCL/IPL", 0.36, 0.09, 0.34),
@@ -41,7 +45,9 @@ _FOCUS = 0.80
 
 @dataclass(frozen=True)
 class _Blob:
-    """A cyst or focus: centre column, depth (0 ILM to 1 outer border), half axes in pixels, reflectivity."""
+    """A cyst or focus: centre column, depth (0 ILM to 1 outer border), half axes in pixels,
+    reflectivity.
+    """
 
     column: float
     depth: float
@@ -52,7 +58,9 @@ class _Blob:
 
 @dataclass
 class _Eye:
-    """One curve a column, float32 (W,), in pixels; ``unit`` is one pixel of a 496-row scan, ``fovea`` a column."""
+    """One curve a column, float32 (W,), in pixels; ``unit`` is one pixel of a 496-row scan,
+    ``fovea`` a column.
+    """
 
     height: int
     width: int
@@ -70,7 +78,9 @@ class _Eye:
     blobs: list[_Blob] = field(default_factory=list)
 
     def bump(self, centre: float, half_width: float, power: float = 2.0) -> Float32Array:
-        """A bell over the columns, 1 at its centre, exp(-1) at ``half_width``; flatter on top with a higher power."""
+        """A bell over the columns, 1 at its centre, exp(-1) at ``half_width``; flatter on top with
+        a higher power.
+        """
         bell: Float32Array = np.exp(
             -(np.abs((self.columns - centre) / half_width) ** power)
         ).astype(np.float32)
@@ -103,7 +113,9 @@ def _smooth_noise(
 
 
 def _stretch(values: Float32Array, length: int) -> Float32Array:
-    """Enlarge the first axis to ``length`` by linear interpolation (several times faster than ndimage.zoom)."""
+    """Enlarge the first axis to ``length`` by linear interpolation (several times faster than
+    ndimage.zoom).
+    """
     place = np.linspace(0, len(values) - 1, length, dtype=np.float32)
     lower = np.minimum(place.astype(np.intp), len(values) - 2)
     step = (place - lower).astype(np.float32)[:, None]
@@ -112,14 +124,18 @@ def _stretch(values: Float32Array, length: int) -> Float32Array:
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, cell: float) -> Float32Array:
-    """A blotchy field (H, W), blotches about ``cell`` pixels wide: noise drawn small, then enlarged."""
+    """A blotchy field (H, W), blotches about ``cell`` pixels wide: noise drawn small, then
+    enlarged.
+    """
     small = rng.standard_normal((int(height / cell) + 3, int(width / cell) + 3), dtype=np.float32)
     wide = _stretch(np.ascontiguousarray(small.T), width)
     return _stretch(np.ascontiguousarray(wide.T), height)
 
 
 def _healthy_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
-    """A retina without a lesion: place, tilt, curvature, thickness, lateral scale and pit drawn at random."""
+    """A retina without a lesion: place, tilt, curvature, thickness, lateral scale and pit drawn at
+    random.
+    """
     unit, columns = height / 496, np.arange(width, dtype=np.float32)
     lateral = width / 512 * rng.uniform(0.8, 1.25)
     fovea = width * rng.uniform(0.32, 0.68)
@@ -136,9 +152,19 @@ def _healthy_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
     thickness += rng.uniform(0.3, 1.2) * _smooth_noise(rng, (width,), width / 30)
     zero = np.zeros(width, dtype=np.float32)
     return _Eye(
-        height, width, unit, lateral, fovea, columns, bruch.astype(np.float32), (unit * thickness).astype(np.float32),
-        pit.astype(np.float32), zero, zero.copy(), zero.copy(),
-    )  # fmt: skip
+        height,
+        width,
+        unit,
+        lateral,
+        fovea,
+        columns,
+        bruch.astype(np.float32),
+        (unit * thickness).astype(np.float32),
+        pit.astype(np.float32),
+        zero,
+        zero.copy(),
+        zero.copy(),
+    )
 
 
 def _near_fovea(rng: np.random.Generator, eye: _Eye, spread: float) -> float:
@@ -149,7 +175,9 @@ def _near_fovea(rng: np.random.Generator, eye: _Eye, spread: float) -> float:
 
 
 def _press_inwards(eye: _Eye, share: float) -> None:
-    """Let the retina give way to what lifts the RPE: it thins by ``share`` of the rise, by half of itself at most."""
+    """Let the retina give way to what lifts the RPE: it thins by ``share`` of the rise, by half of
+    itself at most.
+    """
     eye.thickness = eye.thickness - np.minimum(share * eye.rise, 0.5 * eye.thickness)
 
 
@@ -166,19 +194,23 @@ def _add_drusen(rng: np.random.Generator, eye: _Eye) -> None:
 
 
 def _add_cyst(rng: np.random.Generator, eye: _Eye, column: float, swelling: Float32Array) -> None:
-    """A dark upright ellipse between NFL and ELM at ``column``, larger where the retina swells; left out if it would merge."""
+    """A dark upright ellipse between NFL and ELM at ``column``, larger where the retina swells;
+    left out if it would merge.
+    """
     room = float(eye.thickness[int(column)])
     half_height = rng.uniform(0.06, 0.26) * room * (0.4 + 0.6 * float(swelling[int(column)]))
     margin = half_height / room + 0.09
     depth = rng.uniform(margin, max(0.80 - half_height / room, margin + 0.02))
     half_width = half_height * rng.uniform(0.35, 0.8) * eye.lateral / eye.unit
     cyst = _Blob(column, depth, max(half_width, 1.2), max(half_height, 1.2), _FLUID)
-    # Walls stay between cysts: two ellipses are apart if their centres are, in units of their joint half axes.
+    # Walls stay between cysts: two ellipses are apart if their centres are, in units of their joint
+    # half axes.
     if all(
         ((cyst.column - other.column) / (cyst.half_width + other.half_width)) ** 2
-        + ((depth - other.depth) * room / (cyst.half_height + other.half_height)) ** 2 > 0.85
+        + ((depth - other.depth) * room / (cyst.half_height + other.half_height)) ** 2
+        > 0.85
         for other in eye.blobs
-    ):  # fmt: skip
+    ):
         eye.blobs.append(cyst)
 
 
@@ -260,7 +292,9 @@ _LESIONS: dict[str, Callable[[np.random.Generator, _Eye], None]] = {
 
 
 def _paint_layers(eye: _Eye, rows: Float32Array) -> Float32Array:
-    """Reflectivity (H, W) of vitreous and neurosensory retina: a border a layer, counted from above."""
+    """Reflectivity (H, W) of vitreous and neurosensory retina: a border a layer, counted from
+    above.
+    """
     level = np.array([_VITREOUS, *(layer[3] for layer in _LAYERS)], dtype=np.float32)
     index = (rows >= eye.ilm).astype(np.uint8)
     for _, border, foveal_border, _ in _LAYERS[:-1]:
@@ -271,7 +305,9 @@ def _paint_layers(eye: _Eye, rows: Float32Array) -> Float32Array:
 def _paint_below(
     rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array
 ) -> Mask:
-    """Paint fluid, material, RPE, what lies under it, and the choroid into ``image``; return the lesion among them."""
+    """Paint fluid, material, RPE, what lies under it, and the choroid into ``image``; return the
+    lesion among them.
+    """
     shape = (eye.height, eye.width)
     grain = _texture(rng, *shape, 5 * max(eye.unit, 0.4))
     gap = (rows >= eye.outer) & (rows < eye.rpe)
@@ -295,7 +331,9 @@ def _paint_below(
 
 
 def _paint_blob(eye: _Eye, blob: _Blob, image: Float32Array) -> Mask:
-    """Paint an ellipse clipped to the retina into ``image``; return it as a mask of the whole picture."""
+    """Paint an ellipse clipped to the retina into ``image``; return it as a mask of the whole
+    picture.
+    """
     column = int(np.clip(round(blob.column), 0, eye.width - 1))
     centre = float(eye.ilm[column] + blob.depth * eye.thickness[column])
     top, bottom = (
@@ -318,7 +356,9 @@ def _paint_blob(eye: _Eye, blob: _Blob, image: Float32Array) -> Mask:
 
 
 def _shadows(rng: np.random.Generator, eye: _Eye) -> Float32Array:
-    """Transmission (W,) below the inner retina, 0.3 to 1: a few vessels cast shadows, and a lens or a lid darkens one side."""
+    """Transmission (W,) below the inner retina, 0.3 to 1: a few vessels cast shadows, and a lens or
+    a lid darkens one side.
+    """
     transmission = np.ones(eye.width, dtype=np.float32)
     for _ in range(int(rng.integers(1, 7))):
         centre, half_width = rng.uniform(0, eye.width), rng.uniform(2, 7) * eye.lateral
@@ -331,7 +371,9 @@ def _shadows(rng: np.random.Generator, eye: _Eye) -> Float32Array:
 def _photograph(
     rng: np.random.Generator, eye: _Eye, rows: Float32Array, image: Float32Array
 ) -> GrayImage:
-    """Reflectivity to gray values: optics, shadows, multiplicative speckle, additive noise, contrast and gain."""
+    """Reflectivity to gray values: optics, shadows, multiplicative speckle, additive noise,
+    contrast and gain.
+    """
     shape = (eye.height, eye.width)
     image = ndimage.gaussian_filter(
         image, (rng.uniform(0.8, 1.4) * eye.unit, rng.uniform(0.7, 1.3) * eye.unit)
@@ -353,29 +395,39 @@ def _photograph(
 def _check_request(label: str, seed: int, height: int, width: int) -> None:
     if label not in _LESIONS:
         raise UnknownNameError(
-            f"expected a class of {', '.join(CLASSES)}; got {label!r}. Write it in capitals, as listed."
+            "expected a class of {classes}; got {label!r}. Write it in capitals, as listed.",
+            classes=", ".join(CLASSES),
+            label=label,
         )
     if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
         raise ScanError(
-            f"expected a phantom of {SMALLEST} to {LARGEST} pixels a side; got height {height}, width {width}. "
-            "Draw it within these bounds and resize the picture."
+            "expected a phantom of {smallest} to {largest} pixels a side; got height {height}, "
+            "width {width}. Draw it within these bounds and resize the picture.",
+            smallest=SMALLEST,
+            largest=LARGEST,
+            height=height,
+            width=width,
         )
     if seed < 0:
         raise DataError(
-            f"expected a seed of 0 or more; got {seed}. Use any non-negative whole number."
+            "expected a seed of 0 or more; got {seed}. Use any non-negative whole number.",
+            seed=seed,
         )
 
 
 def make_phantom(label: str, seed: int, height: int = 496, width: int = 512) -> Phantom:
     """Draw one synthetic B-scan; the same (label, seed, size) gives the same pixels.
 
-    label : one of CLASSES. seed : 0 or more. height, width : pixels, 64 to 2048; the default is a common size of real scans.
+    label : one of CLASSES. seed : 0 or more. height, width : pixels, 64 to 2048; the default is a
+    common size of real scans.
 
-    Returns a Phantom: pixels uint8 (H, W); lesion bool (H, W), for CNV the lifted RPE, material and fluid, for DME cysts,
-    foci and subretinal fluid, for DRUSEN the mounds with the RPE over them, for NORMAL nothing; retina bool (H, W), from the inner
-    limiting membrane to Bruch's membrane. The lesion lies inside the retina.
+    Returns a Phantom: pixels uint8 (H, W); lesion bool (H, W), for CNV the lifted RPE, material and
+    fluid, for DME cysts, foci and subretinal fluid, for DRUSEN the mounds with the RPE over them,
+    for NORMAL nothing; retina bool (H, W), from the inner limiting membrane to Bruch's membrane.
+    The lesion lies inside the retina.
 
-    Raises UnknownNameError for another label, ScanError for a size out of bounds, DataError for a negative seed.
+    Raises UnknownNameError for another label, ScanError for a size out of bounds, DataError for a
+    negative seed.
     """
     _check_request(label, seed, height, width)
     rng = np.random.default_rng([CLASSES.index(label), seed])
@@ -395,12 +447,15 @@ def make_phantom(label: str, seed: int, height: int = 496, width: int = 512) -> 
 def phantom_set(per_class: int, seed: int, height: int = 496, width: int = 512) -> list[Phantom]:
     """Draw ``per_class`` phantoms of each class, class by class in the order of CLASSES.
 
-    The i-th of a class has the seed ``seed * 100000 + i``, so that sets of different seeds share no phantom.
-    Raises DataError unless per_class is 1 to 100000; else as make_phantom.
+    The i-th of a class has the seed ``seed * 100000 + i``, so that sets of different seeds share no
+    phantom. Raises DataError unless per_class is 1 to 100000; else as make_phantom.
     """
     if not 1 <= per_class <= SET_SPAN:
         raise DataError(
-            f"expected 1 to {SET_SPAN} phantoms a class; got {per_class}. Ask for more in sets of other seeds."
+            "expected 1 to {set_span} phantoms a class; got {per_class}. Ask for more in sets of "
+            "other seeds.",
+            set_span=SET_SPAN,
+            per_class=per_class,
         )
     return [
         make_phantom(label, seed * SET_SPAN + i, height, width)

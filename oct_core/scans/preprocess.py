@@ -30,7 +30,8 @@ _LEAST_SHARE = 0.0005
 class Preprocessing:
     """How a scan becomes a network's input: the whole scan, gray, stretched to a square.
 
-    size : side in pixels. mean, std : per channel, in units of the [0, 1] gray value, applied inside the network.
+    size : side in pixels. mean, std : per channel, in units of the [0, 1] gray value, applied
+    inside the network.
     neutralise_wedges : paint the white corners that rotation leaves with the scan's own background.
     """
 
@@ -41,10 +42,14 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
-            raise ScanError(f"the training size must be one of {SIZES}, not {self.size}")
+            raise ScanError(
+                "the training size must be one of {sizes}, not {size}", sizes=SIZES, size=self.size
+            )
 
     def prepare(self, pixels: GrayImage) -> GrayImage:
-        """uint8 (H, W) -> uint8 (size, size): wedges neutralised, then an antialiased stretch of the whole scan."""
+        """uint8 (H, W) -> uint8 (size, size): wedges neutralised, then an antialiased stretch of
+        the whole scan.
+        """
         check_gray(pixels)
         clean = neutralise(pixels) if self.neutralise_wedges else pixels
         return np.asarray(
@@ -67,7 +72,8 @@ class Preprocessing:
             )
         except (KeyError, TypeError, ValueError, ScanError) as error:
             raise CheckpointError(
-                f"the run card's preprocessing cannot be read ({error}); train the run again"
+                "the run card's preprocessing cannot be read ({error}); train the run again",
+                error=error,
             ) from error
 
 
@@ -75,15 +81,19 @@ def check_gray(pixels: GrayImage) -> None:
     """Raise ScanError unless ``pixels`` is a non-empty uint8 array of two dimensions."""
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or 0 in pixels.shape:
         raise ScanError(
-            f"expected a gray uint8 picture (height, width), got {pixels.dtype} {pixels.shape}; decode it with read_scan"
+            "expected a gray uint8 picture (height, width), got {dtype} {shape}; decode it with "
+            "read_scan",
+            dtype=pixels.dtype,
+            shape=pixels.shape,
         )
 
 
 def wedge_mask(pixels: GrayImage) -> Mask:
-    """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page leaves them.
+    """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page
+    leaves them.
 
-    Solid means that a 5 x 5 window fits in; retina that touches the border is broken up by speckle and stays.
-    The thin tip of a wedge is followed along the border.
+    Solid means that a 5 x 5 window fits in; retina that touches the border is broken up by speckle
+    and stays. The thin tip of a wedge is followed along the border.
     """
     white = pixels >= _WHITE
     edge = white.copy()
@@ -107,7 +117,9 @@ def wedge_mask(pixels: GrayImage) -> Mask:
 
 
 def neutralise(pixels: GrayImage) -> GrayImage:
-    """The scan with its wedges painted in its own background level (the 10th percentile of the rest)."""
+    """The scan with its wedges painted in its own background level (the 10th percentile of the
+    rest).
+    """
     mask = wedge_mask(pixels)
     if not mask.any() or mask.all():
         return pixels

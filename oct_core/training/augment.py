@@ -1,6 +1,8 @@
-"""Augmentation of whole batches on the device: what other scanners, patients and exports do to a B-scan.
+"""Augmentation of whole batches on the device: what other scanners, patients and exports do to a
+B-scan.
 
-Everything draws from one torch.Generator, so an epoch is the same whenever it is run again with its seed.
+Everything draws from one torch.Generator, so an epoch is the same whenever it is run again with its
+seed.
 """
 
 from __future__ import annotations
@@ -47,9 +49,11 @@ class Augmenter:
         return self._uniform(count, 0, 1) < probability
 
     def _moved(self, gray: Tensor, background: Tensor) -> Tensor:
-        """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is background.
+        """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is
+        background.
 
-        The aspect mostly stretches the height: on a device of another axial scale a retina may fill more of it.
+        The aspect mostly stretches the height: on a device of another axial scale a retina may fill
+        more of it.
         """
         count, strength = len(gray), self.strength
         angle = self._uniform(count, -12, 12) * strength * math.pi / 180
@@ -76,7 +80,9 @@ class Augmenter:
         )
 
     def _resampled(self, gray: Tensor) -> Tensor:
-        """Half of the batch loses detail: down to 40 to 100 % of the size and back, one factor a call."""
+        """Half of the batch loses detail: down to 40 to 100 % of the size and back, one factor a
+        call.
+        """
         size = gray.shape[-1]
         factor = 1 - 0.6 * self.strength * float(self._uniform(1, 0, 1))
         small = F.interpolate(
@@ -100,10 +106,11 @@ class Augmenter:
         return (toned - background) * contrast + background + black
 
     def _speckled(self, gray: Tensor) -> Tensor:
-        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard deviation of 0.8 of the gray value.
+        """Multiplicative noise of a strength drawn per scan: mild for most, up to a standard
+        deviation of 0.8 of the gray value.
 
-        Its grains, one size a call, measure from one pixel to 1/128 of the side: a device's speckle does not get finer where scans are
-        packed at more pixels.
+        Its grains, one size a call, measure from one pixel to 1/128 of the side: a device's speckle
+        does not get finer where scans are packed at more pixels.
         """
         size = gray.shape[-1]
         amount = (0.8 * self._uniform(len(gray), 0, 1) ** 2 * self.strength).view(-1, 1, 1, 1)

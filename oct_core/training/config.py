@@ -24,21 +24,28 @@ class TrainingConfig:
     """Everything that decides the result of a training, apart from the data.
 
     architecture : a registry name.
-    initialisation : "imagenet" (torchvision downloads it), "random", or the path of a .safetensors of backbone keys.
+    initialisation : "imagenet" (torchvision downloads it), "random", or the path of a .safetensors
+    of backbone keys.
     epochs : passes over the training part. batch_size : scans a step.
     learning_rate : peak for the backbone. head_learning_rate : peak for the classifier.
     weight_decay : AdamW's, decoupled; not applied to biases and normalisation.
     warmup : share of the steps that rise linearly to the peak; a cosine to zero follows.
-    label_smoothing : 0 to 1. class_balance : weight the loss by the inverse root of class frequency.
-    weight_averaging : decay per step of the exponential moving average that is saved; 0 saves the raw weights.
+    label_smoothing : 0 to 1. class_balance : weight the loss by the inverse root of class
+    frequency.
+    weight_averaging : decay per step of the exponential moving average that is saved; 0 saves the
+    raw weights.
     augmentation : strength of every augmentation, 0 off to 1 full.
     frozen_layers : so many of the named layers, from the input on, keep their initial weights.
-    trained_layers : only the first so many named layers are trained (the frozen ones count); deeper ones and the head keep the weights of
-    the finished run whose file is given, and head_learning_rate says nothing. 0 trains all. For scans that look otherwise but show the
-    same: Lee et al. 2023, arXiv:2210.11466.
-    phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's samples.
-    teachers : "RUN:HASH" of each finished run whose answers, on average, are learned beside the labels (distillation).
-    seed : of order, augmentation, initial weights and phantoms. limit : use only so many training scans; None is all.
+    trained_layers : only the first so many named layers are trained (the frozen ones count); deeper
+    ones and the head keep the weights of the finished run whose file is given, and
+    head_learning_rate says nothing. 0 trains all. For scans that look otherwise but show the same:
+    Lee et al. 2023, arXiv:2210.11466.
+    phantoms_per_class : synthetic scans added to the training part, seeds apart from the app's
+    samples.
+    teachers : "RUN:HASH" of each finished run whose answers, on average, are learned beside the
+    labels (distillation).
+    seed : of order, augmentation, initial weights and phantoms. limit : use only so many training
+    scans; None is all.
     """
 
     architecture: str
@@ -65,36 +72,54 @@ class TrainingConfig:
         _positive(self, "epochs", "batch_size", "learning_rate", "head_learning_rate")
         for name in ("weight_decay", "phantoms_per_class", "seed"):
             if not getattr(self, name) >= 0:  # NaN fails too
-                raise TrainingError(f"{name} must be 0 or more, not {getattr(self, name)}")
+                raise TrainingError(
+                    "{name} must be 0 or more, not {getattr}",
+                    name=name,
+                    getattr=getattr(self, name),
+                )
         for name in ("warmup", "label_smoothing", "weight_averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainingError(
-                    f"{name} must be at least 0 and under 1, not {getattr(self, name)}"
+                    "{name} must be at least 0 and under 1, not {getattr}",
+                    name=name,
+                    getattr=getattr(self, name),
                 )
         if not 0 <= self.augmentation <= 1:
             raise TrainingError(
-                f"augmentation must be 0 (off) to 1 (full), not {self.augmentation}"
+                "augmentation must be 0 (off) to 1 (full), not {augmentation}",
+                augmentation=self.augmentation,
             )
         deepest = len(ARCHITECTURES.get(self.architecture).layers)
         if not 0 <= self.frozen_layers < deepest:
             raise TrainingError(
-                f"frozen_layers must be 0 to {deepest - 1} for {self.architecture}, not {self.frozen_layers}"
+                "frozen_layers must be 0 to {deepest} for {architecture}, not {frozen_layers}",
+                deepest=deepest - 1,
+                architecture=self.architecture,
+                frozen_layers=self.frozen_layers,
             )
         if self.trained_layers and not self.frozen_layers < self.trained_layers <= deepest:
             raise TrainingError(
-                f"trained_layers must be 0 (all) or {self.frozen_layers + 1} to {deepest} for {self.architecture} with {self.frozen_layers} frozen, "
-                f"not {self.trained_layers}"
+                "trained_layers must be 0 (all) or {frozen_layers} to {deepest} for "
+                "{architecture} with {frozen_layers_2} frozen, not {trained_layers}",
+                frozen_layers=self.frozen_layers + 1,
+                deepest=deepest,
+                architecture=self.architecture,
+                frozen_layers_2=self.frozen_layers,
+                trained_layers=self.trained_layers,
             )
         if self.trained_layers and self.initialisation in ("imagenet", "random"):
             raise TrainingError(
-                "trained_layers keeps the head of a finished run: give its weights.safetensors as initialisation"
+                "trained_layers keeps the head of a finished run: give its weights.safetensors as "
+                "initialisation"
             )
         if self.limit is not None and self.limit < 8:
-            raise TrainingError(f"limit must be at least 8 scans, not {self.limit}")
+            raise TrainingError("limit must be at least 8 scans, not {limit}", limit=self.limit)
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation that fit the initial weights; a run's own bring those of the card beside them."""
+        """Mean and standard deviation that fit the initial weights; a run's own bring those of the
+        card beside them.
+        """
         if self.initialisation == "random":
             return GRAY_MEAN, GRAY_STD
         beside = Path(self.initialisation).parent
@@ -115,14 +140,16 @@ def _positive(config: TrainingConfig, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not value > 0 or not math.isfinite(value):
-            raise TrainingError(f"{name} must be over 0, not {value}")
+            raise TrainingError("{name} must be over 0, not {value}", name=name, value=value)
 
 
-# Each is the setting that the repository's run of that name was trained with, on 584 scans prepared with `--repool --size 224`; the
-# accuracies are of the 98 validation scans, clean and as the mean of their corruptions (card.json has the rest).
+# Each is the setting that the repository's run of that name was trained with, on 584 scans prepared
+# with `--repool --size 224`; the accuracies are of the 98 validation scans, clean and as the mean
+# of their corruptions (card.json has the rest).
 RECIPES: dict[str, TrainingConfig] = {
-    # train vgg16 --init vgg16_imagenet_features.safetensors --phantoms 15: 0.980 and 0.966, 22 s on one H100.
-    # No normalisation layers: a low rate for the pretrained backbone, a fast head, the first blocks as they are.
+    # train vgg16 --init vgg16_imagenet_features.safetensors --phantoms 15: 0.980 and 0.966, 22 s on
+    # one H100. No normalisation layers: a low rate for the pretrained backbone, a fast head, the
+    # first blocks as they are.
     "vgg16": TrainingConfig(
         "vgg16",
         epochs=24,
@@ -133,8 +160,8 @@ RECIPES: dict[str, TrainingConfig] = {
         augmentation=0.6,
         frozen_layers=3,
     ),
-    # train resnet50 --init FILE --phantoms 20, where FILE has ImageNet's weights down to layer3 and random ones in most of layer4:
-    # 0.969 and 0.965, 19 min on one core with bfloat16.
+    # train resnet50 --init FILE --phantoms 20, where FILE has ImageNet's weights down to layer3 and
+    # random ones in most of layer4: 0.969 and 0.965, 19 min on one core with bfloat16.
     "resnet50": TrainingConfig(
         "resnet50",
         epochs=12,
@@ -143,7 +170,8 @@ RECIPES: dict[str, TrainingConfig] = {
         weight_averaging=0.97,
         augmentation=0.7,
     ),
-    # train densenet121 --init densenet121_imagenet_backbone.safetensors --phantoms 20: 0.980 and 0.974, 16 min on one core with bfloat16.
+    # train densenet121 --init densenet121_imagenet_backbone.safetensors --phantoms 20: 0.980 and
+    # 0.974, 16 min on one core with bfloat16.
     "densenet121": TrainingConfig(
         "densenet121",
         epochs=10,
@@ -158,12 +186,16 @@ RECIPES: dict[str, TrainingConfig] = {
 def recipe(architecture: str, **changes: Any) -> TrainingConfig:
     """The recipe of an architecture with the given fields changed; None changes nothing.
 
-    From random weights there is nothing to protect: the backbone then learns at 1e-3, no layer is frozen, and 40 epochs are taken,
-    unless something else is given. With trained_layers the first ones are not frozen either.
+    From random weights there is nothing to protect: the backbone then learns at 1e-3, no layer is
+    frozen, and 40 epochs are taken, unless something else is given. With trained_layers the first
+    ones are not frozen either.
     """
     if architecture not in RECIPES:
         ARCHITECTURES.get(architecture)
-        raise UnknownNameError(f"architecture {architecture!r} has no recipe; add one to RECIPES")
+        raise UnknownNameError(
+            "architecture {architecture!r} has no recipe; add one to RECIPES",
+            architecture=architecture,
+        )
     given = {name: value for name, value in changes.items() if value is not None}
     if given.get("initialisation") == "random":
         given.setdefault("learning_rate", 1e-3)

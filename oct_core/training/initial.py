@@ -17,12 +17,15 @@ from oct_core.runs.files import CARD
 from oct_core.torchvision_models import models
 from oct_core.training.config import TrainingConfig
 
-# torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on loading, so do we.
+# torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on
+# loading, so do we.
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 
 
 def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
-    """A model as the configuration starts it, seeded; raises TrainingError if the weights cannot be had or do not fit."""
+    """A model as the configuration starts it, seeded; raises TrainingError if the weights cannot be
+    had or do not fit.
+    """
     torch.manual_seed(config.seed)
     model = build_model(config.architecture, classes, *config.normalisation)
     if config.initialisation == "random":
@@ -34,7 +37,10 @@ def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
     )
     if config.trained_layers and not (Path(config.initialisation).parent / CARD).is_file():
         raise TrainingError(
-            f"trained_layers needs the {CARD} beside {config.initialisation}: it says how these weights take their scans"
+            "trained_layers needs the {card} beside {initialisation}: it says how these weights "
+            "take their scans",
+            card=CARD,
+            initialisation=config.initialisation,
         )
     _fill_backbone(model, weights, config)
     return model
@@ -47,13 +53,17 @@ def _imagenet(architecture: str) -> dict[str, Tensor]:
         )
     except pickle.UnpicklingError as error:
         raise TrainingError(
-            f"torch's cached file of the ImageNet weights of {architecture} holds more than tensors and is not loaded; remove it from "
-            f"{torch.hub.get_dir()}/checkpoints and start again"
+            "torch's cached file of the ImageNet weights of {architecture} holds more than "
+            "tensors and is not loaded; remove it from {get_dir}/checkpoints and start again",
+            architecture=architecture,
+            get_dir=torch.hub.get_dir(),
         ) from error
     except (OSError, RuntimeError) as error:
         raise TrainingError(
-            f"torchvision could not download the ImageNet weights of {architecture} ({error}); "
-            "go online once, or give --init random or --init FILE.safetensors"
+            "torchvision could not download the ImageNet weights of {architecture} ({error}); go "
+            "online once, or give --init random or --init FILE.safetensors",
+            architecture=architecture,
+            error=error,
         ) from error
     return dict(weights)
 
@@ -61,12 +71,16 @@ def _imagenet(architecture: str) -> dict[str, Tensor]:
 def _from_file(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
         raise TrainingError(
-            f"--init takes imagenet, random or a .safetensors file, not {str(path)!r}; pickled weights are never loaded"
+            "--init takes imagenet, random or a .safetensors file, not {path!r}; pickled weights "
+            "are never loaded",
+            path=str(path),
         )
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise TrainingError(f"the initial weights {path} cannot be read: {error}") from error
+        raise TrainingError(
+            "the initial weights {path} cannot be read: {error}", path=path, error=error
+        ) from error
 
 
 def _fill_backbone(
@@ -90,7 +104,13 @@ def _fill_backbone(
             else "weights with torchvision's key names"
         )
         raise TrainingError(
-            f"{config.initialisation} lacks {len(missing)} of {len(wanted)} backbone tensors of {config.architecture}, "
-            f"{missing[0]!r} for one; give {way_out}"
+            "{initialisation} lacks {missing_count} of {wanted_count} backbone tensors of "
+            "{architecture}, {missing!r} for one; give {way_out}",
+            initialisation=config.initialisation,
+            missing_count=len(missing),
+            wanted_count=len(wanted),
+            architecture=config.architecture,
+            missing=missing[0],
+            way_out=way_out,
         )
     model.backbone.load_state_dict(usable, strict=False)

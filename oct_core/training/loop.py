@@ -1,4 +1,6 @@
-"""The training loop: batches from the pack, augmented on the device; one epoch is a function of (state, seed, epoch)."""
+"""The training loop: batches from the pack, augmented on the device; one epoch is a function of
+(state, seed, epoch).
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,14 @@ class EpochResult:
 class Trainer:
     """A model, its optimizer and its moving average.
 
-    After ``epoch(e)`` for e = 0, 1, ... the averaged weights are in ``average``. All randomness of an epoch comes from
-    (seed, e), so an epoch run again after a kill gives the same weights (bit for bit on the CPU).
+    After ``epoch(e)`` for e = 0, 1, ... the averaged weights are in ``average``. All randomness of
+    an epoch comes from (seed, e), so an epoch run again after a kill gives the same weights (bit
+    for bit on the CPU).
 
-    teachers : each gives the logits (N, 4) of a trained network for gray (N, 1, S, S); their probabilities for the same augmented scans,
-    on average, are learned beside the labels.
-    Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et al. 2022, arXiv:2106.05237.
+    teachers : each gives the logits (N, 4) of a trained network for gray (N, 1, S, S); their
+    probabilities for the same augmented scans, on average, are learned beside the labels.
+    Distillation, Hinton et al. 2015, arXiv:1503.02531; all see the same view of a scan, Beyer et
+    al. 2022, arXiv:2106.05237.
     precision : "float32" or "bfloat16" instead of what is best for the device.
     """
 
@@ -80,7 +84,9 @@ class Trainer:
         self.step = 0
 
     def _still_modules(self) -> nn.ModuleList:
-        """The leaf modules that stay as they are: the frozen layers, and all behind the last trained one."""
+        """The leaf modules that stay as they are: the frozen layers, and all behind the last
+        trained one.
+        """
         config = self.config
         still = first_modules(self.model, config.architecture, config.frozen_layers)
         if config.trained_layers:
@@ -89,7 +95,9 @@ class Trainer:
         return nn.ModuleList(still).requires_grad_(False)
 
     def _groups(self) -> list[dict[str, object]]:
-        """Backbone and head, each with and without weight decay (biases and normalisation have none)."""
+        """Backbone and head, each with and without weight decay (biases and normalisation have
+        none).
+        """
         head = ARCHITECTURES.get(self.config.architecture).head
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.model.backbone.named_parameters():
@@ -112,7 +120,9 @@ class Trainer:
         return torch.tensor(weight / weight.mean(), dtype=torch.float32, device=self.device)
 
     def _set_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero, as a function of the step alone; returns the backbone's rate."""
+        """Linear warm-up, then a cosine to zero, as a function of the step alone; returns the
+        backbone's rate.
+        """
         total = self.steps_per_epoch * self.config.epochs
         warm = max(1, round(total * self.config.warmup))
         share = (
@@ -136,7 +146,9 @@ class Trainer:
         after_step: Callable[[int, int], None] = lambda done, total: None,
         after_row: Callable[[dict[str, float]], None] = lambda row: None,
     ) -> EpochResult:
-        """Train one epoch. ``after_step`` gets (steps done in the epoch, steps an epoch), ``after_row`` each row for steps.csv."""
+        """Train one epoch. ``after_step`` gets (steps done in the epoch, steps an epoch),
+        ``after_row`` each row for steps.csv.
+        """
         start, losses, hits, rate = time.perf_counter(), [], [], 0.0
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
@@ -185,7 +197,10 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss became {value} at step {self.step + 1}; lower the learning rates and go on from an earlier run"
+                "the loss became {value} at step {step}; lower the learning rates and go on from "
+                "an earlier run",
+                value=value,
+                step=self.step + 1,
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -196,7 +211,9 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Moving average of weights and normalisation statistics; its memory grows with the step, so the start is forgotten."""
+        """Moving average of weights and normalisation statistics; its memory grows with the step,
+        so the start is forgotten.
+        """
         decay = (
             min(self.config.weight_averaging, (1 + self.step) / (10 + self.step))
             if self.config.weight_averaging

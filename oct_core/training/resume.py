@@ -1,4 +1,6 @@
-"""The state a training goes on from: safetensors with JSON in its header, so no pickle is ever loaded."""
+"""The state a training goes on from: safetensors with JSON in its header, so no pickle is ever
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ FOLDER, STATE = "resume", "state.safetensors"
 def best_file(folder: Path, epoch: int | None) -> Path:
     """Where the weights of the best epoch lie while a run is trained.
 
-    One file an epoch: one killed before its state was written, and trained again on a device that is not exact, leaves the earlier best.
+    One file an epoch: one killed before its state was written, and trained again on a device that
+    is not exact, leaves the earlier best.
     """
     return folder / FOLDER / f"best-{epoch}.safetensors"
 
 
 def drop_other_bests(folder: Path, epoch: int | None) -> None:
-    """Remove the weights of epochs that are not the best any more. Call it when the state that says so is on disk."""
+    """Remove the weights of epochs that are not the best any more. Call it when the state that says
+    so is on disk.
+    """
     for path in (folder / FOLDER).glob("best-*.safetensors"):
         if path != best_file(folder, epoch):
             path.unlink()
@@ -43,7 +48,9 @@ def drop_other_bests(folder: Path, epoch: int | None) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold a run folder; the lock ends with the process, however that ends. Raises RunExistsError if another process holds it."""
+    """Hold a run folder; the lock ends with the process, however that ends. Raises RunExistsError
+    if another process holds it.
+    """
     path = folder / FOLDER / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -52,14 +59,18 @@ def only_writer(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunExistsError(
-                f"run {folder.name} is being trained by another process; wait for it, or stop it first"
+                "run {folder_name} is being trained by another process; wait for it, or stop it "
+                "first",
+                folder_name=folder.name,
             ) from error
         yield
 
 
 @dataclass
 class Progress:
-    """How far a training is. epoch : epochs done. step : steps done. seconds : of wall time, earlier parts included."""
+    """How far a training is. epoch : epochs done. step : steps done. seconds : of wall time,
+    earlier parts included.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -76,7 +87,9 @@ def save_state(
     average: dict[str, Tensor],
     optimizer: Optimizer,
 ) -> None:
-    """Write the state of a finished epoch atomically. Random generators need no state: each epoch seeds its own."""
+    """Write the state of a finished epoch atomically. Random generators need no state: each epoch
+    seeds its own.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     for index, entry in optimizer.state_dict()["state"].items():
@@ -98,7 +111,9 @@ class State:
 
 
 def load_state(folder: Path) -> State | None:
-    """The last good state, or None if no epoch was finished; raises TrainingError if it cannot be read."""
+    """The last good state, or None if no epoch was finished; raises TrainingError if it cannot be
+    read.
+    """
     path = folder / FOLDER / STATE
     if not path.is_file():
         return None
@@ -108,7 +123,10 @@ def load_state(folder: Path) -> State | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"{path} cannot be read ({error}); remove the run {folder.name} and train it anew"
+            "{path} cannot be read ({error}); remove the run {folder_name} and train it anew",
+            path=path,
+            error=error,
+            folder_name=folder.name,
         ) from error
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

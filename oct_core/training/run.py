@@ -58,15 +58,22 @@ from oct_core.training.resume import (
 from oct_core.types import CLASSES, Float32Array, PredictionTable
 
 PHANTOM_SEED = 1_000_000
-"""Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh phantoms 2,000,000 on."""
+"""Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh
+phantoms 2,000,000 on.
+"""
 
 INTENDED_USE = "Research and teaching: comparing networks and explanations on retinal OCT B-scans."
-LIMITS = "Not a medical device. Four classes only; one source of scans; no statement about other scanners, clinics or diseases."
+LIMITS = (
+    "Not a medical device. Four classes only; one source of scans; no statement about other "
+    "scanners, clinics or diseases."
+)
 
 
 @dataclass(frozen=True)
 class Events:
-    """What a training tells the caller. step : (epoch, step, steps an epoch). epoch : (row of history.csv, is best)."""
+    """What a training tells the caller. step : (epoch, step, steps an epoch). epoch : (row of
+    history.csv, is best).
+    """
 
     step: Callable[[int, int, int], None] = lambda epoch, done, total: None
     epoch: Callable[[dict[str, float], bool], None] = lambda row, best: None
@@ -81,11 +88,13 @@ def train_run(
     events: Events | None = None,
     teachers: Sequence[LoadedRun] = (),
 ) -> Path:
-    """Train, and leave a finished run in ``folder``. teachers : the runs that ``config.teachers`` names (``teacher_name``), on ``device``.
+    """Train, and leave a finished run in ``folder``. teachers : the runs that ``config.teachers``
+    names (``teacher_name``), on ``device``.
 
-    Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if what is resumed was
-    started otherwise, the initial weights do not fit, or the device runs out of memory. After any stop the last finished
-    epoch is kept. Resuming a finished run leaves it as it is.
+    Raises RunExistsError if the folder is there and ``resume`` is not asked for; TrainingError if
+    what is resumed was started otherwise, the initial weights do not fit, or the device runs out of
+    memory. After any stop the last finished epoch is kept. Resuming a finished run leaves it as it
+    is.
     """
     events = events or Events()
     _check_teachers(config, teachers, pack)
@@ -110,7 +119,10 @@ def train_run(
                 raise
     except OSError as error:
         raise TrainingError(
-            f"{folder} could not be written ({error}); the last good state is kept: free some space and use --resume"
+            "{folder} could not be written ({error}); the last good state is kept: free some "
+            "space and use --resume",
+            folder=folder,
+            error=error,
         ) from error
     except RuntimeError as error:
         if not _out_of_memory(error):
@@ -121,7 +133,9 @@ def train_run(
             else "prepare the scans at a smaller --size"
         )
         raise TrainingError(
-            f"the device ran out of memory at batch size {config.batch_size}; {smaller}"
+            "the device ran out of memory at batch size {batch_size}; {smaller}",
+            batch_size=config.batch_size,
+            smaller=smaller,
         ) from error
     return folder
 
@@ -135,18 +149,26 @@ def _check_teachers(config: TrainingConfig, teachers: Sequence[LoadedRun], pack:
     given = tuple(teacher_name(teacher) for teacher in teachers)
     if config.teachers != given:
         raise TrainingError(
-            f"the configuration names the teachers {config.teachers}, the runs given are {given}; give the same"
+            "the configuration names the teachers {teachers}, the runs given are {given}; give "
+            "the same",
+            teachers=config.teachers,
+            given=given,
         )
     for teacher in teachers:
         if teacher.preprocessing.size > pack.size:
             raise TrainingError(
-                f"the teacher {teacher.card.name} reads scans of {teacher.preprocessing.size} px, these are packed at {pack.size}; "
-                "prepare them at its size or above, or take another teacher"
+                "the teacher {card_name} reads scans of {size} px, these are packed at {size_2}; "
+                "prepare them at its size or above, or take another teacher",
+                card_name=teacher.card.name,
+                size=teacher.preprocessing.size,
+                size_2=pack.size,
             )
         if teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(pack.records):
             raise TrainingError(
-                f"the teacher {teacher.card.name} was trained on other data or another split: it may have seen validation or test scans "
-                "of this one; take a teacher that was trained on the same scans with the same split"
+                "the teacher {card_name} was trained on other data or another split: it may have "
+                "seen validation or test scans of this one; take a teacher that was trained on "
+                "the same scans with the same split",
+                card_name=teacher.card.name,
             )
 
 
@@ -175,18 +197,23 @@ def _settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
 
 
 def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool) -> bool:
-    """Whether there is nothing left to do; raises if the folder is another run's or may not be gone on with."""
+    """Whether there is nothing left to do; raises if the folder is another run's or may not be gone
+    on with.
+    """
     if not folder.exists():
         return False
     if not resume:
         raise RunExistsError(
-            f"run {folder.name} exists; choose another --run, or go on with --resume"
+            "run {folder_name} exists; choose another --run, or go on with --resume",
+            folder_name=folder.name,
         )
     if not (folder / CARD).is_file():
         if any(
             not path.name.endswith(".part") and path.name != FOLDER for path in folder.iterdir()
         ):
-            raise RunExistsError(f"{folder} is there and is no run; choose another --run")
+            raise RunExistsError(
+                "{folder} is there and is no run; choose another --run", folder=folder
+            )
         return False
     raw = read_card(folder).raw
     training = {"teachers": [], "trained_layers": 0, **raw["training"]}  # older cards know of none
@@ -197,7 +224,9 @@ def _is_finished(config: TrainingConfig, pack: Pack, folder: Path, resume: bool)
     }
     if found != _settings(config, pack):
         raise TrainingError(
-            f"run {folder.name} was started with other settings or data; give the same ones, or another --run"
+            "run {folder_name} was started with other settings or data; give the same ones, or "
+            "another --run",
+            folder_name=folder.name,
         )
     return bool(raw["status"] == "done")
 
@@ -243,7 +272,9 @@ def _file_sha256(initialisation: str) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the library's own checkout, with "-changed" if files differ from it, or "" outside of one."""
+    """The commit of the library's own checkout, with "-changed" if files differ from it, or ""
+    outside of one.
+    """
     try:
         here = Path(__file__).resolve().parent
         asked = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-changed"]
@@ -358,7 +389,9 @@ def _restore(trainer: Trainer, folder: Path) -> Progress | None:
 
 
 def _cut_rows(path: Path, column: str, last: int) -> None:
-    """Drop the rows after ``last``: they belong to an epoch that was not finished and is trained again."""
+    """Drop the rows after ``last``: they belong to an epoch that was not finished and is trained
+    again.
+    """
     if not path.is_file():
         return
     with path.open(newline="", encoding="utf-8") as file:
@@ -402,10 +435,14 @@ def _history_row(
 def finish(
     config: TrainingConfig, pack: Pack, folder: Path, device: torch.device, card: dict[str, Any]
 ) -> None:
-    """Publish the best weights, reload them from disk, predict validation and test, fit the temperature, close the card."""
+    """Publish the best weights, reload them from disk, predict validation and test, fit the
+    temperature, close the card.
+    """
     best = best_file(folder, card["best_epoch"])
     if not best.is_file():
-        raise TrainingError(f"run {folder.name} has no usable epoch; train it anew")
+        raise TrainingError(
+            "run {folder_name} has no usable epoch; train it anew", folder_name=folder.name
+        )
     write_atomically(folder / WEIGHTS, best.read_bytes())
     card["weights_sha256"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     model = build_model(config.architecture, len(CLASSES), *config.normalisation, hollow=True)

@@ -28,7 +28,9 @@ def random_map(pixels: GrayImage, seed: int = 0) -> Float32Array:
 
 
 def centred_gaussian(pixels: GrayImage, seed: int = 0) -> Float32Array:
-    """A bell at the centre, 1 at its top, a quarter of each side wide (standard deviation): most lesions lie near the middle."""
+    """A bell at the centre, 1 at its top, a quarter of each side wide (standard deviation): most
+    lesions lie near the middle.
+    """
     rows, columns = ((np.arange(side) - (side - 1) / 2) / (side / 4) for side in pixels.shape)
     bell: Float32Array = np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(
         np.float32
@@ -37,7 +39,9 @@ def centred_gaussian(pixels: GrayImage, seed: int = 0) -> Float32Array:
 
 
 def gradient_magnitude(pixels: GrayImage, seed: int = 0) -> Float32Array:
-    """Edges of the picture: the magnitude of its Gaussian gradient (1 pixel wide), in gray values a pixel."""
+    """Edges of the picture: the magnitude of its Gaussian gradient (1 pixel wide), in gray values a
+    pixel.
+    """
     return np.asarray(
         ndimage.gaussian_gradient_magnitude(pixels.astype(np.float32), sigma=1.0), dtype=np.float32
     )

@@ -1,15 +1,18 @@
-"""Does a map rank pixels as the network uses them? Perturbation scores of maps at the network's size.
+"""Does a map rank pixels as the network uses them? Perturbation scores of maps at the network's
+size.
 
-- Deletion: pixels are removed from the most to the least relevant; a good map makes the class probability fall early
-  (small area). Insertion: the same pixels return into a filled scan; it rises early (large area). Petsiuk et al. 2018,
-  RISE, arXiv:1806.07421.
-- ROAD: the removed pixels are imputed from their surroundings, so that the cut itself says nothing. Rong et al. 2022,
-  arXiv:2202.00449; the score is that of pytorch-grad-cam's ROADCombined.
-- Average drop and increase: the scan seen through the map. Chattopadhay et al. 2018, arXiv:1710.11063, section 4.1.
+- Deletion: pixels are removed from the most to the least relevant; a good map makes the class
+  probability fall early (small area). Insertion: the same pixels return into a filled scan; it
+  rises early (large area). Petsiuk et al. 2018, RISE, arXiv:1806.07421.
+- ROAD: the removed pixels are imputed from their surroundings, so that the cut itself says nothing.
+  Rong et al. 2022, arXiv:2202.00449; the score is that of pytorch-grad-cam's ROADCombined.
+- Average drop and increase: the scan seen through the map. Chattopadhay et al. 2018,
+  arXiv:1710.11063, section 4.1.
 
-Relevance is the magnitude |value|: the derivative methods are signed, and both signs matter to the class. Pixels of equal
-relevance (Grad-CAM has many zeros) are ordered by a seeded shuffle: in raster order, a map of zeros would be "top first".
-The caller holds the run's lock; the model is left as it was.
+Relevance is the magnitude |value|: the derivative methods are signed, and both signs matter to the
+class. Pixels of equal relevance (Grad-CAM has many zeros) are ordered by a seeded shuffle: in
+raster order, a map of zeros would be "top first". The caller holds the run's lock; the model is
+left as it was.
 """
 
 from __future__ import annotations
@@ -48,9 +51,11 @@ def mean_fill(x: Tensor) -> Tensor:
 
 
 def blur_fill(x: Tensor) -> Tensor:
-    """The scan blurred by a Gaussian of 10 pixels at 224 (in proportion at other sizes), edges reflected.
+    """The scan blurred by a Gaussian of 10 pixels at 224 (in proportion at other sizes), edges
+    reflected.
 
-    Fong and Vedaldi 2017, arXiv:1704.03296, section 4.1. What is left is brightness by region, no layer and no lesion border.
+    Fong and Vedaldi 2017, arXiv:1704.03296, section 4.1. What is left is brightness by region, no
+    layer and no lesion border.
     """
     sigma = max(_BLUR_SIGMA * x.shape[-1], 0.5)
     radius = min(math.ceil(3 * sigma), x.shape[-1] - 1)
@@ -85,13 +90,15 @@ class Curves:
 
     @property
     def insertion_area(self) -> FloatArray:
-        """Area under the insertion curve by the trapezoidal rule, (N,), 0 to 1; higher is better."""
+        """Area under the insertion curve, trapezoidal rule, (N,), 0 to 1; higher is better."""
         return np.asarray(np.trapezoid(self.insertion, self.fractions, axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Road:
-    """Probability after imputing the most (or least) relevant pixels: float64 (N, K) at fractions (K,)."""
+    """Probability after imputing the most (or least) relevant pixels: float64 (N, K) at fractions
+    (K,).
+    """
 
     fractions: FloatArray
     most: FloatArray
@@ -99,7 +106,9 @@ class Road:
 
     @property
     def score(self) -> FloatArray:
-        """(least - most) / 2, averaged over the fractions: (N,), -0.5 to 0.5; 0 is a map that tells nothing."""
+        """(least - most) / 2, averaged over the fractions: (N,), -0.5 to 0.5; 0 is a map that tells
+        nothing.
+        """
         return np.asarray((self.least - self.most).mean(axis=1) / 2, dtype=np.float64)
 
 
@@ -112,7 +121,9 @@ class Masked:
 
     @property
     def drop(self) -> FloatArray:
-        """The share of the probability that is lost, max(0, whole - seen) / whole: (N,), 0 to 1; lower is better."""
+        """The share of the probability that is lost, max(0, whole - seen) / whole: (N,), 0 to 1;
+        lower is better.
+        """
         return np.asarray(
             np.maximum(0.0, self.whole - self.seen) / np.maximum(self.whole, 1e-12),
             dtype=np.float64,
@@ -120,7 +131,9 @@ class Masked:
 
     @property
     def increase(self) -> FloatArray:
-        """1 where the map alone makes the class more probable, else 0: (N,); its mean is the average increase."""
+        """1 where the map alone makes the class more probable, else 0: (N,); its mean is the
+        average increase.
+        """
         return np.asarray(self.seen > self.whole, dtype=np.float64)
 
 
@@ -129,8 +142,11 @@ def _check(model: nn.Module, x: Tensor, maps: Tensor, targets: Tensor) -> None:
     check_inputs(x)
     if maps.shape != x[:, 0].shape or targets.shape != x.shape[:1]:
         raise ExplanationError(
-            f"expected one map at the network's size and one target a scan, got scans {list(x.shape)}, maps {list(maps.shape)}, "
-            f"targets {list(targets.shape)}; use at_network_size(values, side)"
+            "expected one map at the network's size and one target a scan, got scans {shape}, "
+            "maps {shape_2}, targets {shape_3}; use at_network_size(values, side)",
+            shape=list(x.shape),
+            shape_2=list(maps.shape),
+            shape_3=list(targets.shape),
         )
     if not bool(torch.isfinite(maps).all()):
         raise ExplanationError(
@@ -148,7 +164,9 @@ def at_network_size(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], s
 
 
 def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
-    """(N, h, w) -> int64 (N, h * w): 0 for the pixel of largest magnitude, ties by a seeded shuffle."""
+    """(N, h, w) -> int64 (N, h * w): 0 for the pixel of largest magnitude, ties by a seeded
+    shuffle.
+    """
     magnitude = maps.flatten(1).abs().float()
     shuffle = torch.randperm(magnitude.shape[1], generator=torch.Generator().manual_seed(seed)).to(
         maps.device
@@ -165,7 +183,8 @@ def _probabilities(
         logits = model(frames).float()
     if not bool(torch.isfinite(logits).all()):
         raise ExplanationError(
-            "expected finite logits, got NaN or infinity; the weights are damaged: load or train the run again"
+            "expected finite logits, got NaN or infinity; the weights are damaged: load or train "
+            "the run again"
         )
     return torch.softmax(logits / temperature, 1).gather(1, targets[:, None])[:, 0]
 
@@ -183,25 +202,33 @@ def curves(
     seed: int = 0,
     precision: str = "float32",
 ) -> Curves:
-    """Deletion and insertion curves of N scans with one map each, from 2 * steps forward passes a scan.
+    """Deletion and insertion curves of N scans with one map each, from 2 * steps forward passes a
+    scan.
 
     Parameters
     ----------
-    x : (N, 1, S, S), gray in [0, 1]. maps : (N, S, S). targets : int64 (N,), the class whose probability is followed.
-    fill : a name in FILLS. steps : equal steps, at least 1. temperature : of the softmax, the run card's.
-    seed : of the order among equal values. precision : of the model's passes, "float32", or "bfloat16" (autocast; areas within 0.02).
+    x : (N, 1, S, S), gray in [0, 1]. maps : (N, S, S). targets : int64 (N,), the class whose
+    probability is followed.
+    fill : a name in FILLS. steps : equal steps, at least 1. temperature : of the softmax, the run
+    card's.
+    seed : of the order among equal values. precision : of the model's passes, "float32", or
+    "bfloat16" (autocast; areas within 0.02).
 
     Raises
     ------
-    ExplanationError : shapes that do not fit, NaN, a model in training mode, steps < 1. UnknownNameError : no such fill.
+    ExplanationError : shapes that do not fit, NaN, a model in training mode, steps < 1.
+    UnknownNameError : no such fill.
     """
     _check(model, x, maps, targets)
     if steps < 1 or batch_size < 1:
         raise ExplanationError(
-            f"expected at least 1 step and a batch of at least 1, got {steps} and {batch_size}"
+            "expected at least 1 step and a batch of at least 1, got {steps} and {batch_size}",
+            steps=steps,
+            batch_size=batch_size,
         )
     ranks, filled = pixel_ranks(maps, seed).reshape(maps.shape)[:, None], FILLS.get(fill)(x)
-    # A frame is (scan, how many pixels changed, whether they are removed). Both curves share their ends.
+    # A frame is (scan, how many pixels changed, whether they are removed). Both curves share their
+    # ends.
     limits = [round(step / steps * ranks[0].numel()) for step in range(steps + 1)]
     jobs = [(scan, limit, True) for scan in range(len(x)) for limit in limits]
     jobs += [(scan, limit, False) for scan in range(len(x)) for limit in limits[1:-1]]
@@ -234,15 +261,18 @@ def road(
     seed: int = 0,
     precision: str = "float32",
 ) -> Road:
-    """Remove and debias: impute the most and the least relevant pixels, 2 * len(fractions) forward passes a scan.
+    """Remove and debias: impute the most and the least relevant pixels, 2 * len(fractions) forward
+    passes a scan.
 
-    Parameters as in ``curves``; fractions : shares removed, each between 0 and 1. noise : see imputation.NOISE.
-    Raises ExplanationError as there, and for a fraction outside (0, 1).
+    Parameters as in ``curves``; fractions : shares removed, each between 0 and 1. noise : see
+    imputation.NOISE. Raises ExplanationError as there, and for a fraction outside (0, 1).
     """
     _check(model, x, maps, targets)
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
         raise ExplanationError(
-            f"expected shares between 0 and 1, got {list(fractions)}; {list(ROAD_FRACTIONS)} is usual"
+            "expected shares between 0 and 1, got {fractions}; {road_fractions} is usual",
+            fractions=list(fractions),
+            road_fractions=list(ROAD_FRACTIONS),
         )
     ranks = pixel_ranks(maps, seed).reshape(maps.shape)
     pixels = ranks[0].numel()
@@ -283,7 +313,8 @@ def masked(
     batch_size: int = BATCH,
     precision: str = "float32",
 ) -> Masked:
-    """The class probability of each scan, and of the scan times its map scaled to [0, 1] (a zero map shows black).
+    """The class probability of each scan, and of the scan times its map scaled to [0, 1] (a zero
+    map shows black).
 
     Parameters and errors as in ``curves``.
     """

@@ -1,7 +1,8 @@
 """Noisy linear imputation: removed pixels are replaced by a blend of what is left around them.
 
-Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods" (ROAD), arXiv:2202.00449, section 4.2.
-A black or blurred patch tells a network where something was cut out; a smooth continuation hardly does.
+Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods" (ROAD),
+arXiv:2202.00449, section 4.2. A black or blurred patch tells a network where something was cut out;
+a smooth continuation hardly does.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ _WEIGHTS = ((1 / 12, 1 / 6, 1 / 12), (1 / 6, 0.0, 1 / 6), (1 / 12, 1 / 6, 1 / 12
 
 
 def _neighbours(values: Tensor) -> Tensor:
-    """The weighted sum over the eight neighbours, (N, 1, H, W); those outside the picture count 0."""
+    """The weighted sum over the eight neighbours, (N, 1, H, W); 0 outside the picture."""
     kernel = values.new_tensor(_WEIGHTS)[None, None]
     return functional.conv2d(values, kernel, padding=1)
 
 
 def _first_guess(gray: Tensor, keep: Tensor) -> Tensor:
-    """Removed pixels from ever coarser averages of the kept ones, so that the solver starts near its end."""
+    """Removed pixels from ever coarser averages of the kept ones, so that the solver starts near
+    its end.
+    """
     if min(gray.shape[-2:]) <= 1:
         return gray / keep.clamp_min(1e-12)
     pooled = [
@@ -45,7 +48,9 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _solve(start: Tensor, known: Tensor, hole: Tensor) -> Tensor:
-    """Conjugate gradients, all scans at once: every pixel of ``hole`` is the weighted mean of its neighbours in the picture."""
+    """Conjugate gradients, all scans at once: every pixel of ``hole`` is the weighted mean of its
+    neighbours in the picture.
+    """
     diagonal = _neighbours(torch.ones_like(known))
 
     def residual_operator(values: Tensor) -> Tensor:
@@ -69,14 +74,17 @@ def _solve(start: Tensor, known: Tensor, hole: Tensor) -> Tensor:
 def impute(x: Tensor, keep: Tensor, noise: float = NOISE, seed: int = 0) -> Tensor:
     """Scans with the pixels that are not kept replaced by noisy linear imputation.
 
-    x : (N, 1, H, W), gray. keep : bool (N, H, W). Returns (N, 1, H, W); kept pixels are untouched. A scan of which nothing is
-    kept becomes 0 plus noise. Agrees with pytorch-grad-cam's NoisyLinearImputer(noise=0) within 0.01 of the gray range while
-    at most 80% of the pixels are replaced.
-    Raises ExplanationError for shapes that do not fit.
+    x : (N, 1, H, W), gray. keep : bool (N, H, W). Returns (N, 1, H, W); kept pixels are untouched.
+    A scan of which nothing is kept becomes 0 plus noise. Agrees with pytorch-grad-cam's
+    NoisyLinearImputer(noise=0) within 0.01 of the gray range while at most 80% of the pixels are
+    replaced. Raises ExplanationError for shapes that do not fit.
     """
     if x.dim() != 4 or keep.shape != x[:, 0].shape or keep.dtype != torch.bool:
         raise ExplanationError(
-            f"expected scans (N, 1, H, W) and a bool mask (N, H, W), got {list(x.shape)}, {list(keep.shape)} {keep.dtype}"
+            "expected scans (N, 1, H, W) and a bool mask (N, H, W), got {shape}, {shape_2} {dtype}",
+            shape=list(x.shape),
+            shape_2=list(keep.shape),
+            dtype=keep.dtype,
         )
     kept = keep[:, None].to(x.dtype)
     known = x * kept

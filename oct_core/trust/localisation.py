@@ -1,7 +1,8 @@
-"""Where a map lies: on the lesion of a phantom (exact truth), and on the retina of any scan (estimated band).
+"""Where a map lies: on the lesion of a phantom (exact truth), and on the retina of any scan
+(estimated band).
 
-All functions take the magnitude |values| of a map, float (H, W) in the scan's own pixels. A map of zeros points nowhere: hit 0,
-energy 0, and shares of 0 everywhere.
+All functions take the magnitude |values| of a map, float (H, W) in the scan's own pixels. A map of
+zeros points nowhere: hit 0, energy 0, and shares of 0 everywhere.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _MEDIAN = 1 / 8
 def _magnitude(values: NDArray[np.floating], shape: tuple[int, ...]) -> FloatArray:
     if values.ndim != 2 or values.shape != shape:
         raise ExplanationError(
-            f"expected a map of the scan's shape {shape}, got {values.shape}; stretch the map first"
+            "expected a map of the scan's shape {shape}, got {shape_2}; stretch the map first",
+            shape=shape,
+            shape_2=values.shape,
         )
     if not bool(np.isfinite(values).all()):
         raise ExplanationError(
@@ -36,10 +39,12 @@ def _magnitude(values: NDArray[np.floating], shape: tuple[int, ...]) -> FloatArr
 
 
 def pointing_hit(values: NDArray[np.floating], mask: Mask) -> float:
-    """The pointing game: 1 if the largest value lies in the mask, else 0; no tolerance around the mask.
+    """The pointing game: 1 if the largest value lies in the mask, else 0; no tolerance around the
+    mask.
 
-    Zhang et al. 2016, arXiv:1608.00507, section 4.2. Where several pixels share the largest value, the share of them inside,
-    so that a constant map scores the mask's share of the area. Raises ExplanationError for shapes that differ or NaN.
+    Zhang et al. 2016, arXiv:1608.00507, section 4.2. Where several pixels share the largest value,
+    the share of them inside, so that a constant map scores the mask's share of the area. Raises
+    ExplanationError for shapes that differ or NaN.
     """
     magnitude = _magnitude(values, mask.shape)
     top = magnitude.max(initial=0.0)
@@ -49,8 +54,8 @@ def pointing_hit(values: NDArray[np.floating], mask: Mask) -> float:
 def energy_inside(values: NDArray[np.floating], mask: Mask) -> float:
     """The share of a map's sum that lies in the mask, 0 to 1 (the energy-based pointing game).
 
-    Wang et al. 2020, Score-CAM, arXiv:1910.01279, section 4.3. A map that knows nothing scores the mask's share of the area.
-    Raises ExplanationError for shapes that differ or NaN.
+    Wang et al. 2020, Score-CAM, arXiv:1910.01279, section 4.3. A map that knows nothing scores the
+    mask's share of the area. Raises ExplanationError for shapes that differ or NaN.
     """
     magnitude = _magnitude(values, mask.shape)
     total = magnitude.sum()
@@ -59,7 +64,9 @@ def energy_inside(values: NDArray[np.floating], mask: Mask) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The retina's estimated borders: top, bottom float64 (W,), rows; the retina is top <= row < bottom."""
+    """The retina's estimated borders: top, bottom float64 (W,), rows; the retina is top <= row <
+    bottom.
+    """
 
     top: FloatArray
     bottom: FloatArray
@@ -71,7 +78,9 @@ class Band:
 
 
 def _smooth_line(rows: FloatArray) -> FloatArray:
-    """A border without outliers: a running median over an eighth of the width, then a running mean of half that."""
+    """A border without outliers: a running median over an eighth of the width, then a running mean
+    of half that.
+    """
     window = max(3, int(len(rows) * _MEDIAN) | 1)
     median = ndimage.median_filter(rows, size=window, mode="nearest")
     return np.asarray(
@@ -80,12 +89,14 @@ def _smooth_line(rows: FloatArray) -> FloatArray:
 
 
 def retina_band(pixels: GrayImage) -> Band:
-    """A simple estimate of where the retina lies, from the inner limiting membrane to Bruch's membrane.
+    """A simple estimate of where the retina lies, from the inner limiting membrane to Bruch's
+    membrane.
 
-    Wedges are neutralised and the scan smoothed. Top: the first row of a column in the largest region that is brighter than the
-    dark part of the scan by 0.3 of its range. Bottom: the lower face of the RPE, where the bright falls off most, weighted by
-    the brightness above it. Both lines are cleaned by a running median. On the project's phantoms the band covers the true
-    retina with a mean overlap (intersection over union) above 0.8.
+    Wedges are neutralised and the scan smoothed. Top: the first row of a column in the largest
+    region that is brighter than the dark part of the scan by 0.3 of its range. Bottom: the lower
+    face of the RPE, where the bright falls off most, weighted by the brightness above it. Both
+    lines are cleaned by a running median. On the project's phantoms the band covers the true retina
+    with a mean overlap (intersection over union) above 0.8.
 
     pixels : uint8 (H, W). A picture of one gray value has an empty band in its middle.
     Raises ScanError for other arrays.
@@ -115,7 +126,9 @@ def retina_band(pixels: GrayImage) -> Band:
 
 
 def _without_border(bright: Mask) -> Mask:
-    """Thin white strips at the edges, too thin to be wedges, are not retina; their columns are filled from their neighbours."""
+    """Thin white strips at the edges, too thin to be wedges, are not retina; their columns are
+    filled from their neighbours.
+    """
     rows, columns = (max(1, round(BORDER * side)) for side in bright.shape)
     inner = np.zeros_like(bright)
     inner[rows:-rows, columns:-columns] = bright[rows:-rows, columns:-columns]
@@ -123,7 +136,9 @@ def _without_border(bright: Mask) -> Mask:
 
 
 def _largest_part(bright: Mask) -> Mask:
-    """The largest region, dark layers of the retina bridged: haze in the vitreous is bright too, but apart from the retina."""
+    """The largest region, dark layers of the retina bridged: haze in the vitreous is bright too,
+    but apart from the retina.
+    """
     reach = max(1, bright.shape[0] // 16)
     labels, count = ndimage.label(
         ndimage.maximum_filter1d(bright.astype(np.uint8), 2 * reach + 1, axis=0)
@@ -148,8 +163,8 @@ REGIONS = ("retina", "above", "below", "borders", "wedges")
 def regions(pixels: GrayImage, band: Band | None = None) -> dict[str, Mask]:
     """The five parts of a scan that add up to the whole, bool (H, W) each.
 
-    Wedges first (white corners of a rotated scan), then borders (the outer 3% of each side), then retina, above (vitreous) and
-    below (choroid and sclera) by the band.
+    Wedges first (white corners of a rotated scan), then borders (the outer 3% of each side), then
+    retina, above (vitreous) and below (choroid and sclera) by the band.
     """
     band = band or retina_band(pixels)
     height, width = pixels.shape
@@ -173,10 +188,11 @@ def regions(pixels: GrayImage, band: Band | None = None) -> dict[str, Mask]:
 def mass_shares(
     values: NDArray[np.floating], pixels: GrayImage, band: Band | None = None
 ) -> dict[str, float]:
-    """Region -> the share of the map's sum on it, 0 to 1; they add up to 1, or are all 0 for a map of zeros.
+    """Region -> the share of the map's sum on it, 0 to 1; they add up to 1, or are all 0 for a map
+    of zeros.
 
-    values : float (H, W). pixels : the scan, uint8 (H, W). band : by default estimated; pass it to save time for several maps.
-    Raises ExplanationError for shapes that differ or NaN.
+    values : float (H, W). pixels : the scan, uint8 (H, W). band : by default estimated; pass it to
+    save time for several maps. Raises ExplanationError for shapes that differ or NaN.
     """
     magnitude = _magnitude(values, pixels.shape)
     total = magnitude.sum()

@@ -1,8 +1,10 @@
-"""explain-report: how faithful, how sane and how well placed the maps of every run are, as one JSON file.
+"""explain-report: how faithful, how sane and how well placed the maps of every run are, as one JSON
+file.
 
-The work is cut into tasks of one run and one scan (faithfulness and place) or one run (randomisation). The result of each task is a
-line of a .tasks.jsonl file beside the report: stopped at any moment, the next call goes on after the last full line. A
-line counts only if it was made with the same weights and settings.
+The work is cut into tasks of one run and one scan (faithfulness and place) or one run
+(randomisation). The result of each task is a line of a .tasks.jsonl file beside the report: stopped
+at any moment, the next call goes on after the last full line. A line counts only if it was made
+with the same weights and settings.
 """
 
 from __future__ import annotations
@@ -39,10 +41,14 @@ Progress = Callable[[int, int, str], None]
 class ReportOptions:
     """What the report measures.
 
-    phantoms, validation : scans of each kind for the core (validation needs ``data``). wider : scans for the wider family of methods
-    at the last layer, and for the randomisation. steps : of the deletion and insertion curves. resamples : of the bootstrap.
-    minutes : stop after so long, in a state that can go on; None has no limit. seed : of samples, baselines and fresh weights.
-    precision : of the passes that score a map, "float32" or "bfloat16" (autocast; areas within 0.02). Maps are made in float32.
+    phantoms, validation : scans of each kind for the core (validation needs ``data``). wider :
+    scans for the wider family of methods
+    at the last layer, and for the randomisation. steps : of the deletion and insertion curves.
+    resamples : of the bootstrap.
+    minutes : stop after so long, in a state that can go on; None has no limit. seed : of samples,
+    baselines and fresh weights.
+    precision : of the passes that score a map, "float32" or "bfloat16" (autocast; areas within
+    0.02). Maps are made in float32.
     """
 
     phantoms: int = 24
@@ -64,21 +70,27 @@ class ReportOptions:
             or self.resamples < 1
         ):
             raise DataError(
-                "expected at least 1 phantom, step and resample, and no negative number of scans; mend the options"
+                "expected at least 1 phantom, step and resample, and no negative number of scans; "
+                "mend the options"
             )
         if self.minutes is not None and self.minutes <= 0:
             raise DataError(
-                f"expected minutes above 0, got {self.minutes}; leave it out for no limit"
+                "expected minutes above 0, got {minutes}; leave it out for no limit",
+                minutes=self.minutes,
             )
         if self.precision not in PRECISIONS:
             raise DataError(
-                f"expected a precision of {' or '.join(PRECISIONS)}, got {self.precision!r}"
+                "expected a precision of {precisions}, got {precision!r}",
+                precisions=" or ".join(PRECISIONS),
+                precision=self.precision,
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One piece of work. kind : "core", "wider" or "sanity". items : one scan, or those of the randomisation."""
+    """One piece of work. kind : "core", "wider" or "sanity". items : one scan, or those of the
+    randomisation.
+    """
 
     kind: str
     run: str
@@ -108,8 +120,9 @@ def _balanced(phantoms: Sequence[Item], real: Sequence[Item], count: int) -> lis
 def plan(
     runs: Sequence[str], phantoms: Sequence[Item], real: Sequence[Item], options: ReportOptions
 ) -> list[Task]:
-    """Every task: the randomisation, which is quick; the core scan by scan over all runs, so that a report cut short is balanced;
-    then the wider family."""
+    """Every task: the randomisation, which is quick; the core scan by scan over all runs, so that a
+    report cut short is balanced; then the wider family.
+    """
     mixed = [item for pair in zip(phantoms, real, strict=False) for item in pair]
     ordered = mixed + list(phantoms[len(real) :]) + list(real[len(phantoms) :])
     few = _balanced(phantoms, real, options.wider)
@@ -162,17 +175,27 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
     return [
         {
-            "kind": task.kind, "run": task.run, "method": method, "layer": layer, "source": item.source, "scan": item.key,
-            "patient": _hidden(item.patient), "right": right, "lesion": lesion, "values": {**first, **second},
+            "kind": task.kind,
+            "run": task.run,
+            "method": method,
+            "layer": layer,
+            "source": item.source,
+            "scan": item.key,
+            "patient": _hidden(item.patient),
+            "right": right,
+            "lesion": lesion,
+            "values": {**first, **second},
         }
         for (method, layer), first, second in zip(maps, faithful, places, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _beside_the_wider(
     rows: Sequence[Line], few: Sequence[str], runs: Mapping[str, LoadedRun]
 ) -> list[Line]:
-    """What the wider family is held against: the core's maps of the last layer and of the input, and the baselines, on its scans."""
+    """What the wider family is held against: the core's maps of the last layer and of the input,
+    and the baselines, on its scans.
+    """
     last = {name: run.architecture.last_layer for name, run in runs.items()}
     return [
         row | {"kind": "wider"}
@@ -194,18 +217,26 @@ def _score_sanity(task: Task, run: LoadedRun, options: ReportOptions) -> list[Li
     )
     return [
         {
-            "kind": "sanity", "run": task.run, "method": one.method, "layer": one.layer, "depth": one.depth, "stage": one.stage,
+            "kind": "sanity",
+            "run": task.run,
+            "method": one.method,
+            "layer": one.layer,
+            "depth": one.depth,
+            "stage": one.stage,
             "patients": [_hidden(item.patient) for item in task.items],
-            "rank_correlation": one.rank_correlation.tolist(), "ssim": one.ssim.tolist(),
+            "rank_correlation": one.rank_correlation.tolist(),
+            "ssim": one.ssim.tolist(),
         }
         for one in sanity.compare(stages)
-    ]  # fmt: skip
+    ]
 
 
 class PartFile:
-    """Finished tasks, one JSON line each; lines of another fingerprint and a last line cut short are passed over.
+    """Finished tasks, one JSON line each; lines of another fingerprint and a last line cut short
+    are passed over.
 
-    fingerprints : run -> what its weights and the settings hash to. One run trained anew leaves the lines of the others good.
+    fingerprints : run -> what its weights and the settings hash to. One run trained anew leaves the
+    lines of the others good.
     """
 
     def __init__(self, path: Path, fingerprints: Mapping[str, str]) -> None:
@@ -264,7 +295,7 @@ def _load(
     chosen = list(names or [card.name for card in list_runs(base) if card.status == "done"])
     if not chosen:
         raise CheckpointError(
-            f"expected at least one finished run in {base}, found none; train one first"
+            "expected at least one finished run in {base}, found none; train one first", base=base
         )
     return {name: load_run(name, device, base) for name in chosen}
 
@@ -319,8 +350,10 @@ def write_report(
 
     Parameters
     ----------
-    out : the JSON file. data : a prepared folder for validation scans; without it the report has phantoms only and says so.
-    runs : names, all finished ones by default; what ``out`` holds of other runs stays, as long as their weights are the installed ones.
+    out : the JSON file. data : a prepared folder for validation scans; without it the report has
+    phantoms only and says so.
+    runs : names, all finished ones by default; what ``out`` holds of other runs stays, as long as
+    their weights are the installed ones.
     root : of the runs. progress : called with (tasks done, tasks in all, what).
 
     Raises CheckpointError without a finished run, DataError for a folder that is not prepared.
@@ -331,7 +364,8 @@ def write_report(
     real = (
         validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
     )
-    # Not ".part": that is the temporary name under which the report itself is written, and it would replace the lines.
+    # Not ".part": that is the temporary name under which the report itself is written, and it would
+    # replace the lines.
     part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprints(loaded, chosen))
     tasks = plan(list(loaded), phantoms, real, chosen)
     lines = _work(tasks, loaded, part, chosen, progress)
@@ -351,14 +385,29 @@ def write_report(
     }
     measured = {
         name: {
-            "architecture": run.architecture.name, "weights_sha256": run.card.weights_sha256, "layers": list(run.architecture.layers),
-            "size": run.preprocessing.size, "temperature": run.card.temperature, "scans": scans,
-            "settings": {**asdict(chosen), "minutes": None, "fills": list(FILLS)}, "device": where,
-            "tasks": {"done": sum(task.key in lines for task in tasks if task.run == name), "planned": sum(task.run == name for task in tasks)},
-            "seconds": round(sum(lines[task.key]["seconds"] for task in tasks if task.run == name and task.key in lines), 1),
+            "architecture": run.architecture.name,
+            "weights_sha256": run.card.weights_sha256,
+            "layers": list(run.architecture.layers),
+            "size": run.preprocessing.size,
+            "temperature": run.card.temperature,
+            "scans": scans,
+            "settings": {**asdict(chosen), "minutes": None, "fills": list(FILLS)},
+            "device": where,
+            "tasks": {
+                "done": sum(task.key in lines for task in tasks if task.run == name),
+                "planned": sum(task.run == name for task in tasks),
+            },
+            "seconds": round(
+                sum(
+                    lines[task.key]["seconds"]
+                    for task in tasks
+                    if task.run == name and task.key in lines
+                ),
+                1,
+            ),
         }
         for name, run in loaded.items()
-    }  # fmt: skip
+    }
     report: Line = {
         "schema": SCHEMA,
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -375,7 +424,9 @@ def write_report(
 
 
 def _other_runs(out: Path, measured: Sequence[str], root: Path | None) -> Line:
-    """What the report at ``out`` holds of runs that are not measured now and have the same weights still."""
+    """What the report at ``out`` holds of runs that are not measured now and have the same weights
+    still.
+    """
     try:
         found = read_report(out)
     except ReportError:

@@ -1,4 +1,6 @@
-"""The report as a file: where it lies, and how it is read and checked. Loads no torch, so that the page opens at once."""
+"""The report as a file: where it lies, and how it is read and checked. Loads no torch, so that the
+page opens at once.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,19 @@ SCHEMA = 3
 COMMAND = "python -m oct_core explain-report --data DATA"
 Line = dict[str, Any]
 _KEYS: dict[str, type | tuple[type, ...]] = {
-    "complete": bool, "tasks": dict, "seconds": (int, float), "note": str, "runs": dict, "measures": dict,
-    "rows": list, "sanity": list, "verdicts": list, "skipped": list, "right": dict, "lesions": dict,
-}  # fmt: skip
+    "complete": bool,
+    "tasks": dict,
+    "seconds": (int, float),
+    "note": str,
+    "runs": dict,
+    "measures": dict,
+    "rows": list,
+    "sanity": list,
+    "verdicts": list,
+    "skipped": list,
+    "right": dict,
+    "lesions": dict,
+}
 _FIELDS = {
     "rows": {
         "kind",
@@ -53,7 +65,9 @@ _FIELDS = {
 
 
 def report_path() -> Path:
-    """Where the report lies: the environment variable OCT_REPORT, else reports/explanations.json beside the library."""
+    """Where the report lies: the environment variable OCT_REPORT, else reports/explanations.json
+    beside the library.
+    """
     given = os.environ.get("OCT_REPORT")
     return (
         Path(given)
@@ -75,16 +89,20 @@ class Report:
 
     @property
     def runs(self) -> dict[str, Line]:
-        """Run -> architecture, weights_sha256, layers (shallow to deep), size, temperature, and how it was measured.
+        """Run -> architecture, weights_sha256, layers (shallow to deep), size, temperature, and how
+        it was measured.
 
-        scans : phantoms, validation, and how many of these were packed pictures. settings, device, tasks (done, planned).
+        scans : phantoms, validation, and how many of these were packed pictures. settings, device,
+        tasks (done, planned).
         seconds : None where it is not known.
         """
         return dict(self.raw["runs"])
 
     @property
     def measures(self) -> dict[str, dict[str, str]]:
-        """Measure -> name, title, definition, better, source; as they were when the report was made."""
+        """Measure -> name, title, definition, better, source; as they were when the report was
+        made.
+        """
         return dict(self.raw["measures"])
 
     @property
@@ -93,7 +111,9 @@ class Report:
         return sorted({row["source"] for row in self.rows})
 
     def intervals(self, **wanted: str) -> dict[tuple[str, str], Interval]:
-        """(method, layer) -> value and interval of the rows whose fields are all as wanted (kind, run, source, measure)."""
+        """(method, layer) -> value and interval of the rows whose fields are all as wanted (kind,
+        run, source, measure).
+        """
         return {
             (row["method"], row["layer"]): interval_of(row)
             for row in self.rows
@@ -101,7 +121,9 @@ class Report:
         }
 
     def verdict_of(self, run: str, weights_sha256: str, method: str, layer: str) -> str:
-        """What the randomisation said of a map of these weights, in words; "" if it was not measured."""
+        """What the randomisation said of a map of these weights, in words; "" if it was not
+        measured.
+        """
         if self.runs.get(run, {}).get("weights_sha256") != weights_sha256:
             return ""
         wanted = {"run": run, "method": method, "layer": layer}
@@ -131,7 +153,8 @@ def of_runs(parts: Line, names: Sequence[str]) -> Line:
 
 
 def merged(first: Line, second: Line) -> Line:
-    """Two reports of different runs (``of_runs``, or {}) as one, and what is told of all their runs: note, tasks, seconds.
+    """Two reports of different runs (``of_runs``, or {}) as one, and what is told of all their
+    runs: note, tasks, seconds.
 
     The runs stand by name, in the order of ``runfiles.list_runs``.
     """
@@ -163,22 +186,38 @@ def _note(runs: Mapping[str, Line]) -> str:
 
 def _scans_in_words(scans: Mapping[str, int]) -> str:
     if not scans["validation"]:
-        return f"on {scans['phantoms']} synthetic scans only: no folder of scans was given. Nothing here says how the maps lie on real scans."
+        return (
+            f"on {scans['phantoms']} synthetic scans only: no folder of scans was given. "
+            f"Nothing here says how the maps lie on real scans."
+        )
     missing = ""
     if scans["packed"]:
-        missing = f" The files of {scans['packed']} were not at hand: their prepared pictures (square, wedges painted over) took their place."
-    return f"on {scans['phantoms']} synthetic scans and {scans['validation']} validation scans; the test part is never used.{missing}"
+        missing = (
+            f" The files of {scans['packed']} were not at hand: their prepared pictures "
+            f"(square, wedges painted over) took their place."
+        )
+    return (
+        f"on {scans['phantoms']} synthetic scans and {scans['validation']} validation scans; "
+        f"the test part is never used.{missing}"
+    )
 
 
 def _check(raw: Any, path: Path) -> None:
     again = f"make it again with `{COMMAND}`"
     if not isinstance(raw, dict) or "schema" not in raw:
         raise ReportError(
-            f"expected a report with a schema in {path.name}, got another JSON file; {again}"
+            "expected a report with a schema in {path_name}, got another JSON file; {again}",
+            path_name=path.name,
+            again=again,
         )
     if raw["schema"] != SCHEMA:
         raise ReportError(
-            f"expected a report of schema {SCHEMA} in {path.name}, got {raw['schema']}; update the app, or {again}"
+            "expected a report of schema {schema} in {path_name}, got {schema_2}; update the "
+            "app, or {again}",
+            schema=SCHEMA,
+            path_name=path.name,
+            schema_2=raw["schema"],
+            again=again,
         )
     wrong = [name for name, kind in _KEYS.items() if not isinstance(raw.get(name), kind)]
     listed = {name: raw[name] for name in ("rows", "sanity", "skipped") if name not in wrong}
@@ -186,7 +225,11 @@ def _check(raw: Any, path: Path) -> None:
     wrong += [name for name, lines in listed.items() if not _all_have(lines, _FIELDS[name])]
     if wrong:
         raise ReportError(
-            f"expected the parts of a report in {path.name}, missing or of another form: {', '.join(wrong)}; {again}"
+            "expected the parts of a report in {path_name}, missing or of another form: {wrong}; "
+            "{again}",
+            path_name=path.name,
+            wrong=", ".join(wrong),
+            again=again,
         )
 
 
@@ -197,7 +240,8 @@ def _all_have(rows: list[Any], fields: set[str]) -> bool:
 def read_report(path: Path | None = None) -> Report | None:
     """The report at ``path`` (by default ``report_path()``), or None if there is none.
 
-    Raises ReportError for a file that cannot be read, is no JSON, has another schema, or lacks a part.
+    Raises ReportError for a file that cannot be read, is no JSON, has another schema, or lacks a
+    part.
     """
     chosen = path or report_path()
     if not chosen.is_file():
@@ -206,7 +250,11 @@ def read_report(path: Path | None = None) -> Report | None:
         raw = json.loads(chosen.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(
-            f"expected JSON in {chosen.name}, got a damaged file ({type(error).__name__}); make it again with `{COMMAND}`"
+            "expected JSON in {chosen_name}, got a damaged file ({name}); make it again with "
+            "`{command}`",
+            chosen_name=chosen.name,
+            name=type(error).__name__,
+            command=COMMAND,
         ) from error
     _check(raw, chosen)
     return Report(raw)

@@ -1,4 +1,6 @@
-"""The scans of the report: fresh phantoms, and validation scans of a prepared folder. Never the test part."""
+"""The scans of the report: fresh phantoms, and validation scans of a prepared folder. Never the
+test part.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ PHANTOMS, VALIDATION = "phantoms", "validation"
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One scan of the report. key : stable name. source : "phantoms" or "validation". lesion : None for real scans.
+    """One scan of the report. key : stable name. source : "phantoms" or "validation". lesion : None
+    for real scans.
 
     packed : only the prepared picture was at hand, stretched to a square and without wedges.
     """
@@ -50,14 +53,15 @@ def phantom_items(count: int, height: int = 496, width: int = 512) -> list[Item]
 def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
     """``count`` scans of the validation part, the classes in turn, of as many patients as can be.
 
-    The picture itself is read where the manifest's file is still there, unchanged; else the packed one (Item.packed).
-    Raises DataError if the folder is not prepared or has no validation scan.
+    The picture itself is read where the manifest's file is still there, unchanged; else the packed
+    one (Item.packed). Raises DataError if the folder is not prepared or has no validation scan.
     """
     pack = open_pack(folder)
     rows = np.random.default_rng(seed).permutation(pack.rows("val"))
     if not len(rows):
         raise DataError(
-            f"{folder} has no validation scan; prepare it with a --val-fraction above 0"
+            "{folder} has no validation scan; prepare it with a --val-fraction above 0",
+            folder=folder,
         )
     by_class = [
         _new_patients_first(

@@ -33,8 +33,9 @@ def mean_interval(
 ) -> Interval:
     """The mean of values (N,) and its 95% percentile interval from resampling whole patients (N,).
 
-    A proportion that is 0 or 1 on every scan has no spread to resample: its interval is exact_interval's, a patient being one trial.
-    With fewer than two patients there is no interval: NaN. Raises MetricError for no value, NaN or another number of patients.
+    A proportion that is 0 or 1 on every scan has no spread to resample: its interval is
+    exact_interval's, a patient being one trial. With fewer than two patients there is no interval:
+    NaN. Raises MetricError for no value, NaN or another number of patients.
     """
     numbers, groups = np.asarray(values, dtype=np.float64), np.asarray(patients)
     if (
@@ -44,7 +45,10 @@ def mean_interval(
         or not np.isfinite(numbers).all()
     ):
         raise MetricError(
-            f"expected finite values (N,) and as many patients, got {numbers.shape} and {groups.shape}; leave undefined ones out"
+            "expected finite values (N,) and as many patients, got {shape} and {shape_2}; leave "
+            "undefined ones out",
+            shape=numbers.shape,
+            shape_2=groups.shape,
         )
     mean = float(numbers.mean())
     if len(np.unique(groups)) < 2:
@@ -143,7 +147,9 @@ def _read_rightly(rows: Sequence[Line]) -> Mapping[str, Mapping[str, Line]]:
 
 
 def _lesions(rows: Sequence[Line]) -> Mapping[str, Line]:
-    """run -> of how many phantoms with a lesion, and how many of them the model reads rightly: those that the pointing game counts."""
+    """run -> of how many phantoms with a lesion, and how many of them the model reads rightly:
+    those that the pointing game counts.
+    """
     seen: dict[str, dict[str, bool]] = defaultdict(dict)
     for row in rows:
         if row["kind"] == "core" and row["lesion"]:
@@ -152,7 +158,9 @@ def _lesions(rows: Sequence[Line]) -> Mapping[str, Line]:
 
 
 def summarise(rows: Sequence[Line], resamples: int = 1000, seed: int = 0) -> Line:
-    """The tables of a report from the rows of its tasks: "rows", "sanity", "verdicts", "right", "lesions" and "skipped"."""
+    """The tables of a report from the rows of its tasks: "rows", "sanity", "verdicts", "right",
+    "lesions" and "skipped".
+    """
     scored = [row for row in rows if row["kind"] in ("core", "wider")]
     sanity_table = _sanity([row for row in rows if row["kind"] == "sanity"], resamples, seed)
     skipped = {

@@ -1,12 +1,12 @@
 """Does a map depend on what the network learned? Cascading parameter randomisation.
 
-Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv:1810.03292, section 3: the weights are replaced by fresh random
-ones from the head downwards, block by block, and the maps before and after are compared. A map that stays the same shows the
-picture, not the network.
+Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv:1810.03292, section 3: the weights are
+replaced by fresh random ones from the head downwards, block by block, and the maps before and after
+are compared. A map that stays the same shows the picture, not the network.
 
-The model is copied; the run is left as it was. Fresh weights are He normal as in torchvision, and the batch norms among them
-measure their statistics anew on the scans: with the old ones, a deep random network gives dead or exploding activations, and a
-map could change for that reason alone.
+The model is copied; the run is left as it was. Fresh weights are He normal as in torchvision, and
+the batch norms among them measure their statistics anew on the scans: with the old ones, a deep
+random network gives dead or exploding activations, and a map could change for that reason alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from oct_core.types import Explanation, Float32Array, FloatArray, RunCard, Scan
 
 HEAD = "head"
 FOLLOWS, PARTLY = 0.25, 0.5
-"""Rank correlation left with random weights: below the first the map follows the weights, from the second on it does not."""
+"""Rank correlation left with random weights: below the first the map follows the weights, from the
+second on it does not.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,8 @@ class ModelRun:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One step of the cascade. depth : blocks that are random, 0 is the trained model. name : the block made random last.
+    """One step of the cascade. depth : blocks that are random, 0 is the trained model. name : the
+    block made random last.
 
     maps : [scan][map], as ``explain`` gives them; all at the network's size.
     """
@@ -66,7 +69,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How alike two stages' maps are, by scan: float64 (N,). rank_correlation and ssim : 1 is the same map, 0 nothing alike."""
+    """How alike two stages' maps are, by scan: float64 (N,). rank_correlation and ssim : 1 is the
+    same map, 0 nothing alike.
+    """
 
     method: str
     layer: str
@@ -77,9 +82,11 @@ class Similarity:
 
 
 def rank_correlation(first: Float32Array, second: Float32Array) -> float:
-    """Spearman's rank correlation of the magnitudes of two maps, -1 to 1; ties share ranks (agrees with scipy.stats.spearmanr).
+    """Spearman's rank correlation of the magnitudes of two maps, -1 to 1; ties share ranks (agrees
+    with scipy.stats.spearmanr).
 
-    Two maps without variation are the same (1); if only one has none, they have nothing in common (0).
+    Two maps without variation are the same (1); if only one has none, they have nothing in common
+    (0).
     """
     one, two = _pair(first, second)
     flat = [np.ptp(values) == 0 for values in (one, two)]
@@ -92,7 +99,10 @@ def rank_correlation(first: Float32Array, second: Float32Array) -> float:
 def _pair(first: Float32Array, second: Float32Array) -> tuple[FloatArray, FloatArray]:
     if first.shape != second.shape or first.ndim != 2:
         raise ExplanationError(
-            f"expected two maps (H, W) of one shape, got {first.shape} and {second.shape}; stretch one to the other"
+            "expected two maps (H, W) of one shape, got {shape} and {shape_2}; stretch one to "
+            "the other",
+            shape=first.shape,
+            shape_2=second.shape,
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ExplanationError(
@@ -102,10 +112,12 @@ def _pair(first: Float32Array, second: Float32Array) -> tuple[FloatArray, FloatA
 
 
 def ssim(first: Float32Array, second: Float32Array) -> float:
-    """Structural similarity of the magnitudes of two maps, each scaled to [0, 1] by its maximum: -1 to 1, 1 is the same.
+    """Structural similarity of the magnitudes of two maps, each scaled to [0, 1] by its maximum: -1
+    to 1, 1 is the same.
 
-    Wang et al. 2004, doi:10.1109/TIP.2003.819861: Gaussian window (sigma 1.5), K1 0.01, K2 0.03. Agrees with scikit-image's
-    structural_similarity(gaussian_weights=True, use_sample_covariance=False, data_range=1).
+    Wang et al. 2004, doi:10.1109/TIP.2003.819861: Gaussian window (sigma 1.5), K1 0.01, K2 0.03.
+    Agrees with scikit-image's structural_similarity(gaussian_weights=True,
+    use_sample_covariance=False, data_range=1).
     """
     one, two = (values / (values.max(initial=0.0) or 1.0) for values in _pair(first, second))
 
@@ -128,25 +140,37 @@ def half_depth(deepest: int) -> int:
 
 
 def verdict(half: float, whole: float) -> str:
-    """The finding in words, for the mean rank correlations left with the upper half of the blocks random, and with all.
+    """The finding in words, for the mean rank correlations left with the upper half of the blocks
+    random, and with all.
 
-    The larger of the two decides: a map that lasts while the layers that decide are random fails, whatever becomes of it later.
+    The larger of the two decides: a map that lasts while the layers that decide are random fails,
+    whatever becomes of it later.
     """
-    left = f"(rank correlation {half:.2f} with the upper half of the network random, {whole:.2f} with all of it)"
+    left = (
+        f"(rank correlation {half:.2f} with the upper half of the network random, {whole:.2f} "
+        f"with all of it)"
+    )
     if max(half, whole) < FOLLOWS:
         return f"Follows the weights: little of the map stays when weights are random {left}."
     if max(half, whole) < PARTLY:
         return f"Follows the weights in part: some of the map stays when weights are random {left}."
-    return f"Fails: much of the map stays when weights are random {left}, so it shows the picture more than the model."
+    return (
+        f"Fails: much of the map stays when weights are random {left}, so it shows the picture "
+        f"more than the model."
+    )
 
 
 def chance_correlation(cells: int) -> float:
-    """How far from 0 the rank correlation of two unrelated maps of so many cells lies in one case of twenty: 1.96 / sqrt(cells - 1)."""
+    """How far from 0 the rank correlation of two unrelated maps of so many cells lies in one case
+    of twenty: 1.96 / sqrt(cells - 1).
+    """
     return 1.0 if cells < 3 else min(1.0, 1.96 / math.sqrt(cells - 1))
 
 
 def layer_grid(run: ExplainableRun, layer: str, scan: Scan) -> tuple[int, int]:
-    """(h, w) of the output of a named layer; raises ExplanationError for a layer that does not exist."""
+    """(h, w) of the output of a named layer; raises ExplanationError for a layer that does not
+    exist.
+    """
     modules, x = chosen_layers(run.layers, [layer]), run.inputs([scan])
     with run.lock, torch.no_grad(), capture(modules) as captured:
         run.model(x)
@@ -155,7 +179,9 @@ def layer_grid(run: ExplainableRun, layer: str, scan: Scan) -> tuple[int, int]:
 
 
 def blocks(model: GrayClassifier, architecture: str) -> list[tuple[str, list[nn.Module]]]:
-    """The leaf modules with parameters by block, from the head down to the first named layer; each module stands once."""
+    """The leaf modules with parameters by block, from the head down to the first named layer; each
+    module stands once.
+    """
     layers = list(ARCHITECTURES.get(architecture).layers)
     ends = [first_modules(model, architecture, count) for count in range(len(layers) + 1)]
     leaves = [module for module in model.backbone.modules() if not any(module.children())]
@@ -169,7 +195,9 @@ def blocks(model: GrayClassifier, architecture: str) -> list[tuple[str, list[nn.
 
 @torch.no_grad()
 def randomise(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
-    """Fresh weights in place: He normal for convolutions, normal (0.01) for linear layers, ones and zeros for batch norms."""
+    """Fresh weights in place: He normal for convolutions, normal (0.01) for linear layers, ones and
+    zeros for batch norms.
+    """
     for module in modules:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(
@@ -181,7 +209,9 @@ def randomise(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
             module.reset_parameters()
         else:
             raise ExplanationError(
-                f"expected convolutions, linear layers and batch norms, got {type(module).__name__}; extend sanity.randomise"
+                "expected convolutions, linear layers and batch norms, got {name}; extend "
+                "sanity.randomise",
+                name=type(module).__name__,
             )
         bias = getattr(module, "bias", None)
         if bias is not None:
@@ -190,7 +220,9 @@ def randomise(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def _measure_statistics(model: nn.Module, norms: Sequence[nn.BatchNorm2d], x: Tensor) -> None:
-    """One pass in which the given batch norms, and only they, take the mean and variance of these scans."""
+    """One pass in which the given batch norms, and only they, take the mean and variance of these
+    scans.
+    """
     for norm in norms:
         norm.momentum = None
         norm.reset_running_stats()
@@ -211,13 +243,16 @@ def cascade(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Stage]:
-    """Maps of the trained model (depth 0) and of copies with more and more random blocks, head first.
+    """Maps of the trained model (depth 0) and of copies with more and more random blocks, head
+    first.
 
     Parameters
     ----------
     run : a loaded run; only copied, under its lock. architecture : its name in ARCHITECTURES.
-    scans : at least one. Each map explains the class that the TRAINED model predicts, at every depth.
-    methods, layers : as in ``explain``. seed : of the fresh weights. progress : called with (stages done, stages in all).
+    scans : at least one. Each map explains the class that the TRAINED model predicts, at every
+    depth.
+    methods, layers : as in ``explain``. seed : of the fresh weights. progress : called with (stages
+    done, stages in all).
 
     Returns one Stage a depth, len(layers of the architecture) + 2 in all.
     Raises ExplanationError for no scan, and as ``explain`` does.
@@ -232,7 +267,8 @@ def cascade(
         targets = model(x).argmax(1).tolist()
     if not isinstance(model, GrayClassifier):
         raise ExplanationError(
-            f"expected a network of this project (GrayClassifier), got {type(model).__name__}"
+            "expected a network of this project (GrayClassifier), got {name}",
+            name=type(model).__name__,
         )
     small = _at_input_size(x)
     paths = {
@@ -273,7 +309,9 @@ def _at_input_size(x: Tensor) -> list[Scan]:
 
 
 def compare(stages: Sequence[Stage]) -> list[Similarity]:
-    """Each random stage against the trained one, map by map; raises ExplanationError without a trained stage."""
+    """Each random stage against the trained one, map by map; raises ExplanationError without a
+    trained stage.
+    """
     if not stages or stages[0].depth != 0:
         raise ExplanationError("expected the stages that cascade gives, the trained one first")
     trained = stages[0].maps
@@ -313,6 +351,18 @@ def verdicts(similarities: Sequence[Similarity]) -> Mapping[tuple[str, str], str
 
 
 __all__ = [
-    "ModelRun", "Similarity", "Stage", "blocks", "cascade", "chance_correlation", "compare", "half_depth", "layer_grid",
-    "randomise", "rank_correlation", "ssim", "verdict", "verdicts",
-]  # fmt: skip
+    "ModelRun",
+    "Similarity",
+    "Stage",
+    "blocks",
+    "cascade",
+    "chance_correlation",
+    "compare",
+    "half_depth",
+    "layer_grid",
+    "randomise",
+    "rank_correlation",
+    "ssim",
+    "verdict",
+    "verdicts",
+]

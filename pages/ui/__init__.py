@@ -1,1 +1,3 @@
-"""What the pages share: layout, services, session state and the parts of the viewer. Not a page itself."""
+"""What the pages share: layout, services, session state and the parts of the viewer. Not a page
+itself.
+"""

@@ -9,6 +9,7 @@ import streamlit as st
 
 from oct_core.figures import charts
 from oct_core.types import RunCard
+from oct_core.words import message, say
 from pages.ui.app import services
 from pages.ui.app.services import title_of
 from pages.ui.app.session import kept
@@ -38,10 +39,11 @@ def choose(cards: Sequence[RunCard]) -> list[str]:
 
 
 def curves(names: Sequence[str], watching: bool = False) -> None:
-    """Everything below the choice; drawn again by a timer, a quick one while ``watching`` a training.
+    """Everything below the choice; drawn again by a timer, a quick one while ``watching`` a
+    training.
 
-    The run folders are read anew each time. When a training begins or the last one ends, the whole page is drawn once more with
-    its other timer.
+    The run folders are read anew each time. When a training begins or the last one ends, the whole
+    page is drawn once more with its other timer.
     """
     runs = find_runs()
     if watching is not bool(runs.training):
@@ -55,7 +57,7 @@ def curves(names: Sequence[str], watching: bool = False) -> None:
     by_step = {card: columns for card, columns in by_step.items() if _rows(columns)}
     if not epochs and not by_step:
         st.info(
-            "The chosen runs have not finished an epoch or written a step yet.",
+            say("The chosen runs have not finished an epoch or written a step yet."),
             icon=":material/hourglass_empty:",
         )
         return
@@ -82,7 +84,10 @@ def _status(card: RunCard) -> None:
     """One line for a run that is not simply done."""
     if card.status == "failed":
         st.warning(
-            f"**{title_of(card)}** stopped early. `train --resume` goes on from its last good state.",
+            say(
+                "**{model}** stopped early. `train --resume` goes on from its last good state.",
+                model=title_of(card),
+            ),
             icon=":material/warning:",
         )
     if card.status != "training":
@@ -92,12 +97,22 @@ def _status(card: RunCard) -> None:
     quiet = seconds_since_growth(card)
     if quiet is not None and quiet > STALE_AFTER:
         st.warning(
-            f"**{title_of(card)}** says that it is being trained, but has written nothing for {duration_text(quiet)}. "
-            "If it was stopped, `train --resume` goes on from its last good state.",
+            say(
+                "**{model}** says that it is being trained, but has written nothing for "
+                "{duration_text}. If it was stopped, `train --resume` goes on from its last good "
+                "state.",
+                model=title_of(card),
+                duration_text=duration_text(quiet),
+            ),
             icon=":material/warning:",
         )
         return
-    text = f"**{title_of(card)}** is being trained: {done} {f'of {planned} ' if planned else ''}epochs done. This page grows by itself."
+    text = say(
+        "**{model}** is being trained: {done} {value}epochs done. This page grows by itself.",
+        model=title_of(card),
+        done=done,
+        value=f"of {planned} " if planned else "",
+    )
     st.progress(min(1.0, done / planned) if planned else 0.0, text=text)
 
 
@@ -112,7 +127,7 @@ def _best(epochs: dict[RunCard, Columns]) -> dict[str, int]:
 def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
     if not epochs:
         st.info(
-            "No run has finished an epoch yet; the steps are in the next tab.",
+            say("No run has finished an epoch yet; the steps are in the next tab."),
             icon=":material/hourglass_empty:",
         )
         return
@@ -128,17 +143,20 @@ def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
     with right:
         show(charts.learning_rate_curves(histories), "epoch_rate")
     st.caption(
-        "Solid: validation. Dotted: training. The star marks the epoch whose weights were kept, the best by validation loss."
+        say(
+            "Solid: validation. Dotted: training. The star marks the epoch whose weights were "
+            "kept, the best by validation loss."
+        )
     )
 
 
 def _per_step(by_step: dict[RunCard, Columns]) -> None:
     if not by_step:
-        st.info("The chosen runs have no record per step.", icon=":material/hourglass_empty:")
+        st.info(say("The chosen runs have no record per step."), icon=":material/hourglass_empty:")
         return
     recorded = _titled(by_step)
     smoothing = st.select_slider(
-        "Mean of this many recorded steps",
+        say("Mean of this many recorded steps"),
         [1, 5, 10, 20, 50],
         value=10,
         key="curve_smoothing",
@@ -151,17 +169,20 @@ def _per_step(by_step: dict[RunCard, Columns]) -> None:
         show(charts.step_curves(recorded, "accuracy", smoothing), "step_accuracy")
     show(charts.learning_rate_curves(recorded), "step_rate")
     st.caption(
-        "Training figures of single batches, every few steps: unsmoothed they jump more than the means per epoch."
+        say(
+            "Training figures of single batches, every few steps: unsmoothed they jump more than "
+            "the means per epoch."
+        )
     )
 
 
 _SHOWN = {
-    "train_loss": "training loss",
-    "val_loss": "validation loss",
-    "train_accuracy": "training accuracy",
-    "val_accuracy": "validation accuracy",
-    "val_auc": "validation AUC",
-    "images_per_second": "scans a second",
+    "train_loss": message("training loss"),
+    "val_loss": message("validation loss"),
+    "train_accuracy": message("training accuracy"),
+    "val_accuracy": message("validation accuracy"),
+    "val_auc": message("validation AUC"),
+    "images_per_second": message("scans a second"),
 }
 _FORMATS = {
     title: st.column_config.NumberColumn(format="%.1f" if title == "scans a second" else "%.3f")
@@ -172,16 +193,18 @@ _FORMATS = {
 def _table(epochs: dict[RunCard, Columns]) -> None:
     rows = [_summary(card, columns) for card, columns in epochs.items()]
     if not rows:
-        st.info("No run has finished an epoch yet.", icon=":material/hourglass_empty:")
+        st.info(say("No run has finished an epoch yet."), icon=":material/hourglass_empty:")
         return
     st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
         column_config=_FORMATS,
-        alt="The kept epoch of each run",
+        alt=say("The kept epoch of each run"),
     )
-    st.caption("The figures of the kept epoch; of the last one while the run is being trained.")
+    st.caption(
+        say("The figures of the kept epoch; of the last one while the run is being trained.")
+    )
 
 
 def _summary(card: RunCard, columns: Columns) -> dict[str, object]:

@@ -12,6 +12,7 @@ from oct_core.errors import OctError
 from oct_core.figures import charts
 from oct_core.metrics.summary import Evaluation
 from oct_core.types import FloatArray, IntArray, RunCard
+from oct_core.words import say
 from pages.ui.app import services, session
 from pages.ui.app.services import title_of
 from pages.ui.shared.charts import show
@@ -41,7 +42,7 @@ def choose(cards: Sequence[RunCard]) -> tuple[list[RunCard], str] | None:
         "split",
         parts[0] if parts else None,
         right.selectbox,
-        "Part of the data",
+        say("Part of the data"),
         parts,
         format_func=SPLITS.get,
     )
@@ -55,7 +56,11 @@ def _parts(card: RunCard) -> tuple[str, ...]:
         return splits(card)
     except OctError as error:
         st.warning(
-            f"The predictions of **{title_of(card)}** cannot be read: {error}",
+            say(
+                "The predictions of **{model}** cannot be read: {error}",
+                model=title_of(card),
+                error=error,
+            ),
             icon=":material/broken_image:",
         )
         return ()
@@ -67,17 +72,21 @@ def performance(cards: Sequence[RunCard], split: str) -> None:
     rows = {title_of(card): _rows(card, split) for card in cards}
     first = next(iter(scores.values()))
     st.caption(
-        f"{SPLITS[split]}: {sample_text(first)}. Intervals are 95%, from a bootstrap by patient: all scans of a patient are "
-        "drawn together, because they are alike."
+        say(
+            "{splits}: {sample_text}. Intervals are 95%, from a bootstrap by patient: all scans "
+            "of a patient are drawn together, because they are alike.",
+            splits=SPLITS[split],
+            sample_text=sample_text(first),
+        )
     )
     _headlines(scores)
     confusion, by_class, rest, pairs, tables = st.tabs(
         [
-            "Confusion matrix",
-            "Sensitivity and specificity",
-            "ROC one-vs-rest",
-            "ROC one-vs-one",
-            "AUC tables",
+            say("Confusion matrix"),
+            say("Sensitivity and specificity"),
+            say("ROC one-vs-rest"),
+            say("ROC one-vs-one"),
+            say("AUC tables"),
         ]
     )
     with confusion:
@@ -87,24 +96,30 @@ def performance(cards: Sequence[RunCard], split: str) -> None:
     with rest:
         _side_by_side(
             {
-                name: charts.roc_one_vs_rest(*pair, title=f"{name}: ROC one-vs-rest")
+                name: charts.roc_one_vs_rest(*pair, title=say("{name}: ROC one-vs-rest", name=name))
                 for name, pair in rows.items()
             },
             "rest",
         )
         st.caption(
-            "One curve a class, against the three others, and their macro average. The diagonal is guessing."
+            say(
+                "One curve a class, against the three others, and their macro average. The "
+                "diagonal is guessing."
+            )
         )
     with pairs:
         _side_by_side(
             {
-                name: charts.roc_one_vs_one(*pair, title=f"{name}: ROC one-vs-one")
+                name: charts.roc_one_vs_one(*pair, title=say("{name}: ROC one-vs-one", name=name))
                 for name, pair in rows.items()
             },
             "pairs",
         )
         st.caption(
-            "One curve for each of the six pairs of classes, over the scans of these two classes only (Hand and Till 2001)."
+            say(
+                "One curve for each of the six pairs of classes, over the scans of these two "
+                "classes only (Hand and Till 2001)."
+            )
         )
     with tables:
         _tables(scores)
@@ -120,7 +135,7 @@ def _headlines(scores: dict[str, Evaluation]) -> None:
         headline_frame(scores),
         hide_index=True,
         width="stretch",
-        alt="Accuracy, AUC and calibration of each model",
+        alt=say("Accuracy, AUC and calibration of each model"),
     )
 
 
@@ -138,12 +153,18 @@ def _side_by_side(charts: dict[str, Any], key: str, height: int = 480) -> None:
 
 def _confusion(scores: dict[str, Evaluation]) -> None:
     unit = st.segmented_control(
-        "Show", ["Counts", "Per cent of the true class"], default="Counts", key="confusion_unit"
+        say("Show"),
+        ["Counts", say("Per cent of the true class")],
+        default="Counts",
+        key="confusion_unit",
     )
     per_cent = unit == "Per cent of the true class"
     charts = {
         name: charts.confusion_matrix(
-            one.confusion, one.classes, title=f"{name}: confusion matrix", per_cent=per_cent
+            one.confusion,
+            one.classes,
+            title=say("{name}: confusion matrix", name=name),
+            per_cent=per_cent,
         )
         for name, one in scores.items()
     }
@@ -153,33 +174,38 @@ def _confusion(scores: dict[str, Evaluation]) -> None:
 def _by_class(scores: dict[str, Evaluation]) -> None:
     show(charts.sensitivity_specificity(scores), "sensitivity")
     st.caption(
-        "Sensitivity: the share of the scans of a class that are called it. Specificity: the share of all other scans that are not. "
-        "The lines are the 95% intervals."
+        say(
+            "Sensitivity: the share of the scans of a class that are called it. Specificity: the "
+            "share of all other scans that are not. The lines are the 95% intervals."
+        )
     )
     st.dataframe(
         class_frame(scores),
         hide_index=True,
         width="stretch",
         height="content",
-        alt="Sensitivity and specificity by class and model",
+        alt=say("Sensitivity and specificity by class and model"),
     )
 
 
 def _tables(scores: dict[str, Evaluation]) -> None:
-    st.markdown("**AUC, each class against the rest**")
+    st.markdown(say("**AUC, each class against the rest**"))
     st.dataframe(
         auc_frame(scores, "auc"),
         hide_index=True,
         width="stretch",
-        alt="One-vs-rest AUC by class and model",
+        alt=say("One-vs-rest AUC by class and model"),
     )
-    st.markdown("**AUC, each pair of classes**")
+    st.markdown(say("**AUC, each pair of classes**"))
     st.dataframe(
         auc_frame(scores, "auc_pairs"),
         hide_index=True,
         width="stretch",
-        alt="One-vs-one AUC by pair and model",
+        alt=say("One-vs-one AUC by pair and model"),
     )
     st.caption(
-        "Area under the ROC curve: 1 is perfect, 0.5 is guessing; in brackets the 95% interval by patient."
+        say(
+            "Area under the ROC curve: 1 is perfect, 0.5 is guessing; in brackets the 95% interval "
+            "by patient."
+        )
     )

@@ -12,6 +12,7 @@ import streamlit as st
 
 from oct_core.errors import OctError
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard, Scan
+from oct_core.words import say
 from pages.ui.app import services, session
 from pages.ui.app.services import title_of
 from pages.ui.shared.data_folder import open_picture
@@ -41,14 +42,20 @@ def open_in_viewer(scan: Scan | Sample) -> None:
 
 
 def everything(cards: Sequence[RunCard]) -> pd.DataFrame:
-    """Every test scan of every run, one row a scan and run; a damaged file is reported and left out."""
+    """Every test scan of every run, one row a scan and run; a damaged file is reported and left
+    out.
+    """
     frames: list[pd.DataFrame] = []
     for card in cards:
         try:
             table = services.prediction_table(card).of_split("test")
         except OctError as error:
             st.warning(
-                f"The predictions of **{title_of(card)}** cannot be read: {error}",
+                say(
+                    "The predictions of **{model}** cannot be read: {error}",
+                    model=title_of(card),
+                    error=error,
+                ),
                 icon=":material/broken_image:",
             )
             continue
@@ -69,24 +76,26 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
     with st.container(border=True):
         first = st.columns([2, 2, 2, 2, 3], vertical_alignment="bottom", gap="medium")
         kept = partial(session.kept, page="prediction")
-        model = kept("model", "All models", first[0].selectbox, "Model", ["All models", *models])
-        true = kept("true", "Any", first[1].selectbox, "True class", ["Any", *CLASSES])
+        model = kept(
+            "model", say("All models"), first[0].selectbox, "Model", [say("All models"), *models]
+        )
+        true = kept("true", "Any", first[1].selectbox, say("True class"), ["Any", *CLASSES])
         predicted = kept(
-            "predicted", "Any", first[2].selectbox, "Predicted class", ["Any", *CLASSES]
+            "predicted", "Any", first[2].selectbox, say("Predicted class"), ["Any", *CLASSES]
         )
         outcome = kept("outcome", "Any", first[3].selectbox, "Outcome", ["Any", "Right", "Wrong"])
         low, high = kept(
             "confidence",
             (0.0, 1.0),
             first[4].slider,
-            "Confidence of the prediction",
+            say("Confidence of the prediction"),
             0.0,
             1.0,
             step=0.01,
         )
     keep = rows["confidence"].between(low, high)
     for column, wanted, any_of_them in (
-        ("model", model, "All models"),
+        ("model", model, say("All models")),
         ("true", true, "Any"),
         ("predicted", predicted, "Any"),
     ):
@@ -97,7 +106,13 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
     found = rows[keep].reset_index(drop=True)
     wrong = int((~found["right"].astype(bool)).sum())
     st.caption(
-        f"{len(found)} of {len(rows)} predictions, {wrong} of them wrong. Every row is one scan of the test part read by one model."
+        say(
+            "{found_count} of {rows_count} predictions, {wrong} of them wrong. Every row is one "
+            "scan of the test part read by one model.",
+            found_count=len(found),
+            rows_count=len(rows),
+            wrong=wrong,
+        )
     )
     return found
 
@@ -111,10 +126,10 @@ def _table(rows: pd.DataFrame, **options: Any) -> Any:
             min_value=0.0,
             max_value=1.0,
             format="%.3f",
-            help="The probability of the predicted class.",
+            help=say("The probability of the predicted class."),
         ),
         "p(true)": st.column_config.NumberColumn(
-            format="%.3f", help="The probability of the true class."
+            format="%.3f", help=say("The probability of the true class.")
         ),
         "right": st.column_config.CheckboxColumn("right", width=55),
     }
@@ -128,7 +143,7 @@ def _table(rows: pd.DataFrame, **options: Any) -> Any:
         width="stretch",
         height=420,
         column_config=columns,
-        alt="Predictions of the test scans",
+        alt=say("Predictions of the test scans"),
         **options,
     )
 
@@ -137,8 +152,11 @@ def table_without_pictures(rows: pd.DataFrame) -> None:
     """The true table, and how to get its pictures."""
     _table(rows)
     st.caption(
-        "The scans themselves are not part of this repository. Start the app with `streamlit run streamlit_app.py -- --data DIR`, "
-        "or with the environment variable OCT_DATA, and their pictures appear here and open in the viewer."
+        say(
+            "The scans themselves are not part of this repository. Start the app with `streamlit "
+            "run streamlit_app.py -- --data DIR`, or with the environment variable OCT_DATA, and "
+            "their pictures appear here and open in the viewer."
+        )
     )
 
 
@@ -149,7 +167,7 @@ def table_with_pictures(rows: pd.DataFrame) -> None:
         _picture_pages(rows)
     with table:
         event = _table(rows, on_select="rerun", selection_mode="single-row", key="prediction_table")
-        st.caption("Choose a row at its left edge to open the scan in the viewer.")
+        st.caption(say("Choose a row at its left edge to open the scan in the viewer."))
         if chosen := event.selection.rows:
             _open_row(rows.iloc[chosen[0]])
 
@@ -157,7 +175,9 @@ def table_with_pictures(rows: pd.DataFrame) -> None:
 def _picture_pages(rows: pd.DataFrame) -> None:
     pages = math.ceil(len(rows) / PICTURES_PER_PAGE)
     page = (
-        st.number_input(f"Page of {pages}", 1, pages, key="prediction_page", width=160)
+        st.number_input(
+            say("Page of {pages}", pages=pages), 1, pages, key="prediction_page", width=160
+        )
         if pages > 1
         else 1
     )
@@ -173,18 +193,22 @@ def _picture_pages(rows: pd.DataFrame) -> None:
 def _picture(row: pd.Series[Any], key: str) -> None:
     scan = open_picture(row["image"], row["sha256"])
     if scan is None:
-        st.info("Not in the data folder.", icon=":material/hide_image:")
+        st.info(say("Not in the data folder."), icon=":material/hide_image:")
     else:
         st.image(
             scan.pixels,
             width="stretch",
-            alt=f"B-scan, true class {row['true']}, read as {row['predicted']}",
+            alt=say(
+                "B-scan, true class {true}, read as {predicted}",
+                true=row["true"],
+                predicted=row["predicted"],
+            ),
         )
     mark = ":green[:material/check:]" if row["right"] else ":red[:material/close:]"
     st.markdown(f"{mark} **{row['predicted']}** {row['confidence']:.3f}")
     st.caption(f"{row['model']} · true {row['true']}")
     if scan is not None and st.button(
-        "Open in the viewer", key=key, icon=":material/open_in_new:", width="stretch"
+        say("Open in the viewer"), key=key, icon=":material/open_in_new:", width="stretch"
     ):
         open_in_viewer(scan)
 
@@ -193,7 +217,7 @@ def _open_row(row: pd.Series[Any]) -> None:
     scan = open_picture(row["image"], row["sha256"])
     if scan is None:
         st.info(
-            "This scan is not in the data folder, or not with the same content.",
+            say("This scan is not in the data folder, or not with the same content."),
             icon=":material/hide_image:",
         )
     else:
@@ -202,9 +226,12 @@ def _open_row(row: pd.Series[Any]) -> None:
 
 def phantom_grid() -> None:
     """Synthetic scans to click on where there is no data folder; they are no part of the table."""
-    st.subheader("Synthetic scans to open instead", anchor=False)
+    st.subheader(say("Synthetic scans to open instead"), anchor=False)
     st.caption(
-        "Drawn by this program, with a known class; they are not test scans and no figure above rests on them."
+        say(
+            "Drawn by this program, with a known class; they are not test scans and no figure "
+            "above rests on them."
+        )
     )
     samples = all_samples()
     for start in range(0, len(samples), 4):
@@ -216,7 +243,9 @@ def phantom_grid() -> None:
                 st.image(
                     phantom.pixels,
                     width="stretch",
-                    alt=f"Synthetic B-scan, {CLASS_TITLES[sample.label]}",
+                    alt=say(
+                        "Synthetic B-scan, {class_titles}", class_titles=CLASS_TITLES[sample.label]
+                    ),
                 )
                 if st.button(
                     sample.title,

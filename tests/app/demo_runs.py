@@ -1,4 +1,6 @@
-"""Run folders for the page tests: full files, random weights, scores that look like a trained model's."""
+"""Run folders for the page tests: full files, random weights, scores that look like a trained
+model's.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ def write_record(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
 def write_run(
     root: Path, name: str, status: str = "done", weights: bool = False, seed: int = 0
 ) -> Path:
-    """A run folder. A run in training has its card, history and steps; a done one also its predictions."""
+    """A run folder. A run in training has its card, history and steps; a done one also its
+    predictions.
+    """
     folder = root / name
     folder.mkdir(parents=True)
     predictions, digest = table(seed), ""

@@ -1,4 +1,6 @@
-"""The page Explanations: empty, filled with a report that the real code made of a tiny run, and failing."""
+"""The page Explanations: empty, filled with a report that the real code made of a tiny run, and
+failing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ RUN = "resnet50"
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with checkpoints/ and explanations.json, measured on two small phantoms with one further method."""
+    """A folder with checkpoints/ and explanations.json, measured on two small phantoms with one
+    further method.
+    """
     folder = tmp_path_factory.mktemp("report")
     write_run(folder / "checkpoints", RUN, weights=True)
     options = ReportOptions(

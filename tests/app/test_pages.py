@@ -1,4 +1,6 @@
-"""Training curves, Performance, Predictions, Gallery, Data and models: each empty, filled and failing."""
+"""Training curves, Performance, Predictions, Gallery, Data and models: each empty, filled and
+failing.
+"""
 
 from __future__ import annotations
 

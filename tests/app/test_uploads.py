@@ -24,7 +24,10 @@ FIVE_MB = b"\x89" * 5_000_000
 
 async def received() -> UploadFile:
     """A 5 MB file as Streamlit's upload address parses it."""
-    head = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="scan.png"\r\nContent-Type: image/png\r\n\r\n'
+    head = (
+        b'--cut\r\nContent-Disposition: form-data; name="file"; '
+        b'filename="scan.png"\r\nContent-Type: image/png\r\n\r\n'
+    )
 
     async def body() -> AsyncIterator[bytes]:
         yield head
@@ -41,7 +44,9 @@ async def received() -> UploadFile:
 
 
 def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, UploadFile]]) -> UploadFile:
-    """In another thread: the browser tests of the same process keep an event loop running in this one."""
+    """In another thread: the browser tests of the same process keep an event loop running in this
+    one.
+    """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: asyncio.run(work())).result()
 
@@ -56,7 +61,10 @@ def test_a_large_upload_is_not_moved_to_a_file(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
-    code = "import pages.ui.viewer.page; from starlette.formparsers import MultiPartParser as P; print(P.spool_max_size)"
+    code = (
+        "import pages.ui.viewer.page; from starlette.formparsers import MultiPartParser as P; "
+        "print(P.spool_max_size)"
+    )
     shown = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=ROOT,

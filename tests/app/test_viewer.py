@@ -1,4 +1,6 @@
-"""The viewer, simulated: empty, with samples, with uploads good and bad, with damaged runs; and what leaves it."""
+"""The viewer, simulated: empty, with samples, with uploads good and bad, with damaged runs; and
+what leaves it.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ def open_sample(page: AppTest) -> AppTest:
 def test_an_uploader_that_was_emptied_already_is_not_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After an interrupted run the browser sends the old uploader once more: its files are gone from the server by then."""
+    """After an interrupted run the browser sends the old uploader once more: its files are gone
+    from the server by then.
+    """
     state = Viewer(uploader=1, problems=[(1, "bad.png", "this is no picture")])
     monkeypatch.setattr(viewer_input.st, "session_state", {"viewer_upload_0": [DeletedFile("id")]})
     viewer_input._ingest(state, "viewer_upload_0")

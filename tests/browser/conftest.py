@@ -16,8 +16,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def free_port() -> int:
@@ -49,7 +54,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A fresh server for each test: no page may rely on another having run. What it logs is printed when a test fails."""
+    """A fresh server for each test: no page may rely on another having run. What it logs is printed
+    when a test fails.
+    """
     port = free_port()
     command = [
         sys.executable,

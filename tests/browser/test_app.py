@@ -84,7 +84,9 @@ def test_upload_read_switch_target_download(page: Page, address: str) -> None:
 
 
 def test_a_choice_made_while_the_maps_are_being_drawn(page: Page, address: str) -> None:
-    """It interrupts the run that took the upload; the browser then sends the emptied uploader once more."""
+    """It interrupts the run that took the upload; the browser then sends the emptied uploader once
+    more.
+    """
     page.goto(f"{address}/Viewer")
     upload(page, "scan.png", png(make_phantom("DME", 11).pixels))
     page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class").locator(
@@ -123,7 +125,9 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
 
 @pytest.fixture
 def looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The server tells what is alive in it, in this file, and a closed tab may come back for a few seconds only."""
+    """The server tells what is alive in it, in this file, and a closed tab may come back for a few
+    seconds only.
+    """
     monkeypatch.setenv("STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL", "6")
     monkeypatch.setenv("PYTHONPATH", str(INSIDE))
     monkeypatch.setenv("OCT_ALIVE", str(tmp_path / "alive.json"))

@@ -1,4 +1,4 @@
-"""Runs with random weights, two small phantoms, and what the tests of the maps compare them with."""
+"""Runs with random weights, two small phantoms, and what tests of the maps compare."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def scans() -> tuple[Scan, ...]:
 
 
 def cosine(first: Any, second: Any) -> float:
-    """1 also if both are zero everywhere: a class may have no evidence in a network with random weights."""
+    """1 also if both are zero everywhere: a class may have no evidence in a network with random
+    weights.
+    """
     a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
     if not a.any() and not b.any():
         return 1.0

@@ -29,7 +29,9 @@ def class_folders(root: Path, patients: Sequence[int], start: int = 0) -> Path:
 
 
 def oct2017(root: Path) -> Path:
-    """A small OCT2017: patient 1 is in train and in test, each patient has every label, val holds patients of its own."""
+    """A small OCT2017: patient 1 is in train and in test, each patient has every label, val holds
+    patients of its own.
+    """
     class_folders(root / "train", [1, 2, 3, 4, 5], 10_000)
     class_folders(root / "test", [1, 9], 20_000)
     class_folders(root / "val", [6], 30_000)

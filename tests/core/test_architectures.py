@@ -1,4 +1,6 @@
-"""The three networks: named layers, ReLUs, normalisation, and agreement with torchvision's own forward."""
+"""The three networks: named layers, ReLUs, normalisation, and agreement with torchvision's own
+forward.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,28 @@ from oct_core.models.networks import (
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Channels and side of every named layer for a 64 px scan, counted by hand from the papers.
 SHAPES = {
-    "vgg16": {"block1": (64, 64), "block2": (128, 32), "block3": (256, 16), "block4": (512, 8), "block5": (512, 4)},
-    "resnet50": {"stem": (64, 32), "layer1": (256, 16), "layer2": (512, 8), "layer3": (1024, 4), "layer4": (2048, 2)},
-    "densenet121": {
-        "stem": (64, 32), "denseblock1": (256, 16), "denseblock2": (512, 8), "denseblock3": (1024, 4), "denseblock4": (1024, 2),
+    "vgg16": {
+        "block1": (64, 64),
+        "block2": (128, 32),
+        "block3": (256, 16),
+        "block4": (512, 8),
+        "block5": (512, 4),
     },
-}  # fmt: skip
+    "resnet50": {
+        "stem": (64, 32),
+        "layer1": (256, 16),
+        "layer2": (512, 8),
+        "layer3": (1024, 4),
+        "layer4": (2048, 2),
+    },
+    "densenet121": {
+        "stem": (64, 32),
+        "denseblock1": (256, 16),
+        "denseblock2": (512, 8),
+        "denseblock3": (1024, 4),
+        "denseblock4": (1024, 2),
+    },
+}
 
 
 @pytest.fixture(scope="module", params=list(ARCHITECTURES))
@@ -73,7 +91,8 @@ def test_no_relu_works_in_place_and_none_is_shared_with_a_function(
         model(torch.rand(1, 1, 64, 64))
     for hook in hooks:
         hook.remove()
-    # VGG16: one a convolution. ResNet50: 1 + 16 x 3. DenseNet121: 121 convolutions and dense layers, one each.
+    # VGG16: one a convolution. ResNet50: 1 + 16 x 3. DenseNet121: 121 convolutions and dense
+    # layers, one each.
     assert len(calls) == {"vgg16": 13, "resnet50": 49, "densenet121": 121}[name]
 
 

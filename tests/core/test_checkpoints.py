@@ -1,4 +1,6 @@
-"""Run folders: only whole, unchanged, known runs are loaded, and every refusal says why and what to do."""
+"""Run folders: only whole, unchanged, known runs are loaded, and every refusal says why and what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,45 @@ from oct_core.runs.files import (
     write_atomically,
     write_card,
     write_predictions,
-)  # fmt: skip
+)
 from oct_core.runs.weights import LoadedRun, load_run, load_weights, weights_bytes
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, PredictionTable
 
 HISTORY_COLUMNS = [
-    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auc", "learning_rate", "seconds", "images_per_second",
-]  # fmt: skip
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_auc",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+]
 CARD_KEYS = {
-    "schema", "name", "status", "architecture", "classes", "preprocessing", "weights_sha256", "initialisation", "data", "training",
-    "versions", "git_commit", "device", "wall_seconds", "best_epoch", "temperature", "operating_points", "metrics", "intended_use",
-    "limits", "licence",
-}  # fmt: skip
+    "schema",
+    "name",
+    "status",
+    "architecture",
+    "classes",
+    "preprocessing",
+    "weights_sha256",
+    "initialisation",
+    "data",
+    "training",
+    "versions",
+    "git_commit",
+    "device",
+    "wall_seconds",
+    "best_epoch",
+    "temperature",
+    "operating_points",
+    "metrics",
+    "intended_use",
+    "limits",
+    "licence",
+}
 
 
 @pytest.fixture
@@ -259,9 +287,13 @@ def test_weights_are_half_precision_on_disk_and_come_back_exactly(
 
 def table(**changes: Any) -> PredictionTable:
     columns = {
-        "split": np.array(["val", "test"]), "image": np.array(["a, b.png", 'say "x".png']), "sha256": np.array(["00", "11"]),
-        "patient": np.array(["7", "p,8"]), "label": np.array([0, 3]), "logits": np.array([[1, -2, 3.25, 0], [0, 0, 0, 1e-3]], np.float32),
-    }  # fmt: skip
+        "split": np.array(["val", "test"]),
+        "image": np.array(["a, b.png", 'say "x".png']),
+        "sha256": np.array(["00", "11"]),
+        "patient": np.array(["7", "p,8"]),
+        "label": np.array([0, 3]),
+        "logits": np.array([[1, -2, 3.25, 0], [0, 0, 0, 1e-3]], np.float32),
+    }
     return PredictionTable(**{**columns, **changes})
 
 

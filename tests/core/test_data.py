@@ -60,9 +60,14 @@ def test_the_oct2017_layout_is_found_at_any_depth(tmp_path: Path, inside: str) -
     (tmp_path / inside / "train" / "CNV" / "notes.txt").write_text("no picture")
     found = find_candidates(tmp_path)
     assert len(found) == 4 * 8
-    assert {given: sum(candidate.given == given for candidate in found) for given in ("train", "val", "test")} == {
-        "train": 20, "val": 0, "test": 8,
-    }, "the small val folder has no say"  # fmt: skip
+    assert {
+        given: sum(candidate.given == given for candidate in found)
+        for given in ("train", "val", "test")
+    } == {
+        "train": 20,
+        "val": 0,
+        "test": 8,
+    }, "the small val folder has no say"
     assert all(candidate.label == candidate.path.parent.name for candidate in found)
     assert found == find_candidates(tmp_path), "the order is stable"
 
@@ -351,10 +356,13 @@ def test_equal_pictures_across_labels_or_splits_are_reported_and_others_not() ->
         return Record(path, label, "1", sha256, 9, 9, split)
 
     rows = [
-        row("b", "CNV", "train", "x"), row("a", "DME", "train", "x"),
-        row("c", "CNV", "train", "y"), row("d", "CNV", "test", "y"),
-        row("e", "CNV", "train", "z"), row("f", "CNV", "train", "z"),
-    ]  # fmt: skip
+        row("b", "CNV", "train", "x"),
+        row("a", "DME", "train", "x"),
+        row("c", "CNV", "train", "y"),
+        row("d", "CNV", "test", "y"),
+        row("e", "CNV", "train", "z"),
+        row("f", "CNV", "train", "z"),
+    ]
     assert find_duplicates(rows) == [["a", "b"], ["c", "d"]]
 
 

@@ -1,4 +1,6 @@
-"""evaluate_run: figures go into the card, from the predictions of the weights on disk; other data is refused."""
+"""evaluate_run: figures go into the card, from the predictions of the weights on disk; other data
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,8 @@ def test_other_data_or_another_size_is_refused_and_the_card_stays(
     ):
         with pytest.raises(
             DataError,
-            match=r"is not the data of this run \(manifest \w{12}, 64 px\); give the prepared folder",
+            match=r"is not the data of this run \(manifest \w{12}, 64 px\); give the prepared "
+            r"folder",
         ):
             evaluate_run(own_run, pack)
     assert (own_run / CARD).read_bytes() == before

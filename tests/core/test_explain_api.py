@@ -48,9 +48,7 @@ def test_explain_gives_every_map_in_the_scans_own_pixels_with_its_prediction() -
     assert {one.target for one in found[1][1]} == {found[1][0].predicted}
 
 
-def test_a_map_is_stretched_from_its_layer_and_the_guided_product_is_taken_at_the_networks_size() -> (
-    None
-):
+def test_a_map_is_stretched_and_the_guided_product_is_taken_at_the_networks_size() -> None:
     run, scan = random_run("vgg16"), scans()[0]
     x = run.inputs([scan])
     shared = passes(run.model, run.layers, x, [0])
@@ -65,7 +63,9 @@ def test_a_map_is_stretched_from_its_layer_and_the_guided_product_is_taken_at_th
 
 
 def test_guided_values_are_per_gray_value_from_0_to_1() -> None:
-    """Without a ReLU the guided rule is the plain derivative; a finite difference in gray units must give it."""
+    """Without a ReLU the guided rule is the plain derivative; a finite difference in gray units
+    must give it.
+    """
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
     x = torch.rand(1, 1, 8, 8, dtype=torch.float64)
     moved = x.clone()
@@ -87,7 +87,9 @@ def test_a_batch_gives_what_single_scans_give() -> None:
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
 def test_bfloat16_stays_near_float32(name: str) -> None:
-    """The stated tolerance. A Grad-CAM sums terms that cancel, so its error is measured against the size of the terms."""
+    """The stated tolerance. A Grad-CAM sums terms that cancel, so its error is measured against the
+    size of the terms.
+    """
     run = random_run(name)
     x = run.inputs(scans())
     full = passes(run.model, run.layers, x, [0, 1])

@@ -1,4 +1,6 @@
-"""Grad-CAM and the guided maps against Captum, literal float64 twins and a model with hand-written ReLUs."""
+"""Grad-CAM and the guided maps against Captum, literal float64 twins and a model with hand-written
+ReLUs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ CASES = [(name, layer) for name in ARCHITECTURES for layer in ARCHITECTURES.get(
 
 
 def literal_gradcam(run: LoadedRun, layer: str, x: Tensor, target: int) -> np.ndarray:
-    """One scan, one layer, float64: a forward and a backward pass of its own and a sum written out."""
+    """One scan, one layer, float64: passes of its own and a sum written out."""
     model = copy.deepcopy(run.model).double()
     kept: list[Tensor] = []
     layer_modules(model, run.architecture.name)[layer].register_forward_hook(
@@ -57,7 +59,9 @@ def test_gradcam_equals_captum_and_a_literal_float64_twin(name: str, layer: str)
 
 
 class HandReLU(nn.Module):
-    """Springenberg's rule written with a tensor hook: the gradient that arrives loses what is negative, then is masked."""
+    """Springenberg's rule written with a tensor hook: the gradient that arrives loses what is
+    negative, then is masked.
+    """
 
     calls = 0
 
@@ -98,7 +102,9 @@ def test_guided_backpropagation_equals_hand_written_relus(name: str) -> None:
 
 
 def torchvision_densenet() -> tuple[GrayClassifier, GrayClassifier]:
-    """torchvision's own network (in-place ReLUs, the 121st functional), and ours with the same weights."""
+    """torchvision's own network (in-place ReLUs, the 121st functional), and ours with the same
+    weights.
+    """
     torch.manual_seed(0)
     theirs, ours = models.densenet121(weights=None, num_classes=4), DenseNet121(4)
     ours.load_state_dict(theirs.state_dict())

@@ -1,4 +1,6 @@
-"""The wider family against pytorch-grad-cam, Captum and literal loops; what in-place ReLUs do to whom."""
+"""The wider family against pytorch-grad-cam, Captum and literal loops; what in-place ReLUs do to
+whom.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +156,9 @@ def test_every_method_keeps_the_contract(name: str) -> None:
 
 
 def test_inplace_relus_corrupt_pytorch_grad_cam_and_not_ours() -> None:
-    """The layer is a convolution whose output the next, in-place ReLU overwrites, as in torchvision's VGG16."""
+    """The layer is a convolution whose output the next, in-place ReLU overwrites, as in
+    torchvision's VGG16.
+    """
     clean, inplace = Tiny().eval(), Tiny(inplace=True).eval()
     x = TinyRun().inputs([picture()])
     for method in ("gradcam", "gradcam_plus_plus", "xgradcam"):
@@ -286,7 +290,9 @@ def test_the_tail_keeps_what_a_skip_connection_needs() -> None:
 
 @pytest.mark.parametrize(("channels", "side"), [(512, 8), (1024, 4), (8, 12)])
 def test_eigencam_of_activations_far_from_full_rank(channels: int, side: int) -> None:
-    """512 channels on 8 x 8 cells have a C x C product of rank 63 at most, on which the float32 solver did not converge."""
+    """512 channels on 8 x 8 cells have a C x C product of rank 63 at most, on which the float32
+    solver did not converge.
+    """
     activations = torch.relu(
         torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
     )

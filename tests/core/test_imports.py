@@ -68,7 +68,10 @@ def test_light_modules_load_no_torch(module: str) -> None:
 
 
 def test_the_command_line_starts_without_torch_or_the_app() -> None:
-    code = "import sys, oct_core.cli; sys.exit(any(name in sys.modules for name in ('torch', 'streamlit', 'plotly', 'pytorch_grad_cam')))"
+    code = (
+        "import sys, oct_core.cli; sys.exit(any(name in sys.modules for name in ('torch', "
+        "'streamlit', 'plotly', 'pytorch_grad_cam')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -130,7 +133,11 @@ print(models.__file__ == {str(package / "models.py")!r}, sys.modules["torchvisio
 )
 def test_a_bare_machine_can_train(needs: str) -> None:
     """Without streamlit, plotly and grad-cam installed."""
-    blocked = "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', 'cv2', 'pandas')))"
+    blocked = (
+        "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', "
+        "'cv2', "
+        "'pandas')))"
+    )
     subprocess.run(
         [sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True
     )

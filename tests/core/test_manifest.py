@@ -33,8 +33,11 @@ def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
     )
     found = find_candidates(source)
     assert [(c.path.name, c.label, c.patient, c.given) for c in found] == [
-        ("1.png", "CNV", "p1", "train"), ("2.png", "DME", "p1", "train"), ("3.png", "NORMAL", "", ""), ("4.png", "DRUSEN", "p2", "test"),
-    ]  # fmt: skip
+        ("1.png", "CNV", "p1", "train"),
+        ("2.png", "DME", "p1", "train"),
+        ("3.png", "NORMAL", "", ""),
+        ("4.png", "DRUSEN", "p2", "test"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Every metric against a slow, literal twin, scikit-learn where it has one, and the invariances all must have."""
+"""Every metric against a slow, literal twin, scikit-learn where it has one, and the invariances all
+must have.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,13 @@ def twin_area(positive: list[float], negative: list[float]) -> float:
 
 
 def twin_ovr(labels: np.ndarray, scores: np.ndarray) -> list[float]:
-    return [twin_area([s[k] for s, y in zip(scores, labels, strict=True) if y == k], [s[k] for s, y in zip(scores, labels, strict=True) if y != k]) for k in range(K)]  # fmt: skip  # noqa: E501
+    return [
+        twin_area(
+            [s[k] for s, y in zip(scores, labels, strict=True) if y == k],
+            [s[k] for s, y in zip(scores, labels, strict=True) if y != k],
+        )
+        for k in range(K)
+    ]
 
 
 def twin_ovo(labels: np.ndarray, scores: np.ndarray) -> list[float]:

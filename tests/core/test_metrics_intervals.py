@@ -88,7 +88,9 @@ def test_patients_of_many_like_scans_widen_the_interval() -> None:
 
 
 def test_about_95_of_100_intervals_hold_the_truth() -> None:
-    """Right with chance 0.7, 80 patients of 1 to 3 like scans: the interval of accuracy must cover 0.7."""
+    """Right with chance 0.7, 80 patients of 1 to 3 like scans: the interval of accuracy must cover
+    0.7.
+    """
     random, covered = np.random.default_rng(11), 0
     for trial in range(200):
         patients = np.repeat(np.arange(80), random.integers(1, 4, 80))

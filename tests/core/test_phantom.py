@@ -1,4 +1,4 @@
-"""Synthetic B-scans: the same seed the same pixels, and a lesion mask that is where the lesion is."""
+"""Synthetic B-scans: a seed gives the same pixels, and the mask is where the lesion is."""
 
 from __future__ import annotations
 
@@ -138,7 +138,9 @@ def test_oedema_thickens_the_retina() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_rpe_is_the_brightest_line_of_a_normal_retina(seed: int) -> None:
-    """Columns aligned at Bruch's membrane: the mean profile peaks within the RPE and falls to both sides."""
+    """Columns aligned at Bruch's membrane: the mean profile peaks within the RPE and falls to both
+    sides.
+    """
     phantom = make_phantom("NORMAL", seed)
     bruch = 496 - phantom.retina[::-1].argmax(axis=0)
     offsets = np.arange(-60, 60)
@@ -168,7 +170,9 @@ def test_speckle_grows_with_the_signal(label: str) -> None:
 
 
 def test_brightness_does_not_tell_the_class() -> None:
-    """Gain and contrast are drawn alike: the classes' mean brightness differs by less than they vary within."""
+    """Gain and contrast are drawn alike: the classes' mean brightness differs by less than they
+    vary within.
+    """
     means = {
         label: [float(make_phantom(label, seed, 96, 96).pixels.mean()) for seed in range(30)]
         for label in CLASSES
@@ -225,7 +229,9 @@ def test_a_set_of_a_wrong_size_is_refused(per_class: int) -> None:
 
 @pytest.mark.parametrize("label", LESION_CLASSES)
 def test_the_lesion_can_be_seen(label: str) -> None:
-    """Painting differs inside the mask: its histogram is far from the rest of the retina's (total variation)."""
+    """Painting differs inside the mask: its histogram is far from the rest of the retina's (total
+    variation).
+    """
     for seed in SEEDS:
         phantom = make_phantom(label, seed)
         inside, _ = np.histogram(phantom.pixels[phantom.lesion], bins=16, range=(0, 256))

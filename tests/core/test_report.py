@@ -49,9 +49,15 @@ def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "weights.safetensors").write_bytes(data)
     card = {
-        "schema": 1, "name": "resnet50", "status": "done", "architecture": "resnet50", "classes": list(CLASSES),
-        "preprocessing": preprocessing.to_dict(), "weights_sha256": hashlib.sha256(data).hexdigest(), "temperature": 1.1,
-    }  # fmt: skip
+        "schema": 1,
+        "name": "resnet50",
+        "status": "done",
+        "architecture": "resnet50",
+        "classes": list(CLASSES),
+        "preprocessing": preprocessing.to_dict(),
+        "weights_sha256": hashlib.sha256(data).hexdigest(),
+        "temperature": 1.1,
+    }
     write_card(folder, card)
     return folder.parent
 
@@ -397,11 +403,13 @@ def test_the_summary_counts_averages_and_judges() -> None:
         "ssim": [0.5, 0.7],
     }
     rows = [
-        row("1", "p", True, road=0.1, energy=0.5), row("2", "q", False, road=0.3), row("3", "q", True, road=0.2, energy=0.7),
+        row("1", "p", True, road=0.1, energy=0.5),
+        row("2", "q", False, road=0.3),
+        row("3", "q", True, road=0.2, energy=0.7),
         stage | {"depth": 2, "stage": "deep", "rank_correlation": [0.8, 0.6]},
         stage | {"depth": 1, "stage": "head", "rank_correlation": [0.1, 0.1]},
         {"kind": "skipped", "run": "r", "method": "ablationcam", "reason": "too large"},
-    ]  # fmt: skip
+    ]
     found = summarise(rows, resamples=50)
     table = {one["measure"]: one for one in found["rows"]}
     assert (table["road"]["n"], table["road"]["patients"], table["road"]["value"]) == (3, 2, 0.2)

@@ -1,4 +1,6 @@
-"""A training may be stopped at any moment: it goes on to the same weights, and the last good state is always there."""
+"""A training may be stopped at any moment: it goes on to the same weights, and the last good state
+is always there.
+"""
 
 from __future__ import annotations
 
@@ -137,8 +139,12 @@ def start(pack: Path, root: Path, *more: str) -> subprocess.Popen[str]:
     }
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, "train", "densenet121", *same],
-        env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +199,9 @@ def test_stopped_in_the_first_or_last_epoch(
 def test_stopped_between_two_writes(
     tiny_pack: Pack, whole: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second call of a writer stops the run after it wrote; the only call of those that finish, before."""
+    """The second call of a writer stops the run after it wrote; the only call of those that finish,
+    before.
+    """
     holder = shutil if moment == "rmtree" else training_run
     original: Callable[..., object] = getattr(holder, moment)
     calls: list[int] = []
@@ -251,7 +259,9 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(
 def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_of_the_best(
     tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU, which is not exact: the second epoch is better before the kill, and worse when it is trained again."""
+    """As on a GPU, which is not exact: the second epoch is better before the kill, and worse when
+    it is trained again.
+    """
     losses, real = iter([1.0, 0.5, 2.0, 3.0]), training_run._history_row
 
     def row(*arguments: Any) -> dict[str, float]:
@@ -305,7 +315,8 @@ def test_other_settings_or_data_are_refused(tiny_pack: Pack, whole: Path) -> Non
     ):
         with pytest.raises(
             TrainingError,
-            match="run run was started with other settings or data; give the same ones, or another --run",
+            match="run run was started with other settings or data; give the same ones, or "
+            "another --run",
         ):
             train_run(config, pack, whole, CPU, resume=True)
 

@@ -1,4 +1,6 @@
-"""Reading scans: every accepted kind, every refusal with its sentence, and nothing but ScanError from damaged bytes."""
+"""Reading scans: every accepted kind, every refusal with its sentence, and nothing but ScanError
+from damaged bytes.
+"""
 
 from __future__ import annotations
 
@@ -207,7 +209,9 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
 def test_damage_gives_nothing_but_scan_error(kind: str) -> None:
-    """Cut at many places, and bytes changed in the header: a Scan or a ScanError, never anything else."""
+    """Cut at many places, and bytes changed in the header: a Scan or a ScanError, never anything
+    else.
+    """
     data = encoded(GRAY, kind)
     generator = np.random.default_rng(0)
     damaged = [data[:cut] for cut in range(0, len(data), max(1, len(data) // 60))]

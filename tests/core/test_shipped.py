@@ -1,4 +1,6 @@
-"""The runs in the repository: complete, consistent with each other, and quoted rightly in the README."""
+"""The runs in the repository: complete, consistent with each other, and quoted rightly in the
+README.
+"""
 
 from __future__ import annotations
 

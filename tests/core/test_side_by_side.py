@@ -1,4 +1,6 @@
-"""Several networks at once: the workers and their shares of torch's threads, in processes of their own."""
+"""Several networks at once: the workers and their shares of torch's threads, in processes of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def look():
     return threading.get_ident(), torch.get_num_threads()
 with begun([look] * {workers} * 2) as results, ThreadPoolExecutor(1) as later:
     found = [wait() for wait in results]
-    shares, others = sorted({{share for _, share in found}}), later.submit(torch.get_num_threads).result()
+    shares = sorted({{share for _, share in found}})
+    others = later.submit(torch.get_num_threads).result()
     print(json.dumps([len(dict(found)), shares, torch.get_num_threads(), others]))
 """
 
@@ -59,7 +62,9 @@ import threading, torch
 torch.set_num_threads(4)
 from oct_core.system import begun
 done = []
-with begun([lambda: done.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))]) as (wait,):
+def work():
+    done.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))
+with begun([work]) as (wait,):
     print(done)
     wait()
 print(done)

@@ -1,4 +1,6 @@
-"""Distillation from a finished run: which run may teach, what the card says of it, and that a stopped student goes on."""
+"""Distillation from a finished run: which run may teach, what the card says of it, and that a
+stopped student goes on.
+"""
 
 from __future__ import annotations
 

@@ -63,10 +63,13 @@ def test_a_folder_becomes_three_evaluated_runs_and_another_folder_is_not_taken_f
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 2, "usage:"), (["--prefix", "x"], 2, "comes first"), (["nowhere"], 2, "there is no nowhere"),
-        ([".", "--prefix"], 2, "--prefix needs a value"), ([".", "--epochs", "3", "--help"], 0, "usage:"),
+        ([], 2, "usage:"),
+        (["--prefix", "x"], 2, "comes first"),
+        (["nowhere"], 2, "there is no nowhere"),
+        ([".", "--prefix"], 2, "--prefix needs a value"),
+        ([".", "--epochs", "3", "--help"], 0, "usage:"),
     ],
-)  # fmt: skip
+)
 def test_wrong_options_are_said_before_any_work(
     arguments: list[str], status: int, said: str, tmp_path: Path
 ) -> None:

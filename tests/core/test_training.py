@@ -1,4 +1,6 @@
-"""What a training is told and starts from: configuration, recipes, initial weights, augmentation, the estimate."""
+"""What a training is told and starts from: configuration, recipes, initial weights, augmentation,
+the estimate.
+"""
 
 from __future__ import annotations
 
@@ -385,6 +387,6 @@ def test_a_pickle_in_torchs_cache_is_not_run(
 
 
 def test_large_batches_are_augmented_on_every_version() -> None:
-    """torch.quantile refused more than 2**24 numbers until 2.13; 340 scans at 224 pixels are more."""
+    """torch.quantile refused more than 2**24 numbers until 2.13: 340 scans at 224 pixels."""
     out = augmenter(0.5)(torch.rand(340, 1, 224, 224))
     assert out.shape == (340, 1, 224, 224) and bool(torch.isfinite(out).all())

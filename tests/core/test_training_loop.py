@@ -1,4 +1,6 @@
-"""The training loop: schedule, groups, class weights, frozen layers, moving average, order, the teacher, one writer a run."""
+"""The training loop: schedule, groups, class weights, frozen layers, moving average, order, the
+teacher, one writer a run.
+"""
 
 from __future__ import annotations
 

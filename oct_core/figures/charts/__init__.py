@@ -1,6 +1,7 @@
 """Arrays and dataclasses in, plotly figures out. No streamlit, no torch.
 
-Every figure has a title, axis names and alt text (``alt_text``), and reads on a light and on a dark page.
+Every figure has a title, axis names and alt text (``alt_text``), and reads on a light and on a dark
+page.
 """
 
 from oct_core.figures.charts.explanations import (

@@ -1,4 +1,6 @@
-"""How far maps can be trusted: scores by layer, likeness after randomisation, place on the lesion and on the retina."""
+"""How far maps can be trusted: scores by layer, likeness after randomisation, place on the lesion
+and on the retina.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,27 @@ from plotly.subplots import make_subplots
 from oct_core.errors import MetricError
 from oct_core.figures.charts.style import CLASS_COLOURS, NEUTRAL, finish, run_colours, say_empty
 from oct_core.metrics.intervals import Interval
+from oct_core.words import say
 
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
 _LEVELS = ("dot", "dash", "dashdot", "longdash")
 _PATTERNS = ("", "/", ".", "x", "+", "-", "|")
 REGION_COLOURS = {
-    "retina": "#7B6FD0", "above": CLASS_COLOURS["DRUSEN"], "below": CLASS_COLOURS["DME"],
-    "borders": NEUTRAL, "wedges": CLASS_COLOURS["CNV"],
-}  # fmt: skip
+    "retina": "#7B6FD0",
+    "above": CLASS_COLOURS["DRUSEN"],
+    "below": CLASS_COLOURS["DME"],
+    "borders": NEUTRAL,
+    "wedges": CLASS_COLOURS["CNV"],
+}
 """Region of a scan -> its colour; patterns tell them apart too."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One line: a score at each place (a layer, or a step of the randomisation), in order. name : for the legend."""
+    """One line: a score at each place (a layer, or a step of the randomisation), in order. name :
+    for the legend.
+    """
 
     name: str
     places: tuple[str, ...]
@@ -35,7 +43,9 @@ class Profile:
     def __post_init__(self) -> None:
         if len(self.places) != len(self.scores):
             raise MetricError(
-                f"expected one score a place, got {len(self.places)} places and {len(self.scores)} scores"
+                "expected one score a place, got {places_count} places and {scores_count} scores",
+                places_count=len(self.places),
+                scores_count=len(self.scores),
             )
 
 
@@ -54,21 +64,33 @@ def _line(run: str, profile: Profile, colour: str, number: int) -> go.Scatter:
         for place, score in zip(profile.places, profile.scores, strict=True)
     ]
     return go.Scatter(
-        x=list(range(1, len(profile.places) + 1)), y=[score.value for score in profile.scores], error_y=_errors(profile.scores),
-        name=f"{run}: {profile.name}", mode="lines+markers", line={"color": colour, "dash": _DASHES[number % len(_DASHES)]},
-        marker={"size": 8, "symbol": _SYMBOLS[number % len(_SYMBOLS)]}, text=hover, hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+        x=list(range(1, len(profile.places) + 1)),
+        y=[score.value for score in profile.scores],
+        error_y=_errors(profile.scores),
+        name=f"{run}: {profile.name}",
+        mode="lines+markers",
+        line={"color": colour, "dash": _DASHES[number % len(_DASHES)]},
+        marker={"size": 8, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+        text=hover,
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def _levels(levels: Mapping[str, float], places: int, first: bool) -> list[go.Scatter]:
     """Dashed horizontal lines across a panel, one legend entry for all panels."""
     return [
         go.Scatter(
-            x=[0.7, places + 0.3], y=[value, value], name=name, legendgroup=name, showlegend=first, mode="lines",
-            line={"color": NEUTRAL, "dash": _LEVELS[number % len(_LEVELS)], "width": 1.6}, hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
+            x=[0.7, places + 0.3],
+            y=[value, value],
+            name=name,
+            legendgroup=name,
+            showlegend=first,
+            mode="lines",
+            line={"color": NEUTRAL, "dash": _LEVELS[number % len(_LEVELS)], "width": 1.6},
+            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
         )
         for number, (name, value) in enumerate(levels.items())
-    ]  # fmt: skip
+    ]
 
 
 def _panels(runs: Sequence[str], **more: object) -> go.Figure:
@@ -110,13 +132,15 @@ def _profiles(
         figure.update_xaxes(**ticks, range=[0.6, len(places) + 0.4], row=1, col=column)
         said += [f"{run}, {name}: {value:.2f}" for name, value in levels.get(run, {}).items()]
     if not said:
-        say_empty(figure, "Nothing measured yet")
+        say_empty(figure, say("Nothing measured yet"))
     alt = f"{title}. {'; '.join(said) or 'Nothing measured yet'}."
     return _with_headings(finish(figure, title, x, "", alt), y)
 
 
 def _with_headings(figure: go.Figure, y: str) -> go.Figure:
-    """The y axis named once, and room for the headings of the panels and a legend below slanted ticks."""
+    """The y axis named once, and room for the headings of the panels and a legend below slanted
+    ticks.
+    """
     figure.update_yaxes(title_text=y, row=1, col=1)
     figure.update_yaxes(rangemode="tozero")  # else a difference in the fourth digit fills the panel
     figure.update_layout(margin={"t": 80}, height=460, legend={"y": -0.38})
@@ -129,52 +153,64 @@ def scores_by_layer(
     title: str,
     y: str = "Score",
 ) -> go.Figure:
-    """One panel a run: a score against the depth of the layer, with 95% intervals, beside maps that know no network (dashed).
+    """One panel a run: a score against the depth of the layer, with 95% intervals, beside maps that
+    know no network (dashed).
 
-    found : run -> one Profile a method, layers shallow to deep. levels : run -> baseline -> its score.
+    found : run -> one Profile a method, layers shallow to deep. levels : run -> baseline -> its
+    score.
     """
-    return _profiles(found, levels, title, "Layer, shallow to deep", y)
+    return _profiles(found, levels, title, say("Layer, shallow to deep"), y)
 
 
 def likeness_by_stage(
     found: Mapping[str, Sequence[Profile]], title: str, y: str = "Rank correlation"
 ) -> go.Figure:
-    """One panel a run: how alike maps stay while block after block, head first, gets random weights.
+    """One panel a run: how alike maps stay while block after block, head first, gets random
+    weights.
 
-    found : run -> one Profile a method; its places are the blocks in the order in which they became random.
+    found : run -> one Profile a method; its places are the blocks in the order in which they became
+    random.
     """
-    return _profiles(found, {}, title, "Random down to this block", y)
+    return _profiles(found, {}, title, say("Random down to this block"), y)
 
 
 def lesion_bars(
     found: Mapping[str, Mapping[str, Interval]], reference: Mapping[str, float], title: str, y: str
 ) -> go.Figure:
-    """Bars of one score by map and run with 95% intervals; the dashed line is what a map without aim would score.
+    """Bars of one score by map and run with 95% intervals; the dashed line is what a map without
+    aim would score.
 
-    found : run -> map -> score. reference : run -> what no aim scores, the lesion's mean share of the picture.
+    found : run -> map -> score. reference : run -> what no aim scores, the lesion's mean share of
+    the picture.
     """
     figure, colours, said = go.Figure(), run_colours(found), []
     for run, scores in found.items():
         figure.add_trace(
             go.Bar(
-                x=list(scores), y=[score.value for score in scores.values()], name=run, offsetgroup=run, marker={"color": colours[run]},
-                error_y=_errors(list(scores.values()), color=NEUTRAL), text=[f"{run}, {name}: {score}" for name, score in scores.items()],
-                textposition="none", hovertemplate="%{text}<extra></extra>",
+                x=list(scores),
+                y=[score.value for score in scores.values()],
+                name=run,
+                offsetgroup=run,
+                marker={"color": colours[run]},
+                error_y=_errors(list(scores.values()), color=NEUTRAL),
+                text=[f"{run}, {name}: {score}" for name, score in scores.items()],
+                textposition="none",
+                hovertemplate="%{text}<extra></extra>",
             )
-        )  # fmt: skip
+        )
         said.append(
             f"{run}: " + ", ".join(f"{name} {score.value:.2f}" for name, score in scores.items())
         )
     if not any(found.values()):
-        say_empty(figure, "No phantom with a lesion was read rightly")
+        say_empty(figure, say("No phantom with a lesion was read rightly"))
     for run, value in reference.items():
-        said.append(f"{run}, lesion area {value:.2f}")
+        said.append(say("{run}, lesion area {value:.2f}", run=run, value=value))
     if reference:
         mean = float(np.mean(list(reference.values())))
         figure.add_hline(
             y=mean,
             line={"color": NEUTRAL, "dash": "dash", "width": 1.6},
-            annotation_text=f"lesion area {mean:.2f}",
+            annotation_text=say("lesion area {mean:.2f}", mean=mean),
         )
     figure.update_layout(barmode="group", bargap=0.25, height=430)
     return finish(figure, title, "Map", y, f"{title}. {'; '.join(said) or 'Nothing measured yet'}.")
@@ -185,7 +221,8 @@ def region_shares(
 ) -> go.Figure:
     """One panel a run, one stacked bar a map: the share of its sum on each region of the scan.
 
-    found : run -> map -> region of REGION_COLOURS -> share, 0 to 1. Raises MetricError for another region.
+    found : run -> map -> region of REGION_COLOURS -> share, 0 to 1. Raises MetricError for another
+    region.
     """
     regions = list(
         dict.fromkeys(
@@ -194,7 +231,9 @@ def region_shares(
     )
     if unknown := set(regions) - set(REGION_COLOURS):
         raise MetricError(
-            f"expected regions of {', '.join(REGION_COLOURS)}, got {', '.join(sorted(unknown))}"
+            "expected regions of {region_colours}, got {unknown}",
+            region_colours=", ".join(REGION_COLOURS),
+            unknown=", ".join(sorted(unknown)),
         )
     figure, said = _panels(list(found)), []
     for column, (run, maps) in enumerate(found.items(), start=1):
@@ -206,12 +245,12 @@ def region_shares(
             for name, shares in maps.items()
         ]
     if not said:
-        say_empty(figure, "Nothing measured yet")
+        say_empty(figure, say("Nothing measured yet"))
     figure.update_layout(barmode="stack")
     finish(
         figure,
         title,
-        "Share of the map",
+        say("Share of the map"),
         "",
         f"{title}. {'; '.join(said) or 'Nothing measured yet'}.",
     )
@@ -225,7 +264,12 @@ def region_shares(
 def _region_bar(region: str, maps: Mapping[str, Mapping[str, float]], first: bool) -> go.Bar:
     pattern = {"shape": _PATTERNS[list(REGION_COLOURS).index(region)], "size": 6, "solidity": 0.25}
     return go.Bar(
-        y=list(maps), x=[shares.get(region, 0.0) for shares in maps.values()], orientation="h", name=region, legendgroup=region,
-        showlegend=first, marker={"color": REGION_COLOURS[region], "pattern": pattern, "line": {"width": 0}},
+        y=list(maps),
+        x=[shares.get(region, 0.0) for shares in maps.values()],
+        orientation="h",
+        name=region,
+        legendgroup=region,
+        showlegend=first,
+        marker={"color": REGION_COLOURS[region], "pattern": pattern, "line": {"width": 0}},
         hovertemplate=f"%{{y}}, {region}: %{{x:.1%}}<extra></extra>",
-    )  # fmt: skip
+    )

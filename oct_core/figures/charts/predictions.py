@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from oct_core.errors import MetricError
 from oct_core.figures.charts.style import class_colour, finish, run_colours, say_empty
 from oct_core.types import Prediction
+from oct_core.words import say
 
 SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 
@@ -17,41 +18,51 @@ SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 def probability_bars(
     predictions: Sequence[Prediction], title: str = "Class probabilities"
 ) -> go.Figure:
-    """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given twice.
+    """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given
+    twice.
 
     The bars lie, so that class names fit in narrow places.
     """
     runs = [prediction.run for prediction in predictions]
     if len(set(runs)) != len(runs):
         raise MetricError(
-            f"expected one prediction a run, got {', '.join(runs)}; draw one scan at a time"
+            "expected one prediction a run, got {runs}; draw one scan at a time",
+            runs=", ".join(runs),
         )
     figure, colours = go.Figure(), run_colours(runs)
     for prediction in predictions:
         values = prediction.probabilities
         figure.add_trace(
             go.Bar(
-                x=values, y=list(prediction.classes), orientation="h", name=prediction.run, marker={"color": colours[prediction.run]},
-                text=[f"{value:.0%}" for value in values], textposition="outside", cliponaxis=False,
+                x=values,
+                y=list(prediction.classes),
+                orientation="h",
+                name=prediction.run,
+                marker={"color": colours[prediction.run]},
+                text=[f"{value:.0%}" for value in values],
+                textposition="outside",
+                cliponaxis=False,
                 hovertemplate="%{y}: %{x:.4f}<extra>" + prediction.run + "</extra>",
             )
-        )  # fmt: skip
+        )
     if not predictions:
-        say_empty(figure, "No prediction")
+        say_empty(figure, say("No prediction"))
     figure.update_xaxes(
         range=[0, 1.45], tickformat=".0%", tickvals=[0, 1]
     )  # room for "100%" beside a full bar
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(barmode="group", bargap=0.25)
-    said = "; ".join(
-        f"{p.run}: {', '.join(f'{c} {v:.1%}' for c, v in zip(p.classes, p.probabilities, strict=True))}"
-        for p in predictions
-    )
+    said = "; ".join(f"{p.run}: {_shares(p)}" for p in predictions)
     return finish(figure, title, "Probability", "Class", f"{title}. {said or 'No prediction'}.")
 
 
 def _number(cell: Any, unit: str) -> int:
     return int(cell[unit] if isinstance(cell, Mapping) else cell)
+
+
+def _shares(prediction: Prediction) -> str:
+    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
+    return ", ".join(f"{name} {share:.1%}" for name, share in pairs)
 
 
 def class_distribution(
@@ -61,7 +72,8 @@ def class_distribution(
 ) -> go.Figure:
     """How many scans (or patients) each split has of each class.
 
-    counts : split -> class -> a number, or {"images": n, "patients": m} as in the run card. unit : which of the two.
+    counts : split -> class -> a number, or {"images": n, "patients": m} as in the run card. unit :
+    which of the two.
     """
     figure, said = go.Figure(), []
     splits = [SPLIT_TITLES.get(split, split) for split in counts]
@@ -69,22 +81,27 @@ def class_distribution(
         values = [_number(row.get(name, {unit: 0}), unit) for row in counts.values()]
         figure.add_trace(
             go.Bar(
-                x=splits, y=values, name=name, marker={"color": class_colour(name)},
-                text=values, textposition="outside", cliponaxis=False,
+                x=splits,
+                y=values,
+                name=name,
+                marker={"color": class_colour(name)},
+                text=values,
+                textposition="outside",
+                cliponaxis=False,
                 hovertemplate="%{x}, " + name + ": %{y} " + unit + "<extra></extra>",
             )
-        )  # fmt: skip
+        )
         said.append(
             f"{name}: "
             + ", ".join(f"{split} {value}" for split, value in zip(splits, values, strict=True))
         )
     if not said:
-        say_empty(figure, "No counts")
+        say_empty(figure, say("No counts"))
     figure.update_layout(barmode="group")
     return finish(
         figure,
         title,
         "Split",
-        f"Number of {unit}",
+        say("Number of {unit}", unit=unit),
         f"{title}, {unit}. {'; '.join(said) or 'No counts'}.",
     )

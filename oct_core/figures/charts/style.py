@@ -1,7 +1,8 @@
 """Colours, the look every figure shares, and alt text.
 
-Colours are Okabe & Ito's (2008), told apart with every common colour blindness; models and classes share none.
-Backgrounds are transparent and no text has a colour of its own, so a page's light or dark theme shows through.
+Colours are Okabe & Ito's (2008), told apart with every common colour blindness; models and classes
+share none. Backgrounds are transparent and no text has a colour of its own, so a page's light or
+dark theme shows through.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def _shade(colour: str, factor: float) -> str:
 
 
 def model_colour(name: str) -> str:
-    """The colour of a run, "#RRGGBB": its architecture's if the name holds one, else a spare that depends on the name alone."""
+    """The colour of a run, "#RRGGBB": its architecture's if the name holds one, else a spare that
+    depends on the name alone.
+    """
     lowered = name.lower()
     for architecture, colour in MODEL_COLOURS.items():
         if architecture in lowered:
@@ -49,7 +52,9 @@ def model_colour(name: str) -> str:
 
 
 def run_colours(runs: Iterable[str]) -> dict[str, str]:
-    """A colour for each run: a second run of one architecture takes another shade of its colour (four shades, then again)."""
+    """A colour for each run: a second run of one architecture takes another shade of its colour
+    (four shades, then again).
+    """
     seen: dict[str, int] = {}
     colours = {}
     for run in runs:
@@ -81,7 +86,7 @@ def _template() -> go.layout.Template:
 
 
 def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure:
-    """Give a figure its title, axis names, alt text and the common look; returns the same figure."""
+    """Give a figure its title, axis names, alt text and the common look; returns it."""
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left"},
         template=_template(),
@@ -97,11 +102,14 @@ def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure
 
 
 def alt_text(figure: go.Figure) -> str:
-    """What a figure shows in words, for screen readers; raises MetricError for a figure not made here."""
+    """What a figure shows in words, for screen readers; raises MetricError for a figure not made
+    here.
+    """
     meta = figure.layout.meta
     if not isinstance(meta, dict) or not meta.get("alt"):
         raise MetricError(
-            "expected a figure with alt text, got one without; build it with oct_core.figures.charts"
+            "expected a figure with alt text, got one without; build it with "
+            "oct_core.figures.charts"
         )
     return str(meta["alt"])
 

@@ -12,20 +12,24 @@ from numpy.typing import NDArray
 from oct_core.errors import MetricError
 from oct_core.figures.charts.style import finish, run_colours, say_empty
 from oct_core.types import FloatArray
+from oct_core.words import message, say
 
 Columns = Mapping[str, NDArray[Any]]
 EPOCH_METRICS: dict[str, tuple[str, str]] = {
-    "loss": ("Loss by epoch", "Loss (cross-entropy)"),
-    "accuracy": ("Accuracy by epoch", "Accuracy"),
-    "auc": ("Macro AUC by epoch", "Macro AUC"),
+    "loss": (message("Loss by epoch"), message("Loss (cross-entropy)")),
+    "accuracy": (message("Accuracy by epoch"), "Accuracy"),
+    "auc": (message("Macro AUC by epoch"), message("Macro AUC")),
 }
-_NOTHING = "Nothing recorded yet"
+_NOTHING = message("Nothing recorded yet")
 
 
 def _column(columns: Columns, name: str, run: str) -> NDArray[Any]:
     if name not in columns:
         raise MetricError(
-            f"expected a column {name!r} in the record of run {run!r}, got {', '.join(columns) or 'none'}; read it again"
+            "expected a column {name!r} in the record of run {run!r}, got {value}; read it again",
+            name=name,
+            run=run,
+            value=", ".join(columns) or "none",
         )
     return np.asarray(columns[name])
 
@@ -65,7 +69,7 @@ def _best(run: str, epoch: int, x: NDArray[Any], y: NDArray[Any], colour: str) -
     return go.Scatter(
         x=x[at],
         y=y[at],
-        name=f"{run}, best epoch {epoch}",
+        name=say("{run}, best epoch {epoch}", run=run, epoch=epoch),
         legendgroup=run,
         mode="markers",
         marker=marker,
@@ -80,7 +84,11 @@ def _describe(title: str, ends: Mapping[str, str]) -> str:
 
 def _last(name: str, values: NDArray[Any]) -> str:
     finite = values[np.isfinite(values.astype(np.float64))] if len(values) else values
-    return f"{name} ends at {finite[-1]:.3g}" if len(finite) else f"no {name} yet"
+    return (
+        say("{name} ends at {finite:.3g}", name=name, finite=finite[-1])
+        if len(finite)
+        else say("no {name} yet", name=name)
+    )
 
 
 def training_curves(
@@ -88,14 +96,19 @@ def training_curves(
     metric: str = "loss",
     best_epochs: Mapping[str, int | None] | None = None,
 ) -> go.Figure:
-    """Training (dotted) and validation (solid) curves of any set of runs, the kept epoch marked with a star.
+    """Training (dotted) and validation (solid) curves of any set of runs, the kept epoch marked
+    with a star.
 
-    histories : run -> history.csv as arrays. metric : "loss", "accuracy" or "auc" (validation only).
-    best_epochs : run -> epoch as in the history. Raises MetricError for another metric or a missing column.
+    histories : run -> history.csv as arrays. metric : "loss", "accuracy" or "auc" (validation
+    only).
+    best_epochs : run -> epoch as in the history. Raises MetricError for another metric or a missing
+    column.
     """
     if metric not in EPOCH_METRICS:
         raise MetricError(
-            f"expected a metric of {', '.join(EPOCH_METRICS)}, got {metric!r}; pick one of these"
+            "expected a metric of {epoch_metrics}, got {metric!r}; pick one of these",
+            epoch_metrics=", ".join(EPOCH_METRICS),
+            metric=metric,
         )
     title, y_title = EPOCH_METRICS[metric]
     figure, ends, colours = go.Figure(), {}, run_colours(histories)
@@ -124,7 +137,9 @@ def training_curves(
 
 
 def running_mean(values: NDArray[Any], window: int) -> FloatArray:
-    """The mean of the last ``window`` values at each place (fewer at the start), float64, the same length."""
+    """The mean of the last ``window`` values at each place (fewer at the start), float64, the same
+    length.
+    """
     padded = np.r_[0.0, np.cumsum(np.asarray(values, dtype=np.float64))]
     stop = np.arange(1, len(values) + 1)
     start = np.maximum(0, stop - window)
@@ -141,9 +156,14 @@ def step_curves(
     """
     if metric not in ("loss", "accuracy") or smoothing < 1:
         raise MetricError(
-            f"expected loss or accuracy and a smoothing of at least 1, got {metric!r} and {smoothing}; 1 is no smoothing"
+            "expected loss or accuracy and a smoothing of at least 1, got {metric!r} and "
+            "{smoothing}; 1 is no smoothing",
+            metric=metric,
+            smoothing=smoothing,
         )
-    title = f"Training {metric} by step" + (f" (mean of {smoothing})" if smoothing > 1 else "")
+    title = say("Training {metric} by step", metric=metric) + (
+        say(" (mean of {smoothing})", smoothing=smoothing) if smoothing > 1 else ""
+    )
     figure, ends, colours = go.Figure(), {}, run_colours(steps)
     for run, columns in steps.items():
         values = running_mean(_column(columns, metric, run), smoothing)
@@ -157,15 +177,17 @@ def step_curves(
 
 
 def learning_rate_curves(records: Mapping[str, Columns]) -> go.Figure:
-    """The learning rate of any set of runs: by step if every record is a steps.csv, by epoch if they are history.csv."""
+    """The learning rate of any set of runs: by step if every record is a steps.csv, by epoch if
+    they are history.csv.
+    """
     by_step = bool(records) and all("step" in columns for columns in records.values())
-    title, place = "Learning rate", "step" if by_step else "epoch"
+    title, place = say("Learning rate"), "step" if by_step else "epoch"
     figure, ends, colours = go.Figure(), {}, run_colours(records)
     for run, columns in records.items():
         rate = _column(columns, "learning_rate", run)
         figure.add_trace(_line(run, "", _column(columns, place, run), rate, colours[run], "solid"))
-        ends[run] = _last("learning rate", rate)
+        ends[run] = _last(say("learning rate"), rate)
     if not any(len(columns[place]) for columns in records.values()):
         say_empty(figure, _NOTHING)
     figure.update_yaxes(exponentformat="power", rangemode="tozero")
-    return finish(figure, title, place.capitalize(), "Learning rate", _describe(title, ends))
+    return finish(figure, title, place.capitalize(), say("Learning rate"), _describe(title, ends))

@@ -1,4 +1,6 @@
-"""Bytes or files -> Scan: sniff, bound, decode. Every reader stands behind read_scan; nothing is written or logged."""
+"""Bytes or files -> Scan: sniff, bound, decode. Every reader stands behind read_scan; nothing is
+written or logged.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ _KINDS = "a PNG, JPEG, TIFF or BMP picture"
 class Limits:
     """What is accepted, checked before decoding.
 
-    bytes : of the file. pixels : width x height; each map takes 4 bytes a pixel. side : least, in pixels. pages : of a TIFF.
+    bytes : of the file. pixels : width x height; each map takes 4 bytes a pixel. side : least, in
+    pixels. pages : of a TIFF.
     """
 
     bytes: int = 32 * 2**20
@@ -56,7 +59,9 @@ DEFAULT = Limits()
 
 @dataclass(frozen=True)
 class ScanInfo:
-    """What the header says. format : PNG, JPEG, TIFF or BMP. width, height in pixels. bit_depth : bits a sample."""
+    """What the header says. format : PNG, JPEG, TIFF or BMP. width, height in pixels. bit_depth :
+    bits a sample.
+    """
 
     format: str
     pages: int
@@ -90,12 +95,14 @@ def read_scan(
 
     Parameters
     ----------
-    source : the file's bytes, or its path. name : how a person knows it; the file's name by default.
+    source : the file's bytes, or its path. name : how a person knows it; the file's name by
+    default.
     page : of a TIFF, from 0. limits : on bytes and pixels, checked before decoding.
 
     Returns
     -------
-    A gray Scan. Colour becomes luma (ITU-R 601), transparency black, 16 bit is scaled by its own range, EXIF rotation applied.
+    A gray Scan. Colour becomes luma (ITU-R 601), transparency black, 16 bit is
+    scaled by its own range, EXIF rotation applied.
 
     Raises
     ------
@@ -107,7 +114,10 @@ def read_scan(
         pages = _pages(image)
         if not 0 <= page < pages:
             raise ScanError(
-                f"page {page + 1} was asked for, but this picture has {pages}; choose a page from 1 to {pages}"
+                "page {page} was asked for, but this picture has {pages}; choose a page from 1 "
+                "to {pages}",
+                page=page + 1,
+                pages=pages,
             )
         try:
             image.seek(page)
@@ -135,12 +145,16 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ScanError(
-            f"the file cannot be opened ({error.strerror}); check that it is there and may be read"
+            "the file cannot be opened ({strerror}); check that it is there and may be read",
+            strerror=error.strerror,
         ) from error
 
 
 def _too_large(size: int, limits: Limits) -> str:
-    return f"the file has {size / 2**20:.1f} MB, more than the {limits.bytes / 2**20:.0f} MB that are accepted; export the B-scan alone"
+    return (
+        f"the file has {size / 2**20:.1f} MB, more than the {limits.bytes / 2**20:.0f} MB that "
+        f"are accepted; export the B-scan alone"
+    )
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -158,7 +172,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ScanError(
-            "the picture claims far more pixels than a B-scan has and is refused; export the B-scan alone"
+            "the picture claims far more pixels than a B-scan has and is refused; export the "
+            "B-scan alone"
         ) from error
     except Exception as error:
         # A hostile header makes Pillow raise nearly anything, struct.error for one.
@@ -173,34 +188,53 @@ def _sniff(data: bytes) -> str:
         if data.startswith(magic):
             return kind
     if data[128:132] == b"DICM":
-        raise ScanError(f"this is a DICOM file, and {_KINDS} is needed; export the B-scan as PNG")
+        raise ScanError(
+            "this is a DICOM file, and {kinds} is needed; export the B-scan as PNG", kinds=_KINDS
+        )
     for magic, what in _KNOWN_OTHERS:
         if data.lstrip()[:16].lower().startswith(magic.lower()):
-            raise ScanError(f"this is {what}, and {_KINDS} is needed; export the B-scan as PNG")
-    raise ScanError(f"this is not {_KINDS}, whatever its name says; export the B-scan as PNG")
+            raise ScanError(
+                "this is {what}, and {kinds} is needed; export the B-scan as PNG",
+                what=what,
+                kinds=_KINDS,
+            )
+    raise ScanError(
+        "this is not {kinds}, whatever its name says; export the B-scan as PNG", kinds=_KINDS
+    )
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
     if image.width * image.height > limits.pixels:
         raise ScanError(
-            f"the picture has {image.width} x {image.height} pixels, more than the {limits.pixels / 1e6:.0f} million that are accepted; "
-            "export the B-scan alone"
+            "the picture has {width} x {height} pixels, more than the {pixels:.0f} million that "
+            "are accepted; export the B-scan alone",
+            width=image.width,
+            height=image.height,
+            pixels=limits.pixels / 1e6,
         )
     if min(image.size) < limits.side:
         raise ScanError(
-            f"the picture has {image.width} x {image.height} pixels, too few for a B-scan (at least {limits.side} a side)"
+            "the picture has {width} x {height} pixels, too few for a B-scan (at least {side} a "
+            "side)",
+            width=image.width,
+            height=image.height,
+            side=limits.side,
         )
 
 
 def _check_pages(data: bytes, limits: Limits) -> None:
-    """Follow the chain of page headers no further than the limit: Pillow counts them all, in a time that grows with their square."""
+    """Follow the chain of page headers no further than the limit: Pillow counts them all, in a time
+    that grows with their square.
+    """
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     offset, pages = int.from_bytes(data[4:8], order), 0
     while 0 < offset <= len(data) - 6:  # a chain that leaves the file is for Pillow to judge
         pages += 1
         if pages > limits.pages:
             raise ScanError(
-                f"the TIFF has more than the {limits.pages} pages that are accepted; export the B-scans you need"
+                "the TIFF has more than the {pages} pages that are accepted; export the B-scans "
+                "you need",
+                pages=limits.pages,
             )
         end = offset + 2 + 12 * int.from_bytes(data[offset : offset + 2], order)
         offset = int.from_bytes(data[end : end + 4], order)
@@ -218,7 +252,8 @@ def _check_frames(image: Image.Image, limits: Limits) -> None:
         raise ScanError(_DAMAGED) from error
     if pages > 1 and image.format != "TIFF":
         raise ScanError(
-            "this file holds several pictures (an animation, or a camera's pair); export the one B-scan that you mean as a still PNG"
+            "this file holds several pictures (an animation, or a camera's pair); export the one "
+            "B-scan that you mean as a still PNG"
         )
 
 
@@ -232,7 +267,9 @@ def _check_strips(image: Image.Image, size: int) -> None:
 
 
 def _bit_depth(image: Image.Image, data: bytes) -> int:
-    """Bits a sample of the file; Pillow shows 16 bit colour PNG as 8 bit, so its header is asked (byte 24)."""
+    """Bits a sample of the file; Pillow shows 16 bit colour PNG as 8 bit, so its header is asked
+    (byte 24).
+    """
     if image.format == "PNG":
         return data[24]
     if image.mode.startswith("I"):
@@ -273,18 +310,27 @@ def _stretched(values: NDArray[np.float64]) -> tuple[GrayImage, tuple[str, ...]]
 
 
 def crop(scan: Scan, box: CropBox | tuple[int, int, int, int], limits: Limits = DEFAULT) -> Scan:
-    """The part inside the box (left, top, right, bottom); raises ScanError if it is outside or too small."""
+    """The part inside the box (left, top, right, bottom); raises ScanError if it is outside or too
+    small.
+    """
     left, top, right, bottom = (
         (box.left, box.top, box.right, box.bottom) if isinstance(box, CropBox) else box
     )
     height, width = scan.pixels.shape
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ScanError(
-            f"the crop box {left, top, right, bottom} does not lie in the scan of {width} x {height} pixels; draw it again"
+            "the crop box {value} does not lie in the scan of {width} x {height} pixels; draw it "
+            "again",
+            value=(left, top, right, bottom),
+            width=width,
+            height=height,
         )
     if min(right - left, bottom - top) < limits.side:
         raise ScanError(
-            f"the crop box is {right - left} x {bottom - top} pixels; at least {limits.side} a side are needed"
+            "the crop box is {right} x {bottom} pixels; at least {side} a side are needed",
+            right=right - left,
+            bottom=bottom - top,
+            side=limits.side,
         )
     return replace(
         scan,

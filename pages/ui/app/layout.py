@@ -1,4 +1,6 @@
-"""What every page looks like: its settings, a few lines of CSS and the one quiet research-only line."""
+"""What every page looks like: its settings, a few lines of CSS and the one quiet research-only
+line.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +10,43 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from oct_core.system import keep_little_memory, yield_when_waiting
+from oct_core.words import message
 from pages.ui.app.streamlit_inside import end_closed_tabs
 
-RESEARCH_LINE = (
+RESEARCH_LINE = message(
     "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
 )
-APP_TITLE = "OCT B-scan CNN comparison"
+APP_TITLE = message("OCT B-scan CNN comparison")
 
-# Colours come from the theme's own variables or are half transparent, so that light and dark both work.
+# Colours come from the theme's own variables or are half transparent, so that light and dark both
+# work.
 _CSS = """
 <style>
-.block-container, [data-testid="stMainBlockContainer"] { padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px; }
-/* The menu names the entry file "streamlit app"; there is no setting for it without st.navigation. */
-[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span { font-size: 0; }
-[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span::before { content: "Home"; font-size: .875rem; }
+.block-container, [data-testid="stMainBlockContainer"] {
+  padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px;
+}
+/* The menu names the entry file "streamlit app"; only st.navigation has a setting for it. */
+[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span {
+  font-size: 0;
+}
+[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span::before {
+  content: "Home"; font-size: .875rem;
+}
 .oct-research { font-size: .78rem; opacity: .72; letter-spacing: .01em; margin: -.4rem 0 .2rem 0; }
 .oct-muted { opacity: .72; font-size: .85rem; }
 .oct-maps { display: grid; gap: .45rem; align-items: start; }
 .oct-maps figure { margin: 0; min-width: 0; }
 .oct-maps img { width: 100%; height: auto; display: block; border-radius: .3rem; background: #000; }
-.oct-maps figcaption { font-size: .74rem; line-height: 1.25; padding: .2rem .1rem .3rem; overflow-wrap: anywhere; }
+.oct-maps figcaption {
+  font-size: .74rem; line-height: 1.25; padding: .2rem .1rem .3rem; overflow-wrap: anywhere;
+}
 .oct-maps figcaption b { font-weight: 600; }
 .oct-maps figcaption span { opacity: .7; }
 .oct-key { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; font-size: .78rem; opacity: .85; }
-.oct-key i { display: inline-block; width: 7rem; height: .6rem; border-radius: .2rem; vertical-align: middle; margin: 0 .3rem; }
+.oct-key i {
+  display: inline-block; width: 7rem; height: .6rem; border-radius: .2rem;
+  vertical-align: middle; margin: 0 .3rem;
+}
 @media (max-width: 1280px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 12rem); }
@@ -58,9 +73,11 @@ def _icon() -> Image.Image:
 
 
 def page_setup(title: str) -> None:
-    """Set up a page: wide, named, styled, with its title and the research-only line once. Call it first.
+    """Set up a page: wide, named, styled, with its title and the research-only line once. Call it
+    first.
 
-    title : the page's heading and browser title. The browser's icon is drawn here: a named one would be fetched from elsewhere.
+    title : the page's heading and browser title. The browser's icon is drawn here: a named one
+    would be fetched from elsewhere.
     """
     yield_when_waiting()
     keep_little_memory()

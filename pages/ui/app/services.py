@@ -1,7 +1,7 @@
 """The one place that caches.
 
-Shared between users: models, files of the run folders, phantom samples. Nothing derived from an upload is ever here:
-that lives in ``session.py``, per browser session and bounded.
+Shared between users: models, files of the run folders, phantom samples. Nothing derived from an
+upload is ever here: that lives in ``session.py``, per browser session and bounded.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import streamlit as st
 from oct_core.errors import OctError
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard
+from oct_core.words import message
 
 if TYPE_CHECKING:
     from oct_core.runs.weights import LoadedRun
     from oct_core.trust.report_file import Report
 
 log = logging.getLogger("oct_app")
-UNKNOWN_FAILURE = (
+UNKNOWN_FAILURE = message(
     "Something went wrong on the server. Reload the page; if it happens again, restart the app."
 )
 MAX_UPLOAD_BYTES = DEFAULT.bytes
@@ -37,8 +38,9 @@ R = TypeVar("R")
 def keep_uploads_in_memory() -> None:
     """Stop the web server from spooling an upload above 1 MB to a temporary file.
 
-    Starlette's multipart parser rolls a part over to disk above ``spool_max_size``. Uploads are bounded by
-    ``server.maxUploadSize`` anyway, so they are held in memory, where they belong to one session.
+    Starlette's multipart parser rolls a part over to disk above ``spool_max_size``. Uploads are
+    bounded by ``server.maxUploadSize`` anyway, so they are held in memory, where they belong to one
+    session.
     """
     with suppress(ImportError):
         from starlette.formparsers import MultiPartParser
@@ -66,7 +68,8 @@ def _cached_data(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def sentence(error: BaseException) -> str:
     """One readable sentence for a person; an unexpected error is logged by its class name only.
 
-    The text of an unknown error could hold a file name or a path of the server, so neither page nor log gets it.
+    The text of an unknown error could hold a file name or a path of the server, so neither page nor
+    log gets it.
     """
     if isinstance(error, OctError):
         return str(error)
@@ -76,7 +79,9 @@ def sentence(error: BaseException) -> str:
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Show what fails inside as one sentence on the page instead of a traceback; the page goes on after it."""
+    """Show what fails inside as one sentence on the page instead of a traceback; the page goes on
+    after it.
+    """
     try:
         yield
     except Exception as error:
@@ -109,7 +114,9 @@ def _load(folder: str, weights_sha256: str) -> LoadedRun:
 
 
 def get_run(name: str) -> LoadedRun:
-    """The loaded run of that name, shared by all sessions (its own lock makes it safe); raises OctError."""
+    """The loaded run of that name, shared by all sessions (its own lock makes it safe); raises
+    OctError.
+    """
     card = card_of(name)
     if card is None:
         from oct_core.runs.weights import load_run
@@ -122,7 +129,8 @@ _warming = threading.Lock()
 
 
 def warm_up() -> None:
-    """Load torch and the models in the background, once a server: call it when the page is drawn and the person reads.
+    """Load torch and the models in the background, once a server: call it when the page is drawn
+    and the person reads.
 
     A run that cannot be loaded is left to the page that needs it, which says so.
     """
@@ -156,10 +164,12 @@ def _pass_once(loaded: Sequence[LoadedRun]) -> None:
 
 
 def _spare_the_collector() -> None:
-    """Take what is loaded by now, torch above all, out of the view of Python's collector of garbage, once.
+    """Take what is loaded by now, torch above all, out of the view of Python's collector of
+    garbage, once.
 
-    The web server has it look at every object, half a million, after every run of a page. What is set aside is still freed when the
-    last reference goes; only a cycle that is alive now would stay.
+    The web server has it look at every object, half a million, after every run of a page. What is
+    set aside is still freed when the last reference goes; only a cycle that is alive now would
+    stay.
     """
     gc.collect()
     gc.freeze()
@@ -219,7 +229,9 @@ def steps(card: RunCard) -> dict[str, FloatArray]:
 
 
 def prediction_table(card: RunCard) -> PredictionTable:
-    """predictions.csv, read again whenever the file changes; raises OctError. Shared: treat it as read-only."""
+    """predictions.csv, read again whenever the file changes; raises OctError. Shared: treat it as
+    read-only.
+    """
     return _predictions(str(card.folder), _stamp(card.folder / "predictions.csv"))
 
 
@@ -231,7 +243,9 @@ def _report(path: str, stamp: int) -> Report | None:
 
 
 def report() -> Report | None:
-    """The report on the maps, read again whenever the file changes, or None; raises ReportError. Shared: treat it as read-only."""
+    """The report on the maps, read again whenever the file changes, or None; raises ReportError.
+    Shared: treat it as read-only.
+    """
     from oct_core.trust.report_file import report_path
 
     return _report(str(report_path()), _stamp(report_path()))

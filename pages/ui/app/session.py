@@ -1,4 +1,6 @@
-"""What one browser session holds: its scans and what was computed from them. Bounded, never shared, gone with the session."""
+"""What one browser session holds: its scans and what was computed from them. Bounded, never shared,
+gone with the session.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,11 @@ def kept(
     page: str = "viewer",
     **options: Any,
 ) -> T:
-    """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets that are not drawn).
+    """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets
+    that are not drawn).
 
-    Its key is ``<page>_<name>``. Of a choice among options (the first of ``args``) what is no longer on offer is forgotten.
+    Its key is ``<page>_<name>``. Of a choice among options (the first of ``args``) what is no
+    longer on offer is forgotten.
     """
     store: dict[str, Any] = st.session_state.setdefault(f"{page}_choices", {})
     key = f"{page}_{name}"
@@ -71,8 +75,10 @@ def choices_kept(name: str, default: T, page: str = "viewer") -> T:
 class Item:
     """One open scan and how the person wants it read.
 
-    scan : the page shown, whole. data : the file's bytes, kept only while another page can be chosen.
-    box : (left, top, right, bottom) in pixels of the whole scan, or None. number : 1 for the first of the session.
+    scan : the page shown, whole. data : the file's bytes, kept only while another page can be
+    chosen.
+    box : (left, top, right, bottom) in pixels of the whole scan, or None. number : 1 for the first
+    of the session.
     """
 
     scan: Scan
@@ -98,7 +104,9 @@ class Item:
         return invert(scan) if self.invert else scan
 
     def objection(self, view: Scan) -> str | None:
-        """Why the scan as read does not look like a B-scan, or None. A cut that leaves colour out cannot be told: it has none."""
+        """Why the scan as read does not look like a B-scan, or None. A cut that leaves colour out
+        cannot be told: it has none.
+        """
         from oct_core.scans import COLOUR_NOTE
         from oct_core.scans.likeness import looks_like_bscan
 
@@ -166,7 +174,8 @@ def _maps_bytes(explanations: list[Explanation]) -> int:
 class Viewer:
     """Everything the viewer remembers in one browser session.
 
-    order : ids of the open scans as opened. current : the one shown. problems : (number, file name, sentence) of refused uploads.
+    order : ids of the open scans as opened. current : the one shown. problems : (number, file name,
+    sentence) of refused uploads.
     crowded_out : how many scans the bounds closed.
     """
 
@@ -245,7 +254,9 @@ class Viewer:
 
 
 def viewer() -> Viewer:
-    """This session's viewer, made on first use; takes over a scan that another page handed on as "open_scan"."""
+    """This session's viewer, made on first use; takes over a scan that another page handed on as
+    "open_scan".
+    """
     state = st.session_state.get("viewer")
     if not isinstance(
         state, Viewer
@@ -267,7 +278,7 @@ def fingerprint(scan: Scan) -> str:
 
 
 def shown_name(item: Item, hide: bool) -> str:
-    """How a scan is called on the page and in a table: its name, or its number if names are hidden."""
+    """What a scan is called on the page: its name, or its number if names are hidden."""
     return f"Scan {item.number}" if hide else item.scan.name
 
 
@@ -282,7 +293,9 @@ def with_page(item: Item, page: int) -> None:
 
 
 def forget_upload(file_ids: Iterable[str]) -> None:
-    """Drop the server's own copy of uploaded files, which otherwise stays until the browser tab is closed."""
+    """Drop the server's own copy of uploaded files, which otherwise stays until the browser tab is
+    closed.
+    """
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -294,6 +307,8 @@ def forget_upload(file_ids: Iterable[str]) -> None:
 
 
 def forget_addresses() -> None:
-    """Empty Python's cache of parsed addresses: Streamlit has a whole document parsed as one, pictures included, and 128 would stay."""
+    """Empty Python's cache of parsed addresses: Streamlit has a whole document parsed as one,
+    pictures included, and 128 would stay.
+    """
     with suppress(AttributeError):  # tests/browser sees that it is there
         urllib.parse.clear_cache()  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
-"""Closed tabs: their sessions end, with all they hold, when their time for a return (server.disconnectedSessionTTL) is over.
+"""Closed tabs: their sessions end, with all they hold, when their time for a return
+(server.disconnectedSessionTTL) is over.
 
-Left to itself, the web server looks for such sessions only when another tab is closed, and keeps the last one until another is opened:
-the last person's scans would stay for as long as it runs.
+Left to itself, the web server looks for such sessions only when another tab is closed, and keeps
+the last one until another is opened: the last person's scans would stay for as long as it runs.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def _look(
     before : session id -> closed tab, at the last look. again : some were ended then.
     """
     if again:
-        server.media_file_mgr.remove_orphaned_files()  # what they had for download is only marked the first time
+        # what they had for download is only marked the first time
+        server.media_file_mgr.remove_orphaned_files()
     closed.expire()
     now = dict(closed)
     gone = [
@@ -66,7 +68,9 @@ def _look(
         session.session_state.clear()
         with suppress(
             AttributeError
-        ):  # what its widgets call, and with which scans: clear() leaves it, and the loop keeps its last session
+            # what its widgets call, and with which scans: clear() leaves it, and the loop keeps its
+            # last session
+        ):
             session.session_state._new_widget_state.widget_metadata.clear()
         session.flush_browser_queue()
     if gone:

@@ -1,6 +1,8 @@
-"""What the gallery shows: examples for each predicted class, and their pictures with Grad-CAM on top.
+"""What the gallery shows: examples for each predicted class, and their pictures with Grad-CAM on
+top.
 
-Examples are phantoms or the operator's own data folder, never uploads, so the pictures may be shared between sessions.
+Examples are phantoms or the operator's own data folder, never uploads, so the pictures may be
+shared between sessions.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from oct_core.errors import OctError
 from oct_core.figures.overlay import overlay
 from oct_core.types import GrayImage, RunCard, Scan
+from oct_core.words import message
 from pages.ui.app import services
 from pages.ui.shared.data_folder import holds_name, open_picture
 from pages.ui.shared.run_data import probabilities
@@ -25,18 +28,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Picture = NDArray[np.uint8]
 
-# Pictures are kept this wide (pixels): what a row of six shows, and a tenth of the memory of full maps.
+# Pictures are kept this wide (pixels): what a row of six shows, and a tenth of the memory of full
+# maps.
 PICTURE_WIDTH = 256
 CHOICES = {
-    "typical": "Typical: sure and right",
-    "doubtful": "Doubtful: least sure",
-    "mistakes": "Mistakes: surest and wrong",
+    "typical": message("Typical: sure and right"),
+    "doubtful": message("Doubtful: least sure"),
+    "mistakes": message("Mistakes: surest and wrong"),
 }
 
 
 @dataclass(frozen=True)
 class FolderScan:
-    """A scan of predictions.csv that the data folder seems to hold. image : its file name. sha256 : of the file."""
+    """A scan of predictions.csv that the data folder seems to hold. image : its file name. sha256 :
+    of the file.
+    """
 
     image: str
     sha256: str
@@ -44,7 +50,9 @@ class FolderScan:
 
 @dataclass(frozen=True)
 class Example:
-    """One candidate for the gallery. source : what it shows. true, predicted : classes. confidence : of the prediction, 0 to 1."""
+    """One candidate for the gallery. source : what it shows. true, predicted : classes. confidence
+    : of the prediction, 0 to 1.
+    """
 
     source: Sample | FolderScan
     true: str
@@ -107,7 +115,9 @@ def test_images(card: RunCard) -> list[str]:
 
 
 def test_examples(card: RunCard) -> list[Example]:
-    """The test scans of predictions.csv that the data folder seems to hold; they are read only when shown."""
+    """The test scans of predictions.csv that the data folder seems to hold; they are read only when
+    shown.
+    """
     table = services.prediction_table(card).of_split("test")
     if not len(table):
         return []
@@ -137,7 +147,9 @@ def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -
 
 
 def strip(card: RunCard, example: Example) -> Strip | None:
-    """The scan and its Grad-CAM at every named layer, for the predicted class; None if there is no picture."""
+    """The scan and its Grad-CAM at every named layer, for the predicted class; None if there is no
+    picture.
+    """
     return _strip(card.name, card.weights_sha256, example)
 
 

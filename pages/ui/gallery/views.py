@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
+from oct_core.words import message, say
 from pages.ui.app.services import title_of
 from pages.ui.gallery import data as gallery_data
 from pages.ui.gallery.data import CHOICES, Example, Strip
@@ -14,7 +15,7 @@ from pages.ui.predictions import open_in_viewer
 from pages.ui.shared.data_folder import data_folder, pictures_at_hand
 from pages.ui.shared.samples import Sample
 
-SYNTHETIC, REAL = "Synthetic scans", "Test scans"
+SYNTHETIC, REAL = message("Synthetic scans"), message("Test scans")
 
 
 def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
@@ -23,37 +24,46 @@ def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
     with st.container(border=True):
         columns = st.columns([3, 2, 3, 2], vertical_alignment="bottom", gap="medium")
         name = columns[0].selectbox(
-            "Model",
+            say("Model"),
             list(by_name),
             format_func=lambda key: title_of(by_name[key]),
             key="gallery_run",
         )
         images = {image for card in cards for image in gallery_data.test_images(card)}
         sources = [REAL, SYNTHETIC] if pictures_at_hand(images) else [SYNTHETIC]
-        source = columns[1].selectbox("Examples from", sources, key="gallery_source")
+        source = columns[1].selectbox(say("Examples from"), sources, key="gallery_source")
         choice = columns[2].selectbox(
-            "Which examples", list(CHOICES), format_func=CHOICES.__getitem__, key="gallery_choice"
+            say("Which examples"),
+            list(CHOICES),
+            format_func=CHOICES.__getitem__,
+            key="gallery_choice",
         )
-        count = columns[3].selectbox("Examples a class", [1, 2, 3], index=1, key="gallery_count")
+        count = columns[3].selectbox(
+            say("Examples a class"), [1, 2, 3], index=1, key="gallery_count"
+        )
     return by_name[name], source, choice, count
 
 
 def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
     """Every predicted class in turn, with progress while maps are computed."""
     st.caption(
-        f"Rows: what {title_of(card)} takes for each class. Columns: the scan, then Grad-CAM for the predicted class from the "
-        "shallowest to the deepest layer, each coloured from zero to its own maximum. Early layers follow edges; late layers "
-        "say roughly which region moved the score."
+        say(
+            "Rows: what {model} takes for each class. Columns: the scan, then Grad-CAM for the "
+            "predicted class from the shallowest to the deepest layer, each coloured from zero "
+            "to its own maximum. Early layers follow edges; late layers say roughly which region "
+            "moved the score.",
+            model=title_of(card),
+        )
     )
     if source == SYNTHETIC:
         hint = (
             ""
             if data_folder() is not None
-            else " Start the app with `-- --data DIR` or OCT_DATA to see real test scans here."
+            else say(" Start the app with `-- --data DIR` or OCT_DATA to see real test scans here.")
         )
-        st.caption(f"The scans are synthetic, drawn by this program.{hint}")
+        st.caption(say("The scans are synthetic, drawn by this program.{hint}", hint=hint))
     place = st.empty()
-    place.progress(0.0, text=f"{title_of(card)} reads the examples ...")
+    place.progress(0.0, text=say("{model} reads the examples ...", model=title_of(card)))
     examples = (
         gallery_data.test_examples(card)
         if source == REAL
@@ -63,7 +73,12 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
     wanted = [example for row in chosen.values() for example in row]
     strips: dict[Example, Strip | None] = {}
     for done, example in enumerate(wanted):
-        place.progress(done / len(wanted), text=f"Explaining {done + 1} of {len(wanted)} ...")
+        place.progress(
+            done / len(wanted),
+            text=say(
+                "Explaining {done} of {wanted_count} ...", done=done + 1, wanted_count=len(wanted)
+            ),
+        )
         strips[example] = gallery_data.strip(card, example)
     place.empty()
     for label, row in chosen.items():
@@ -73,17 +88,22 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
 def _class(
     label: str, row: Sequence[Example], strips: dict[Example, Strip | None], choice: str
 ) -> None:
-    st.subheader(f"Predicted {label}", anchor=False, divider="gray", help=CLASS_TITLES[label])
+    st.subheader(
+        say("Predicted {label}", label=label),
+        anchor=False,
+        divider="gray",
+        help=CLASS_TITLES[label],
+    )
     if not row:
         none = (
-            "took no example for this class"
+            say("took no example for this class")
             if choice != "mistakes"
-            else "made no such mistake among these examples"
+            else say("made no such mistake among these examples")
         )
         st.info(
-            f"The model {none}."
+            say("The model {none}.", none=none)
             if choice != "typical"
-            else "The model read no example rightly as this class."
+            else say("The model read no example rightly as this class.")
         )
     for example in row:
         _example(example, strips[example])
@@ -97,16 +117,23 @@ def _example(example: Example, strip: Strip | None) -> None:
     )
     head, button = st.columns([4, 1], vertical_alignment="center")
     head.markdown(
-        f"**{example.name}** · true {example.true} · read as {example.predicted} with {example.confidence:.3f} {mark}"
+        say(
+            "**{example_name}** · true {true} · read as {predicted} with {confidence:.3f} {mark}",
+            example_name=example.name,
+            true=example.true,
+            predicted=example.predicted,
+            confidence=example.confidence,
+            mark=mark,
+        )
     )
     if strip is None:
         st.info(
-            "The data folder does not hold this scan, or not with the same content.",
+            say("The data folder does not hold this scan, or not with the same content."),
             icon=":material/hide_image:",
         )
         return
     if button.button(
-        "Open in viewer",
+        say("Open in viewer"),
         key=f"gallery_{example.source}",
         icon=":material/open_in_new:",
         width="stretch",
@@ -121,6 +148,11 @@ def _example(example: Example, strip: Strip | None) -> None:
             st.image(
                 picture,
                 width="stretch",
-                alt=f"{title} of {example.name}, read as {example.predicted}",
+                alt=say(
+                    "{title} of {example_name}, read as {predicted}",
+                    title=title,
+                    example_name=example.name,
+                    predicted=example.predicted,
+                ),
             )
-            st.caption(title if evidence else f"{title}: no evidence")
+            st.caption(title if evidence else say("{title}: no evidence", title=title))

@@ -1,4 +1,4 @@
-"""How every plotly figure is put on a page: the theme's fonts and greys, our colours, and alt text."""
+"""How every plotly figure is put on a page: the theme's fonts and greys, and alt text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 import streamlit as st
 
 from oct_core.figures.charts import alt_text
+from oct_core.words import say
 
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
 def show(figure: Any, key: str) -> None:
-    """Draw a figure as wide as its place, with its alt text for screen readers and, folded, for all."""
+    """Draw a figure as wide as its place, with its alt text for screen readers and, folded, for
+    all.
+    """
     alt = alt_text(figure)
     st.plotly_chart(figure, theme="streamlit", width="stretch", key=key, config=_CONFIG, alt=alt)
-    with st.expander("This chart in words"):
+    with st.expander(say("This chart in words")):
         st.write(alt)

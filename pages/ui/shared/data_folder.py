@@ -1,4 +1,4 @@
-"""The operator's own scans, if this server was told where they are. Never a path typed into a page."""
+"""The operator's own scans, if the server was told where. Never a path typed into a page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import streamlit as st
 
 from oct_core.errors import OctError
 from oct_core.types import Scan
+from oct_core.words import say
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 
 def data_folder() -> Path | None:
-    """The folder of ``streamlit run streamlit_app.py -- --data DIR``, else of OCT_DATA; None if neither names a folder."""
+    """The folder of ``streamlit run streamlit_app.py -- --data DIR``, else of OCT_DATA; None if
+    neither names a folder.
+    """
     named = _named()
     folder = Path(named).expanduser() if named else None
     return folder if folder is not None and folder.is_dir() else None
@@ -37,20 +40,28 @@ def _flag(arguments: list[str]) -> str:
 
 
 def pictures_at_hand(images: Iterable[str]) -> bool:
-    """Whether there is a data folder with at least one of these test scans in it; says what is wrong with one that was named."""
+    """Whether there is a data folder with at least one of these test scans in it; says what is
+    wrong with one that was named.
+    """
     named = _named()
     if not named:
         return False
     if data_folder() is None:
         st.warning(
-            "The data folder that this app was started with does not exist; start it again with another.",
+            say(
+                "The data folder that this app was started with does not exist; start it again "
+                "with another."
+            ),
             icon=":material/folder_off:",
         )
         return False
     if any(holds_name(image) for image in images):
         return True
     st.warning(
-        "The data folder holds none of the test scans. Name the folder of pictures, not the prepared one.",
+        say(
+            "The data folder holds none of the test scans. Name the folder of pictures, not the "
+            "prepared one."
+        ),
         icon=":material/folder_off:",
     )
     return False
@@ -59,7 +70,8 @@ def pictures_at_hand(images: Iterable[str]) -> bool:
 def open_picture(image: str, sha256: str) -> Scan | None:
     """The scan of a row of predictions.csv, or None if the folder does not hold it.
 
-    File names are not unique between train/ and test/, so a file counts only if its sha256 is the row's.
+    File names are not unique between train/ and test/, so a file counts only if its sha256 is the
+    row's.
     """
     from oct_core.scans import read_scan
 
@@ -77,7 +89,9 @@ def open_picture(image: str, sha256: str) -> Scan | None:
 
 
 def holds_name(image: str) -> bool:
-    """Whether the data folder has a file of that name, whatever its content; quick, for choosing among many."""
+    """Whether the data folder has a file of that name, whatever its content; quick, for choosing
+    among many.
+    """
     folder = data_folder()
     return folder is not None and Path(image).name in _index(str(folder))
 
@@ -89,7 +103,7 @@ def _inside(folder: Path, path: Path) -> bytes | None:
     return path.read_bytes()
 
 
-@st.cache_data(max_entries=2, ttl=600, show_spinner="Looking through the data folder ...")
+@st.cache_data(max_entries=2, ttl=600, show_spinner=say("Looking through the data folder ..."))
 def _index(folder: str) -> dict[str, tuple[Path, ...]]:
     """File name -> every path that has it."""
     found: dict[str, list[Path]] = {}

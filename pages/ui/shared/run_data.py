@@ -1,7 +1,7 @@
 """The read side of the pages: what lies in checkpoints/<run>/, and the scores computed from it.
 
-Nothing here comes from an upload, so the scores may be shared between browser sessions. Their cache is keyed on the
-digest of the predictions file: a file that changes is evaluated again.
+Nothing here comes from an upload, so the scores may be shared between browser sessions. Their cache
+is keyed on the digest of the predictions file: a file that changes is evaluated again.
 """
 
 from __future__ import annotations
@@ -20,20 +20,25 @@ from oct_core.errors import OctError
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.summary import Evaluation, evaluate_table
 from oct_core.types import FloatArray, PredictionTable, RunCard
+from oct_core.words import message, say
 from pages.ui.app import services
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Columns = dict[str, FloatArray]
 
-SPLITS = {"test": "Test part, held out", "val": "Validation part, used to choose the epoch"}
+SPLITS = {
+    "test": message("Test part, held out"),
+    "val": message("Validation part, used to choose the epoch"),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
     """The checkpoints folder at this moment.
 
-    cards : the runs that can be read, the shipped ones first. damaged : (folder name, reason) of the others.
+    cards : the runs that can be read, the shipped ones first. damaged : (folder name, reason) of
+    the others.
     """
 
     root: Path
@@ -75,7 +80,9 @@ def seconds_since_growth(card: RunCard) -> float | None:
 
 
 def splits(card: RunCard) -> tuple[str, ...]:
-    """The parts of the data that the run has predictions of, the test part first; raises CheckpointError."""
+    """The parts of the data that the run has predictions of, the test part first; raises
+    CheckpointError.
+    """
     present = set(services.prediction_table(card).split.tolist())
     return tuple(split for split in SPLITS if split in present)
 
@@ -86,7 +93,7 @@ def probabilities(table: PredictionTable, temperature: float) -> FloatArray:
 
 
 def stored_evaluation(card: RunCard, split: str = "test") -> Evaluation | None:
-    """What the run card says of a part, or None; the home page needs no more, and computes nothing."""
+    """What the run card says of a part, or None; Home needs no more, and computes nothing."""
     stored = (card.raw.get("metrics") or {}).get(split)
     try:
         return Evaluation.from_dict(stored) if stored else None
@@ -95,7 +102,9 @@ def stored_evaluation(card: RunCard, split: str = "test") -> Evaluation | None:
 
 
 def evaluation(card: RunCard, split: str) -> Evaluation:
-    """Scores of one part, computed from its predictions, with intervals by patient; raises OctError."""
+    """Scores of one part, computed from its predictions, with intervals by patient; raises
+    OctError.
+    """
     path = card.folder / "predictions.csv"
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     return _evaluation(str(card.folder), digest, split, card.temperature)
@@ -105,7 +114,9 @@ def _cached(function: Callable[P, R]) -> Callable[P, R]:
     """st.cache_data with the signature kept, for mypy --strict."""
     return cast(
         Callable[P, R],
-        st.cache_data(max_entries=32, show_spinner="Computing intervals by patient ...")(function),
+        st.cache_data(max_entries=32, show_spinner=say("Computing intervals by patient ..."))(
+            function
+        ),
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from oct_core.types import CLASS_TITLES, CLASSES, GrayImage, Mask, Phantom
 from pages.ui.app.services import phantom
 
-# Seeds that no training uses (its phantoms count up from 1,000,000), so that no sample was ever seen by a model.
+# Seeds that no training uses (its phantoms count up from 1,000,000), so that no sample was ever
+# seen by a model.
 SEED_BASE = 900_000
 SAMPLES_PER_CLASS = 3
 OUTLINE_COLOUR = (255, 176, 0)

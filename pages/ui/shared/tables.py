@@ -8,6 +8,7 @@ import pandas as pd
 
 from oct_core.metrics.summary import Evaluation
 from oct_core.types import CLASSES, FloatArray, PredictionTable
+from oct_core.words import say
 
 
 class Bounded(Protocol):
@@ -22,17 +23,25 @@ class Bounded(Protocol):
 
 
 def interval_text(interval: Bounded, digits: int = 3) -> str:
-    """``0.972 (0.951 to 0.988)``; "not defined" where the value is NaN, or "no interval" beside it."""
+    """``0.972 (0.951 to 0.988)``; "not defined" for NaN, "no interval" where there is none."""
     if interval.value != interval.value:
-        return "not defined"
+        return say("not defined")
     if interval.low != interval.low:
-        return f"{interval.value:.{digits}f} (no interval)"
+        return say(
+            "{interval_value:.{digits}f} (no interval)",
+            interval_value=interval.value,
+            digits=digits,
+        )
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
 
 
 def sample_text(evaluation: Evaluation) -> str:
     """``248 scans of 160 patients``."""
-    return f"{evaluation.n_scans} scans of {evaluation.n_patients} patients"
+    return say(
+        "{n_scans} scans of {n_patients} patients",
+        n_scans=evaluation.n_scans,
+        n_patients=evaluation.n_patients,
+    )
 
 
 def duration_text(seconds: float) -> str:
@@ -51,10 +60,10 @@ def headline_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
             "scans": scores.n_scans,
             "patients": scores.n_patients,
             "accuracy": interval_text(scores.accuracy),
-            "balanced accuracy": interval_text(scores.balanced_accuracy),
-            "macro AUC": interval_text(scores.macro_auc),
-            "calibration error (ECE)": f"{scores.ece:.3f}",
-            "Brier score": f"{scores.brier:.3f}",
+            say("balanced accuracy"): interval_text(scores.balanced_accuracy),
+            say("macro AUC"): interval_text(scores.macro_auc),
+            say("calibration error (ECE)"): f"{scores.ece:.3f}",
+            say("Brier score"): f"{scores.brier:.3f}",
             "log-loss": f"{scores.log_loss:.3f}",
         }
         for name, scores in evaluations.items()
@@ -96,7 +105,9 @@ def class_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
 
 
 def auc_frame(evaluations: dict[str, Evaluation], field: str) -> pd.DataFrame:
-    """One row a class or pair, one column a model. field : "auc" (with the macro average) or "auc_pairs"."""
+    """One row a class or pair, one column a model. field : "auc" (with the macro average) or
+    "auc_pairs".
+    """
     columns = {
         name: {key: interval_text(one) for key, one in getattr(scores, field).items()}
         for name, scores in evaluations.items()

@@ -1,4 +1,6 @@
-"""What the page Explanations draws, taken from the report: profiles by layer, lesion scores, shares, tables. No streamlit."""
+"""What the page Explanations draws, taken from the report: profiles by layer, lesion scores,
+shares, tables. No streamlit.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,24 @@ import pandas as pd
 from oct_core.figures.charts import REGION_COLOURS, Profile
 from oct_core.metrics.intervals import Interval
 from oct_core.trust.report_file import Report, interval_of
+from oct_core.words import message, say
 from pages.ui.shared.tables import interval_text
 
 CORE = ("gradcam", "guided_backprop", "guided_gradcam")
 BASELINES = ("random_map", "centred_gaussian", "gradient_magnitude")
 # Names for reports that carry no titles of their own.
 _TITLES = {
-    "gradcam": "Grad-CAM", "guided_backprop": "Guided backpropagation", "guided_gradcam": "Guided Grad-CAM",
-    "random_map": "Random map", "centred_gaussian": "Centred Gaussian", "gradient_magnitude": "Image gradient",
-}  # fmt: skip
-SOURCES = {"phantoms": "Phantoms (synthetic scans)", "validation": "Validation scans"}
+    "gradcam": "Grad-CAM",
+    "guided_backprop": message("Guided backpropagation"),
+    "guided_gradcam": message("Guided Grad-CAM"),
+    "random_map": message("Random map"),
+    "centred_gaussian": message("Centred Gaussian"),
+    "gradient_magnitude": message("Image gradient"),
+}
+SOURCES = {
+    "phantoms": message("Phantoms (synthetic scans)"),
+    "validation": message("Validation scans"),
+}
 
 
 def method_title(report: Report, name: str) -> str:
@@ -37,7 +47,9 @@ def run_title(report: Report, run: str) -> str:
 
 
 def count_text(report: Report, kind: str) -> str:
-    """How many scans of a kind ("phantoms", "validation") each run was measured on: ``24``, or ``16 to 24`` where runs differ."""
+    """How many scans of a kind ("phantoms", "validation") each run was measured on: ``24``, or ``16
+    to 24`` where runs differ.
+    """
     counts = sorted({int(about["scans"][kind]) for about in report.runs.values()})
     return (
         "0"
@@ -56,7 +68,9 @@ def layers_of(report: Report, run: str) -> list[str]:
 def layer_profiles(
     report: Report, measure: str, source: str
 ) -> tuple[dict[str, list[Profile]], dict[str, dict[str, float]]]:
-    """For figures.scores_by_layer: the methods with a map a layer, and the level of all that have one map a scan."""
+    """For figures.scores_by_layer: the methods with a map a layer, and the level of all that have
+    one map a scan.
+    """
     found: dict[str, list[Profile]] = {}
     levels: dict[str, dict[str, float]] = {}
     for run in report.runs:
@@ -84,7 +98,9 @@ def layer_profiles(
 
 
 def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Profile]]:
-    """For figures.likeness_by_stage. score : "rank_correlation" or "ssim". depth : which layer, counted from the last (0)."""
+    """For figures.likeness_by_stage. score : "rank_correlation" or "ssim". depth : which layer,
+    counted from the last (0).
+    """
     return {
         run_title(report, run): found
         for run in report.runs
@@ -125,7 +141,9 @@ def verdicts_of(report: Report, run: str, layer: str) -> dict[str, str]:
 
 
 def last_maps(report: Report, run: str) -> list[tuple[str, str]]:
-    """(method, layer) of the maps compared by place: the core at the last layer, then the baselines."""
+    """(method, layer) of the maps compared by place: the core at the last layer, then the
+    baselines.
+    """
     last = layer_at(report, run, 0)
     return [
         ("gradcam", last),
@@ -138,7 +156,9 @@ def last_maps(report: Report, run: str) -> list[tuple[str, str]]:
 def lesion_scores(
     report: Report, measure: str
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, float]]:
-    """For figures.lesion_bars: run -> map -> score over phantoms with a lesion read rightly, and the lesion's mean area."""
+    """For figures.lesion_bars: run -> map -> score over phantoms with a lesion read rightly, and
+    the lesion's mean area.
+    """
     found, areas = {}, {}
     for run in report.runs:
         scores = report.intervals(kind="core", run=run, source="phantoms", measure=measure)
@@ -173,7 +193,9 @@ def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, 
 
 
 def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
-    """Run -> (phantoms with a lesion that it reads rightly, phantoms with a lesion that were measured)."""
+    """Run -> (phantoms with a lesion that it reads rightly, phantoms with a lesion that were
+    measured).
+    """
     found = report.raw["lesions"]
     return {
         run_title(report, run): (int(found[run]["right"]), int(found[run]["n"]))
@@ -188,7 +210,9 @@ def figure_text(row: dict[str, Any]) -> str:
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:
-    """One row a run and map on the same few scans: the wider family, the core and the baselines; one column a measure."""
+    """One row a run and map on the same few scans: the wider family, the core and the baselines;
+    one column a measure.
+    """
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for row in report.rows:
         if row["kind"] == "wider" and row["source"] == source and row["measure"] in measures:
@@ -199,14 +223,16 @@ def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.Data
 
 
 def whole_frame(report: Report) -> pd.DataFrame:
-    """Every figure of the report, one a row; those of the randomisation say up to which block the network is random."""
+    """Every figure of the report, one a row; those of the randomisation say up to which block the
+    network is random.
+    """
     columns = [
         "kind",
         "run",
         "method",
         "layer",
         "source",
-        "random to",
+        say("random to"),
         "measure",
         "n",
         "patients",
@@ -216,9 +242,14 @@ def whole_frame(report: Report) -> pd.DataFrame:
     ]
     random = [
         {name: row[name] for name in ("run", "method", "layer")}
-        | {"kind": "randomisation", "source": "both", "random to": row["stage"], "measure": measure}
+        | {
+            "kind": "randomisation",
+            "source": "both",
+            say("random to"): row["stage"],
+            "measure": measure,
+        }
         | row[measure]
         for row in report.raw["sanity"]
         for measure in ("rank_correlation", "ssim")
     ]
-    return pd.DataFrame([*report.rows, *random], columns=columns).fillna({"random to": ""})
+    return pd.DataFrame([*report.rows, *random], columns=columns).fillna({say("random to"): ""})

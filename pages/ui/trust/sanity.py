@@ -1,4 +1,6 @@
-"""The randomisation part of the page Explanations: curves, verdicts, and the maps themselves on demand."""
+"""The randomisation part of the page Explanations: curves, verdicts, and the maps themselves on
+demand.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from oct_core.figures import charts
 from oct_core.trust.report_file import Report
 from oct_core.types import CLASSES, RunCard
+from oct_core.words import message, say
 from pages.ui.app import services
 from pages.ui.app.session import Bounded
 from pages.ui.shared.charts import show
@@ -18,18 +21,22 @@ from pages.ui.trust import data as data
 from pages.ui.trust.views import definition
 from pages.ui.viewer.pictures import data_uri, drawn, figure, grid, maximum_of, number
 
-SCORES = {"Rank correlation": "rank_correlation", "Structural similarity": "ssim"}
+SCORES = {message("Rank correlation"): "rank_correlation", message("Structural similarity"): "ssim"}
 SEED = 3_500_000
-_MEANING = (
-    "The network gets random weights, block by block, from its head downwards, and the maps before and after are compared: 1 is the same map, "
-    "0 has nothing in common. A map that stays alike when nothing is left of what was learned shows the picture, not the network "
+_MEANING = message(
+    "The network gets random weights, block by block, from its head downwards, and the maps before "
+    "and after are compared: 1 is the same map, "
+    "0 has nothing in common. A map that stays alike when nothing is left of what was learned "
+    "shows the picture, not the network "
     "(Adebayo et al. 2018, arXiv:1810.03292)."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """The maps of one cascade as drawn: (stage, caption, picture uint8 (h, w, 3)), the trained network first."""
+    """The maps of one cascade as drawn: (stage, caption, picture uint8 (h, w, 3)), the trained
+    network first.
+    """
 
     target: str
     pictures: list[tuple[str, str, NDArray[np.uint8]]]
@@ -41,24 +48,23 @@ def randomisation(report: Report, cards: list[RunCard]) -> None:
     if report.raw["sanity"]:
         _curves(report)
     else:
-        st.info("The randomisation has not been measured yet.", icon=":material/hourglass_top:")
+        st.info(
+            say("The randomisation has not been measured yet."), icon=":material/hourglass_top:"
+        )
     _strip(report, [card for card in cards if card.name in report.runs])
 
 
 def _curves(report: Report) -> None:
     left, right = st.columns(2, vertical_alignment="bottom")
-    score = (
-        left.segmented_control(
-            "Likeness", list(SCORES), default="Rank correlation", key="report_likeness"
-        )
-        or "Rank correlation"
-    )
+    score = left.segmented_control(
+        say("Likeness"), list(SCORES), default=say("Rank correlation"), key="report_likeness"
+    ) or say("Rank correlation")
     depths = range(max(len(data.layers_of(report, run)) for run in report.runs))
-    depth = right.selectbox("Layer explained", depths, format_func=_place, key="report_depth")
+    depth = right.selectbox(say("Layer explained"), depths, format_func=_place, key="report_depth")
     show(
         charts.likeness_by_stage(
             data.stage_profiles(report, SCORES[score], depth),
-            f"{score} with the trained network's map",
+            say("{score} with the trained network's map", score=score),
             score,
         ),
         "sanity",
@@ -74,7 +80,7 @@ def _curves(report: Report) -> None:
 
 
 def _place(depth: int) -> str:
-    return "last" if depth == 0 else f"{depth} before the last"
+    return "last" if depth == 0 else say("{depth} before the last", depth=depth)
 
 
 def _store() -> Bounded[Strip]:
@@ -88,15 +94,15 @@ def _store() -> Bounded[Strip]:
 
 def _strip(report: Report, cards: list[RunCard]) -> None:
     """Choose a run, a method and a phantom; a button computes the maps of every stage."""
-    st.markdown("##### See it happen: one phantom, one map a stage")
+    st.markdown(say("##### See it happen: one phantom, one map a stage"))
     ready = {card.name: card for card in cards if card.status == "done" and card.weights_sha256}
     if not ready:
-        st.caption("No measured model is installed here, so its maps cannot be drawn.")
+        st.caption(say("No measured model is installed here, so its maps cannot be drawn."))
         return
     first, second, third, fourth = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
     run = str(
         first.selectbox(
-            "Model",
+            say("Model"),
             list(ready),
             format_func=lambda name: services.title_of(ready[name]),
             key="strip_run",
@@ -104,21 +110,21 @@ def _strip(report: Report, cards: list[RunCard]) -> None:
     )
     method = str(
         second.selectbox(
-            "Map",
+            say("Map"),
             data.CORE,
             format_func=lambda name: data.method_title(report, name),
             key="strip_method",
         )
     )
-    label = str(third.selectbox("Phantom", CLASSES, key="strip_label"))
+    label = str(third.selectbox(say("Phantom"), CLASSES, key="strip_label"))
     card, layer = ready[run], data.layer_at(report, run, 0)
     key = "|".join((run, card.weights_sha256, method, label))
-    explained = "Repeats the map with more and more random weights. Takes seconds."
+    explained = say("Repeats the map with more and more random weights. Takes seconds.")
     asked = fourth.button(
-        "Draw the maps", icon=":material/shuffle:", key="strip_draw", help=explained
+        say("Draw the maps"), icon=":material/shuffle:", key="strip_draw", help=explained
     )
     if asked and _store().get(key) is None:
-        bar = st.progress(0.0, "Maps with random weights")
+        bar = st.progress(0.0, say("Maps with random weights"))
         with services.shown_errors():
             _store().put(key, _computed(card, method, layer, label, bar))
         bar.empty()
@@ -136,7 +142,9 @@ def _computed(
     from oct_core.trust.sanity import cascade, compare
 
     def told(done: int, total: int) -> None:
-        bar.progress(done / total, f"Maps with random weights: {done} of {total}")
+        bar.progress(
+            done / total, say("Maps with random weights: {done} of {total}", done=done, total=total)
+        )
 
     run, phantom = services.get_run(card.name), services.phantom(label, SEED)
     stages = cascade(
@@ -152,7 +160,9 @@ def _computed(
     pictures = []
     for stage in stages:
         explanation = stage.maps[0][0]
-        words = f"max {number(maximum_of(explanation))}" if explanation.evidence else "no evidence"
+        words = (
+            f"max {number(maximum_of(explanation))}" if explanation.evidence else say("no evidence")
+        )
         if stage.depth:
             words += f", alike {alike[stage.depth]:.2f}"
         pictures.append((stage.name, words, drawn(seen, explanation, 0.55, "inferno")))
@@ -170,8 +180,14 @@ def _show(strip: Strip, who: str, layer: str) -> None:
     ]
     st.html(grid(figures_, len(figures_)))
     st.caption(
-        f"{who} at {layer}, for {strip.target}, the class the trained network predicts. Each picture has its own colour scale. "
-        '"alike" is the rank correlation with the first map.'
+        say(
+            "{who} at {layer}, for {target}, the class the trained network predicts. Each "
+            'picture has its own colour scale. "alike" is the rank correlation with the first '
+            "map.",
+            who=who,
+            layer=layer,
+            target=strip.target,
+        )
     )
 
 

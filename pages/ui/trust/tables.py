@@ -1,4 +1,6 @@
-"""The tables of the page Explanations: in short, the wider family of methods, and every figure with a download."""
+"""The tables of the page Explanations: in short, the wider family of methods, and every figure with
+a download.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from oct_core.trust.report_file import Report
+from oct_core.words import say
 from pages.ui.trust import data as data
 from pages.ui.trust.views import choose_source, definition_text
 
@@ -55,9 +58,12 @@ def in_short(report: Report) -> None:
                 )
     if rows:
         st.markdown(
-            "##### In short: Grad-CAM at the last layer, beside maps that know no network, on phantoms"
+            say(
+                "##### In short: Grad-CAM at the last layer, beside maps that know no network, on "
+                "phantoms"
+            )
         )
-        _table(report, pd.DataFrame(rows), _SHORT, "Grad-CAM and baselines in short")
+        _table(report, pd.DataFrame(rows), _SHORT, say("Grad-CAM and baselines in short"))
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
@@ -72,20 +78,30 @@ def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: 
 
 
 def wider(report: Report) -> None:
-    """The other methods at the last layer beside the core and the baselines, and why some were left out."""
-    st.markdown("##### Other methods, last layer")
+    """The other methods at the last layer beside the core and the baselines, and why some were left
+    out.
+    """
+    st.markdown(say("##### Other methods, last layer"))
     source = choose_source(report, "report_wider_source")
     frame = data.wider_frame(report, source, _WIDER)
     if frame.empty:
-        st.info("No other method has been measured yet.", icon=":material/hourglass_top:")
+        st.info(say("No other method has been measured yet."), icon=":material/hourglass_top:")
     else:
-        _table(report, frame, _WIDER, "Scores of other methods")
+        _table(report, frame, _WIDER, say("Scores of other methods"))
         st.caption(
-            "All rows of a model are of the same few scans, so the intervals are wide. Point at a heading for its definition."
+            say(
+                "All rows of a model are of the same few scans, so the intervals are wide. Point "
+                "at a heading for its definition."
+            )
         )
     for left in report.raw["skipped"]:
         st.caption(
-            f"Left out: **{data.method_title(report, left['method'])}** of {data.run_title(report, left['run'])}. {left['reason']}"
+            say(
+                "Left out: **{method}** of {model}. {reason}",
+                method=data.method_title(report, left["method"]),
+                model=data.run_title(report, left["run"]),
+                reason=left["reason"],
+            )
         )
 
 
@@ -99,17 +115,17 @@ def whole(report: Report) -> None:
         options = list(dict.fromkeys(frame[name]))
         named = partial(_option, report, name)
         chosen = column.multiselect(
-            label, options, placeholder="All", format_func=named, key=f"report_table_{name}"
+            label, options, placeholder=say("All"), format_func=named, key=f"report_table_{name}"
         )
         frame = frame[frame[name].isin(chosen)] if chosen else frame
-    with columns[3], st.popover("Definitions", icon=":material/help:"):
+    with columns[3], st.popover(say("Definitions"), icon=":material/help:"):
         for about in report.measures.values():
             st.markdown(definition_text(about))
     st.dataframe(
-        frame, hide_index=True, width="stretch", height=460, alt="Every figure of the report"
+        frame, hide_index=True, width="stretch", height=460, alt=say("Every figure of the report")
     )
     st.download_button(
-        f"Download {len(frame)} rows (CSV)",
+        say("Download {frame_count} rows (CSV)", frame_count=len(frame)),
         frame.to_csv(index=False),
         "explanations.csv",
         "text/csv",
@@ -122,5 +138,5 @@ def _option(report: Report, column: str, value: str) -> str:
     if column == "run":
         return data.run_title(report, value)
     if column == "source":
-        return (data.SOURCES | {"both": "Both kinds of scans"}).get(value, value)
+        return (data.SOURCES | {"both": say("Both kinds of scans")}).get(value, value)
     return str(report.measures.get(value, {}).get("title", value))

@@ -8,25 +8,34 @@ from collections.abc import Sequence
 import streamlit as st
 
 from oct_core.types import Explanation, Scan
+from oct_core.words import say
 from pages.ui.app.services import title_of
 from pages.ui.app.session import forget_addresses
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.maps import ModelMaps, scale_of
 from pages.ui.viewer.pictures import LARGE, data_uri, drawn, fitted, maximum_of, number
 
-# A range input moves the clip edge: works with mouse, touch and the arrow keys. All text in it is escaped.
+# A range input moves the clip edge: works with mouse, touch and the arrow keys. All text in it is
+# escaped.
 _WIPE = """<!doctype html><meta charset="utf-8"><title>Comparison</title><style>
 body{{margin:0;font:13px system-ui,sans-serif;color:#808080;background:transparent}}
-.w{{position:relative;width:min(100%,{width}px);margin:auto}} .w img{{width:100%;display:block;border-radius:6px}}
+.w{{position:relative;width:min(100%,{width}px);margin:auto}}
+.w img{{width:100%;display:block;border-radius:6px}}
 .w img.b{{position:absolute;inset:0;clip-path:inset(0 0 0 var(--x,50%))}}
-.w i{{position:absolute;top:0;bottom:0;left:var(--x,50%);width:2px;background:#fff;box-shadow:0 0 4px #000;pointer-events:none}}
-.w i::after{{content:"◂▸";position:absolute;top:50%;left:-14px;width:30px;height:30px;margin-top:-15px;border-radius:50%;background:#fff;
-color:#333;font-style:normal;line-height:30px;text-align:center;font-size:12px;box-shadow:0 1px 4px #0008}}
+.w i{{position:absolute;top:0;bottom:0;left:var(--x,50%);width:2px;background:#fff;
+box-shadow:0 0 4px #000;pointer-events:none}}
+.w i::after{{content:"◂▸";position:absolute;top:50%;left:-14px;width:30px;height:30px;
+margin-top:-15px;border-radius:50%;background:#fff;
+color:#333;font-style:normal;line-height:30px;text-align:center;font-size:12px;
+box-shadow:0 1px 4px #0008}}
 input{{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;cursor:ew-resize}}
 input:focus-visible+p{{outline:2px solid #56b4e9}}
-p{{display:flex;justify-content:space-between;gap:1rem;margin:6px auto;width:min(100%,{width}px)}}</style>
-<div class="w" id="w"><img src="{first}" alt="{left}"><img class="b" src="{second}" alt="{right}"><i></i>
-<input type="range" min="0" max="100" value="50" step="1" aria-label="Wipe between {left} and {right}"
+p{{display:flex;justify-content:space-between;gap:1rem;margin:6px auto;
+width:min(100%,{width}px)}}</style>
+<div class="w" id="w"><img src="{first}" alt="{left}">
+<img class="b" src="{second}" alt="{right}"><i></i>
+<input type="range" min="0" max="100" value="50" step="1"
+aria-label="Wipe between {left} and {right}"
 oninput="document.getElementById('w').style.setProperty('--x',this.value+'%')"></div>
 <p><span>◂ {left}</span><span style="text-align:right">{right} ▸</span></p>"""
 
@@ -61,7 +70,7 @@ def comparison(
     found = options(all_maps, choices.methods)
     if len(found) < 2:
         st.info(
-            "A comparison needs two maps: choose a method in the sidebar.",
+            say("A comparison needs two maps: choose a method in the sidebar."),
             icon=":material/compare:",
         )
         return
@@ -75,10 +84,10 @@ def comparison(
     starts = [key for key in deepest if key in found][:2] or keys[:2]
     left, right = st.columns(2)
     first = left.selectbox(
-        "Left", keys, index=keys.index(starts[0]), format_func=label, key="compare_left"
+        say("Left"), keys, index=keys.index(starts[0]), format_func=label, key="compare_left"
     )
     second = right.selectbox(
-        "Right", keys, index=keys.index(starts[-1]), format_func=label, key="compare_right"
+        say("Right"), keys, index=keys.index(starts[-1]), format_func=label, key="compare_right"
     )
     width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
     width, height = _at_most(width, height, 560)

@@ -1,4 +1,6 @@
-"""The viewer's service calls: predictions first, then maps, each computed once a (scan as read, run, target)."""
+"""The viewer's service calls: predictions first, then maps, each computed once a (scan as read,
+run, target).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from functools import partial
 
 from oct_core.system import give_memory_back
 from oct_core.types import Explanation, Prediction, RunCard, Scan
+from oct_core.words import say
 from pages.ui.app.services import get_run, title_of
 from pages.ui.app.session import Viewer, fingerprint
 from pages.ui.viewer.pictures import sized
@@ -24,7 +27,9 @@ def silent(_share: float, _text: str) -> None:
 def predictions_of(
     state: Viewer, scans: Sequence[Scan], cards: Sequence[RunCard], progress: Progress = silent
 ) -> list[list[Prediction]]:
-    """One list of predictions a scan, in the order of the cards; computed where this session has none; raises OctError."""
+    """One list of predictions a scan, in the order of the cards; computed where this session has
+    none; raises OctError.
+    """
     keys = [fingerprint(scan) for scan in scans]
     different = list(dict(zip(keys, scans, strict=True)).items())
     for start in range(0, len(different), 8):
@@ -34,7 +39,7 @@ def predictions_of(
             progress((start + share * count) / len(different), text)
 
         _read(state, batch, cards, within)
-    progress(1.0, "Predictions ready")
+    progress(1.0, say("Predictions ready"))
     found_all = [[state.predictions.get(_key(card, key)) for card in cards] for key in keys]
     return [[prediction for prediction in row if prediction is not None] for row in found_all]
 
@@ -42,7 +47,9 @@ def predictions_of(
 def _read(
     state: Viewer, batch: Sequence[tuple[str, Scan]], cards: Sequence[RunCard], progress: Progress
 ) -> None:
-    """Ask the models at the same time for what this session has not. A batch at a time: another person's scan need not wait for all."""
+    """Ask the models at the same time for what this session has not. A batch at a time: another
+    person's scan need not wait for all.
+    """
     from oct_core.runs.predict import predict
     from oct_core.system import begun
 
@@ -74,7 +81,9 @@ def target_of(prediction: Prediction, choice: str | None) -> str:
 
 
 def trio_maps(state: Viewer, scan: Scan, card: RunCard, target: str) -> list[Explanation]:
-    """Grad-CAM and guided Grad-CAM at every layer and guided backpropagation, from one pass, at the network's size; raises OctError."""
+    """Grad-CAM and guided Grad-CAM at every layer and guided backpropagation, from one pass, at the
+    network's size; raises OctError.
+    """
     return _explained(state, scan, card, target, TRIO, None)
 
 
@@ -94,7 +103,9 @@ def one_map(
 
 
 def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]:
-    """The maps of one run as the command line gives them, (H, W); made anew, but for methods that are slow, which are stretched."""
+    """The maps of one run as the command line gives them, (H, W); made anew, but for methods that
+    are slow, which are stretched.
+    """
     from oct_core.explanations import METHODS, explain
 
     slow = {each.key for each in maps if METHODS.get(each.method).slow}
@@ -116,7 +127,9 @@ def in_scan_pixels(scan: Scan, maps: Sequence[Explanation]) -> list[Explanation]
 def trio_ahead(
     state: Viewer, scan: Scan, wanted: Sequence[tuple[RunCard, str]]
 ) -> Iterator[Callable[[RunCard, str], list[Explanation]]]:
-    """Begin ``trio_maps`` of each (card, target) at once; gives a function that waits for those of one; it raises OctError."""
+    """Begin ``trio_maps`` of each (card, target) at once; gives a function that waits for those of
+    one; it raises OctError.
+    """
     from oct_core.system import begun
 
     keys = {_maps_key(scan, card, target, TRIO, None): (card, target) for card, target in wanted}

@@ -9,6 +9,7 @@ import streamlit as st
 
 from oct_core.exports import maps_npz
 from oct_core.types import Explanation, Prediction, RunCard, Scan
+from oct_core.words import message, say
 from pages.ui.app.services import shown_errors, title_of
 from pages.ui.app.session import Viewer
 from pages.ui.viewer.compute import in_scan_pixels, one_map
@@ -18,7 +19,7 @@ from pages.ui.viewer.maps import GUIDED_WARNING, ModelMaps, measured_verdict, sc
 from pages.ui.viewer.measure import measure_panel
 from pages.ui.viewer.pictures import LARGE, data_uri, drawn, figure, maximum_of, number
 
-INPUT_METHODS_NOTE = "This method has one map, at the input."
+INPUT_METHODS_NOTE = message("This method has one map, at the input.")
 
 
 def detail(
@@ -36,19 +37,19 @@ def detail(
     }
     first, second = st.columns(2)
     name = first.segmented_control(
-        "Model",
+        say("Model"),
         list(by_name),
         default=next(iter(by_name)),
         format_func=lambda key: title_of(by_name[key][0].card),
         key="detail_model",
     )
     method = second.selectbox(
-        "Method", list(titles), format_func=lambda key: titles[key], key="detail_method"
+        say("Method"), list(titles), format_func=lambda key: titles[key], key="detail_method"
     )
     maps, prediction = by_name[name or next(iter(by_name))]
     layer = (
         st.segmented_control(
-            "Layer, shallow to deep",
+            say("Layer, shallow to deep"),
             maps.layers,
             default=maps.layers[-1],
             key=f"detail_layer_{maps.card.name}",
@@ -74,11 +75,23 @@ def _show(
     left, right = st.columns([3, 2], gap="large")
     with left:
         picture = drawn(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE)
-        alt = f"{title} at {explanation.layer}, {title_of(maps.card)}, target {explanation.target}, large"
+        alt = say(
+            "{title} at {layer}, {model}, target {target}, large",
+            title=title,
+            layer=explanation.layer,
+            model=title_of(maps.card),
+            target=explanation.target,
+        )
         st.html(f'<div class="oct-maps">{figure(data_uri(picture), alt)}</div>')
     with right:
         st.markdown(
-            f"**{html.escape(title)}** at **{explanation.layer}** · {title_of(maps.card)}, target {explanation.target}"
+            say(
+                "**{escape}** at **{layer}** · {model}, target {target}",
+                escape=html.escape(title),
+                layer=explanation.layer,
+                model=title_of(maps.card),
+                target=explanation.target,
+            )
         )
         _facts(maps.card, explanation, top, choices)
         measure_panel(state, scan, maps.card, explanation)
@@ -88,27 +101,36 @@ def _show(
 def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
         st.info(
-            f"No evidence for {explanation.target}: this map is zero everywhere.",
+            say(
+                "No evidence for {target}: this map is zero everywhere.", target=explanation.target
+            ),
             icon=":material/do_not_disturb_on:",
         )
         return
     kind = (
-        "signed: orange speaks for the class, blue against it"
+        say("signed: orange speaks for the class, blue against it")
         if explanation.signed
-        else "not signed: brighter is more"
+        else say("not signed: brighter is more")
     )
     scale = (
-        f"one scale within the model, up to {number(top)}"
+        say("one scale within the model, up to {number}", number=number(top))
         if choices.one_scale
-        else "scaled to its own maximum"
+        else say("scaled to its own maximum")
     )
-    st.caption(f"Maximum {number(maximum_of(explanation))}; {scale}; {kind}.")
+    st.caption(
+        say(
+            "Maximum {number}; {scale}; {kind}.",
+            number=number(maximum_of(explanation)),
+            scale=scale,
+            kind=kind,
+        )
+    )
     if explanation.layer == "input":
         st.caption(INPUT_METHODS_NOTE)
     if explanation.method.startswith("guided"):
         st.caption(GUIDED_WARNING)
     if words := measured_verdict(card, explanation):
-        st.caption(f"Measured on this model (page Explanations): {words}")
+        st.caption(say("Measured on this model (page Explanations): {words}", words=words))
 
 
 def _downloads(
@@ -125,7 +147,7 @@ def _downloads(
         every.append(explanation)
     first, second = st.columns(2)
     first.download_button(
-        "Overlay (PNG)",
+        say("Overlay (PNG)"),
         lambda: overlay_png(scan, explanation, choices.opacity, choices.colormap, top),
         f"oct_{stem}.png",
         "image/png",
@@ -134,12 +156,12 @@ def _downloads(
         width="stretch",
     )
     second.download_button(
-        "Raw maps (npz)",
+        say("Raw maps (npz)"),
         lambda: maps_npz(maps.card, prediction, in_scan_pixels(scan, every)),
         f"oct_{maps.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",
         on_click="ignore",
         width="stretch",
-        help="All maps of this model, float32 in the scan's own pixels.",
+        help=say("All maps of this model, float32 in the scan's own pixels."),
     )

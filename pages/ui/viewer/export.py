@@ -1,4 +1,6 @@
-"""What leaves the viewer: the final figure, single overlays and raw maps. Nothing of the upload's name or metadata is in them."""
+"""What leaves the viewer: the final figure, single overlays and raw maps. Nothing of the upload's
+name or metadata is in them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from oct_core.figures.charts import class_colour, model_colour
 from oct_core.types import CLASS_TITLES, Explanation, Prediction, RunCard, Scan
+from oct_core.words import say
 from pages.ui.app.layout import RESEARCH_LINE
 from pages.ui.app.services import app_version, title_of
 from pages.ui.viewer.pictures import drawn, fitted, maximum_of, number, shrunk
@@ -22,7 +25,9 @@ INK, QUIET, PAPER, TRACK = (28, 30, 36), (105, 110, 120), (255, 255, 255), (232,
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One model in the final figure. maps : its Grad-CAMs, shallow to deep. maxima : the value of the last colour, one a map."""
+    """One model in the final figure. maps : its Grad-CAMs, shallow to deep. maxima : the value of
+    the last colour, one a map.
+    """
 
     card: RunCard
     prediction: Prediction
@@ -57,10 +62,11 @@ def final_figure(
     colormap: str,
     one_scale: bool = False,
 ) -> bytes:
-    """The page as one PNG: the scan, and per model its probabilities and Grad-CAMs; the footer says what made it.
+    """The page as one PNG: the scan, and per model its probabilities and Grad-CAMs; the footer says
+    what made it.
 
-    words : the agreement sentence. one_scale : whether the maps of a model share the value of the last colour (as in Row.maxima).
-    Maps keep the scan's aspect ratio.
+    words : the agreement sentence. one_scale : whether the maps of a model share the value of the
+    last colour (as in Row.maxima). Maps keep the scan's aspect ratio.
     """
     columns = 1 + max((len(row.maps) for row in rows), default=0)
     _, cell_height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], CELL)
@@ -71,8 +77,15 @@ def final_figure(
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     sheet.paste(Image.fromarray(shrunk(scan.pixels, CELL)).convert("RGB"), (MARGIN, MARGIN))
-    scale = "one scale within a model" if one_scale else "each map scaled to its own maximum"
-    colours = f"Colours: {colormap}, from 0 to the maximum, {opacity:.0%} over the scan; {scale}."
+    scale = (
+        say("one scale within a model") if one_scale else say("each map scaled to its own maximum")
+    )
+    colours = say(
+        "Colours: {colormap}, from 0 to the maximum, {opacity:.0%} over the scan; {scale}.",
+        colormap=colormap,
+        opacity=opacity,
+        scale=scale,
+    )
     _heading(draw, scan, words, colours, MARGIN + CELL + GAP)
     top = MARGIN + head + 10
     for row in rows:
@@ -91,18 +104,25 @@ def final_figure(
 
 def _heading(draw: ImageDraw.ImageDraw, scan: Scan, words: str, colours: str, left: int) -> None:
     height, width = scan.pixels.shape
-    draw.text((left, MARGIN), "OCT B-scan read by CNNs, side by side", INK, _font(34))
+    draw.text((left, MARGIN), say("OCT B-scan read by CNNs, side by side"), INK, _font(34))
     draw.text((left, MARGIN + 52), words, INK, _font(23))
     draw.text(
         (left, MARGIN + 88),
-        f"Input {width} x {height} pixels, at the left as the models get it.",
+        say(
+            "Input {width} x {height} pixels, at the left as the models get it.",
+            width=width,
+            height=height,
+        ),
         QUIET,
         _font(18),
     )
-    synthetic = "Synthetic sample, no patient. " if scan.source == "sample" else ""
+    synthetic = say("Synthetic sample, no patient. ") if scan.source == "sample" else ""
     draw.text(
         (left, MARGIN + 114),
-        f"{synthetic}Maps: Grad-CAM, from the shallowest to the deepest layer.",
+        say(
+            "{synthetic}Maps: Grad-CAM, from the shallowest to the deepest layer.",
+            synthetic=synthetic,
+        ),
         QUIET,
         _font(18),
     )
@@ -130,7 +150,11 @@ def _bars(draw: ImageDraw.ImageDraw, row: Row, left: int, top: int) -> None:
         draw.text((left + 242, y), f"{p:.1%}", QUIET, _font(16))
     draw.text(
         (left, top + 192),
-        f"Maps for {row.target}: {CLASS_TITLES.get(row.target, row.target)}",
+        say(
+            "Maps for {target}: {class_titles}",
+            target=row.target,
+            class_titles=CLASS_TITLES.get(row.target, row.target),
+        ),
         QUIET,
         _font(15),
     )
@@ -147,7 +171,7 @@ def _fitting(text: str, width: float, size: int) -> str:
 
 
 def _caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top: int) -> None:
-    said = f"max {number(maximum_of(explanation))}" if explanation.evidence else "no evidence"
+    said = f"max {number(maximum_of(explanation))}" if explanation.evidence else say("no evidence")
     draw.text((left, top), explanation.layer, INK, _font(16))
     draw.text((left, top + 19), f"{said}, target {explanation.target}", QUIET, _font(15))
 
@@ -155,7 +179,16 @@ def _caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top
 def _footer(draw: ImageDraw.ImageDraw, cards: Sequence[RunCard], top: int, width: int) -> None:
     draw.line((MARGIN, top, width - MARGIN, top), fill=TRACK, width=2)
     for place, card in enumerate(cards):
-        line = f"run {card.name} ({title_of(card)}), weights sha256 {card.weights_sha256[:16]}"
+        line = say(
+            "run {card_name} ({model}), weights sha256 {weights_sha256}",
+            card_name=card.name,
+            model=title_of(card),
+            weights_sha256=card.weights_sha256[:16],
+        )
         draw.text((MARGIN, top + 12 + place * 22), line, QUIET, _font(16))
-    last = f"oct_core {app_version()}. {RESEARCH_LINE}"
+    last = say(
+        "oct_core {app_version}. {research_line}",
+        app_version=app_version(),
+        research_line=RESEARCH_LINE,
+    )
     draw.text((MARGIN, top + 12 + len(cards) * 22), last, INK, _font(16))

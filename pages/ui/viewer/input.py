@@ -1,4 +1,4 @@
-"""How scans come into the viewer: uploads, samples, and per scan the TIFF page, crop and inversion."""
+"""How scans come into the viewer: uploads, samples; per scan the page, crop and inversion."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import DeletedFile
 
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES
+from oct_core.words import say
 from pages.ui.app.services import MAX_UPLOAD_BYTES, sentence
 from pages.ui.app.session import (
     MAX_SCAN_BYTES,
@@ -34,11 +35,14 @@ def uploader_key(state: Viewer) -> str:
 
 
 def _ingest(state: Viewer, key: str) -> None:
-    """Callback of the uploader: decode each file, keep pictures and sentences about refusals, free the server's copies."""
+    """Callback of the uploader: decode each file, keep pictures and sentences about refusals, free
+    the server's copies.
+    """
     from oct_core.scans import inspect, read_scan
 
-    # A widget used while the maps are being made interrupts that run, and the browser then sends the emptied uploader once
-    # more: its files were taken and the server's copies are gone. A file dropped there meanwhile is new.
+    # A widget used while the maps are being made interrupts that run, and the browser then sends
+    # the emptied uploader once more: its files were taken and the server's copies are gone. A file
+    # dropped there meanwhile is new.
     files = [file for file in st.session_state.get(key) or [] if not isinstance(file, DeletedFile)]
     if not files:
         return
@@ -63,15 +67,19 @@ def upload(state: Viewer) -> None:
     """The drop zone, and what was refused the last time."""
     key = uploader_key(state)
     st.file_uploader(
-        "Drop retinal OCT B-scans here",
+        say("Drop retinal OCT B-scans here"),
         type=list(FILE_TYPES),
         accept_multiple_files=True,
         key=key,
         on_change=_ingest,
         args=(state, key),
         max_upload_size=MAX_UPLOAD_BYTES // 2**20,
-        help=f"8 or 16 bit, gray or colour; TIFF with several pages. At most {MAX_SCANS} scans stay open; "
-        "they are held in memory for this browser tab only and never written to disk.",
+        help=say(
+            "8 or 16 bit, gray or colour; TIFF with several pages. At most {max_scans} scans "
+            "stay open; they are held in memory for this browser tab only and never written to "
+            "disk.",
+            max_scans=MAX_SCANS,
+        ),
     )
 
 
@@ -81,22 +89,34 @@ def show_problems(state: Viewer, hide_names: bool) -> None:
         named = f"File {number}" if hide_names else f"File {number} ({plain(name)})"
         st.error(f"{named}: {words}", icon=":material/broken_image:")
     if state.crowded_out:
-        limit = f"at most {MAX_SCANS}, or {MAX_SCAN_BYTES // 2**20} MB, stay open"
-        gone = (
-            "The scan opened first was"
-            if state.crowded_out == 1
-            else f"The {state.crowded_out} scans opened first were"
+        limit = say(
+            "at most {max_scans}, or {max_scan_bytes} MB, stay open",
+            max_scans=MAX_SCANS,
+            max_scan_bytes=MAX_SCAN_BYTES // 2**20,
         )
-        st.info(f"{gone} closed to make room: {limit}.", icon=":material/inventory_2:")
+        gone = (
+            say("The scan opened first was")
+            if state.crowded_out == 1
+            else say("The {crowded_out} scans opened first were", crowded_out=state.crowded_out)
+        )
+        st.info(
+            say("{gone} closed to make room: {limit}.", gone=gone, limit=limit),
+            icon=":material/inventory_2:",
+        )
 
 
 def sample_titles(hide_answer: bool) -> dict[Sample, str]:
-    """What each sample is called; with the answer hidden, numbers in an order that gives nothing away."""
+    """What each sample is called; with the answer hidden, numbers in an order that gives nothing
+    away.
+    """
     samples = all_samples()
     if not hide_answer:
         return {sample: sample.title for sample in samples}
     shuffled = sorted(samples, key=lambda sample: (sample.seed * 7919) % 104_729)
-    return {sample: f"Synthetic sample {place}" for place, sample in enumerate(shuffled, start=1)}
+    return {
+        sample: say("Synthetic sample {place}", place=place)
+        for place, sample in enumerate(shuffled, start=1)
+    }
 
 
 def sample_menu(state: Viewer, hide_answer: bool) -> None:
@@ -110,11 +130,11 @@ def sample_menu(state: Viewer, hide_answer: bool) -> None:
             st.session_state["viewer_sample"] = None
 
     st.selectbox(
-        "or open a synthetic sample",
+        say("or open a synthetic sample"),
         list(titles),
         index=None,
         format_func=lambda sample: titles[sample],
-        placeholder="Choose a sample",
+        placeholder=say("Choose a sample"),
         key="viewer_sample",
         on_change=chosen,
     )
@@ -128,11 +148,12 @@ def sample_cards(state: Viewer, hide_answer: bool) -> None:
         with column, st.container(border=True):
             title = titles[sample]
             st.html(
-                f'<div class="oct-maps">{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>'
+                '<div class="oct-maps">'
+                f"{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>"
             )
             st.markdown(f"**{title}**" + ("" if hide_answer else f"  \n{sample.description}"))
             st.button(
-                "Open",
+                say("Open"),
                 key=f"open_{sample.seed}",
                 on_click=state.show_sample,
                 args=(sample,),
@@ -156,7 +177,8 @@ def thumbnails(state: Viewer, choices: Choices) -> None:
                 with column:
                     name = item_name(item, choices)
                     st.html(
-                        f'<div class="oct-maps">{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>'
+                        '<div class="oct-maps">'
+                        f"{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>"
                     )
                     kind: Literal["primary", "tertiary"] = (
                         "primary" if item.id == state.current else "tertiary"
@@ -184,18 +206,25 @@ def reading_options(item: Item) -> None:
     """TIFF page, crop box and inversion of the scan shown; written into the item."""
     if item.pages > 1:
         page = st.number_input(
-            f"Page (1 to {item.pages})", 1, item.pages, item.page + 1, key=f"page_{item.id}"
+            say("Page (1 to {pages})", pages=item.pages),
+            1,
+            item.pages,
+            item.page + 1,
+            key=f"page_{item.id}",
         )
         with_page(item, int(page) - 1)
     left, right = st.columns(2)
     item.invert = left.toggle(
-        "Invert", value=item.invert, key=f"invert_{item.id}", help="For scans drawn dark on white."
+        say("Invert"),
+        value=item.invert,
+        key=f"invert_{item.id}",
+        help=say("For scans drawn dark on white."),
     )
     cropping = right.toggle(
-        "Crop",
+        say("Crop"),
         value=item.box is not None,
         key=f"crop_{item.id}",
-        help="Cut off text and en-face panels of device exports.",
+        help=say("Cut off text and en-face panels of device exports."),
     )
     item.box = _crop_box(item) if cropping else None
 
@@ -205,12 +234,15 @@ def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
     height, width = item.scan.pixels.shape
     left, top, right, bottom = item.box or (0, 0, width, height)
     key = f"{item.id}_{item.page}"
-    x = st.slider("Columns kept", 0, width, (left, right), key=f"columns_{key}")
-    y = st.slider("Rows kept", 0, height, (top, bottom), key=f"rows_{key}")
+    x = st.slider(say("Columns kept"), 0, width, (left, right), key=f"columns_{key}")
+    y = st.slider(say("Rows kept"), 0, height, (top, bottom), key=f"rows_{key}")
     least = DEFAULT.side
     if x[1] - x[0] < least or y[1] - y[0] < least:
         st.warning(
-            f"The box must be at least {least} pixels a side; the last good one is kept.",
+            say(
+                "The box must be at least {least} pixels a side; the last good one is kept.",
+                least=least,
+            ),
             icon=":material/crop:",
         )
         return item.box

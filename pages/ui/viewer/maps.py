@@ -1,4 +1,6 @@
-"""The maps of each model as a grid: Grad-CAM at five depths, guided Grad-CAM below it, the scan and guided backpropagation at the left."""
+"""The maps of each model as a grid: Grad-CAM at five depths, guided Grad-CAM below it, the scan and
+guided backpropagation at the left.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from numpy.typing import NDArray
 from oct_core.errors import ReportError
 from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE
 from oct_core.types import Explanation, RunCard, Scan
+from oct_core.words import message, say
 from pages.ui.app.services import report, title_of
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.pictures import data_uri, drawn, figure, grid, maximum_of, number, shrunk
 
-GUIDED_WARNING = (
-    "Guided maps look sharp but follow edges more than the decision: they are known to fail the test of random weights "
+GUIDED_WARNING = message(
+    "Guided maps look sharp but follow edges more than the decision: they are known to fail the "
+    "test of random weights "
     "(Adebayo et al. 2018). Read them together with Grad-CAM."
 )
 GUIDED = ("guided_backprop", "guided_gradcam")
@@ -26,7 +30,9 @@ GUIDED = ("guided_backprop", "guided_gradcam")
 
 @dataclass(frozen=True, eq=False)
 class ModelMaps:
-    """The maps of one model for one scan. target : the class explained. extra : one map a further method."""
+    """The maps of one model for one scan. target : the class explained. extra : one map a further
+    method.
+    """
 
     card: RunCard
     target: str
@@ -44,7 +50,9 @@ class ModelMaps:
 
 
 def scale_of(explanation: Explanation, group: Sequence[Explanation], choices: Choices) -> float:
-    """The value that gets the last colour: the map's own maximum, or one for all maps of its method in this model."""
+    """The value that gets the last colour: the map's own maximum, or one for all maps of its method
+    in this model.
+    """
     return max(map(maximum_of, group)) if choices.one_scale and group else maximum_of(explanation)
 
 
@@ -63,9 +71,16 @@ def map_figure(
     said = (
         f"max {number(maximum_of(explanation))}"
         if explanation.evidence
-        else f"no evidence for {explanation.target}"
+        else say("no evidence for {target}", target=explanation.target)
     )
-    alt = f"{title} at {explanation.layer}, {title_of(maps.card)}, target {explanation.target}, {said}"
+    alt = say(
+        "{title} at {layer}, {model}, target {target}, {said}",
+        title=title,
+        layer=explanation.layer,
+        model=title_of(maps.card),
+        target=explanation.target,
+        said=said,
+    )
     return figure(
         data_uri(picture), alt, f"<b>{title}</b> · {explanation.layer}<br><span>{said}</span>"
     )
@@ -82,12 +97,14 @@ def grid_of(
     titles: dict[str, str],
     reference: NDArray[np.uint8],
 ) -> str:
-    """The HTML of one model's maps. reference : the scan as shown at the left, uint8 (h, w) or (h, w, 3)."""
+    """The HTML of one model's maps. reference : the scan as shown at the left, uint8 (h, w) or (h,
+    w, 3).
+    """
     layers = maps.layers
     cells = [
         figure(
             data_uri(shrunk(reference, 320)),
-            "The scan as the models get it",
+            say("The scan as the models get it"),
             "<b>Scan</b><br><span>as read</span>",
         )
     ]
@@ -124,13 +141,13 @@ def colour_key(choices: Choices) -> str:
     unsigned = ", ".join(
         f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist()
     )
-    signed = f"rgb{NEGATIVE}, #000, rgb{POSITIVE}"
-    highest = "largest in this model" if choices.one_scale else "its maximum"
+    signed = say("rgb{negative}, #000, rgb{positive}", negative=NEGATIVE, positive=POSITIVE)
+    highest = say("largest in this model") if choices.one_scale else say("its maximum")
     keys = []
     if False in kinds:
         keys.append(("CAM: 0", unsigned, highest))
     if True in kinds:
-        keys.append(("Signed: against the class", signed, "for the class"))
+        keys.append((say("Signed: against the class"), signed, say("for the class")))
     bars = "".join(
         f'<span>{low} <i style="background:linear-gradient(to right, {stops})"></i> {high}</span>'
         for low, stops, high in keys
@@ -146,7 +163,9 @@ def show_model(
     reference: NDArray[np.uint8],
 ) -> None:
     """One model's heading and grid, and beside guided maps how they do with random weights."""
-    st.markdown(f"##### {title_of(maps.card)} · maps for {maps.target}")
+    st.markdown(
+        say("##### {model} · maps for {target}", model=title_of(maps.card), target=maps.target)
+    )
     st.html(grid_of(scan, maps, choices, titles, reference))
     if any(method in choices.methods for method in GUIDED):
         measured = [
@@ -156,7 +175,7 @@ def show_model(
         ]
         st.caption(
             " ".join(
-                [GUIDED_WARNING, *(["Measured on this model:"] if measured else []), *measured]
+                [GUIDED_WARNING, *([say("Measured on this model:")] if measured else []), *measured]
             )
         )
 
@@ -166,7 +185,9 @@ def _guided_last(maps: ModelMaps) -> list[Explanation]:
 
 
 def measured_verdict(card: RunCard, explanation: Explanation) -> str:
-    """What the report says of this map with random weights, over many scans; "" if it was not measured with these weights."""
+    """What the report says of this map with random weights, over many scans; "" if it was not
+    measured with these weights.
+    """
     with suppress(ReportError):  # the page Explanations says what is wrong with the report
         found = report()
         return (

@@ -1,4 +1,6 @@
-"""The viewer from top to bottom: scans in, predictions first, then maps, then one map in full, comparison and downloads."""
+"""The viewer from top to bottom: scans in, predictions first, then maps, then one map in full,
+comparison and downloads.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.types import Prediction, RunCard, Scan
+from oct_core.words import say
 from pages.ui.app.layout import invitation
 from pages.ui.app.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
 from pages.ui.app.session import Item, Viewer, choices_kept, viewer
@@ -29,7 +32,7 @@ def show() -> None:
     """The whole page."""
     state = viewer()
     with st.sidebar:
-        st.subheader("Scans", divider="gray")
+        st.subheader(say("Scans"), divider="gray")
         viewer_input.upload(state)
         hide_answer = choices_kept("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
@@ -39,8 +42,11 @@ def show() -> None:
     if item is None:
         viewer_input.show_problems(state, choices.hide_names)
         invitation(
-            "Open a scan to begin",
-            "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic samples.",
+            say("Open a scan to begin"),
+            say(
+                "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic "
+                "samples."
+            ),
         )
         viewer_input.sample_cards(state, hide_answer)
         viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
@@ -60,11 +66,16 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
     if not cards:
         with right:
             if ready_runs():
-                st.info("Choose at least one model in the sidebar.", icon=":material/check_box:")
+                st.info(
+                    say("Choose at least one model in the sidebar."), icon=":material/check_box:"
+                )
             else:
                 invitation(
-                    "No trained model yet",
-                    "Train the three with `./train_all.sh FOLDER`; they appear here by themselves.",
+                    say("No trained model yet"),
+                    say(
+                        "Train the three with `./train_all.sh FOLDER`; they appear here by "
+                        "themselves."
+                    ),
                 )
         return
     if item.sample is not None and choices.hide_answer and not _revealed(item, right):
@@ -72,7 +83,7 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
     with right:
         place = st.empty()
         place.caption(
-            "Reading the scan"
+            say("Reading the scan")
         )  # no bar: the browser would load its code first, and draw the page anew for each step
         (predictions,) = predictions_of(state, [scan], cards)
         with place.container():
@@ -86,11 +97,18 @@ def _usable(choices: Choices) -> list[RunCard]:
     usable = []
     for card in (card for card in ready_runs() if card.name in choices.models):
         try:
-            with st.spinner(f"Loading {title_of(card)}"):
+            with st.spinner(say("Loading {model}", model=title_of(card))):
                 get_run(card.name)
             usable.append(card)
         except Exception as error:
-            st.error(f"{title_of(card)} is left out: {sentence(error)}", icon=":material/error:")
+            st.error(
+                say(
+                    "{model} is left out: {sentence}",
+                    model=title_of(card),
+                    sentence=sentence(error),
+                ),
+                icon=":material/error:",
+            )
     return usable
 
 
@@ -108,9 +126,8 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     viewer_input.reading_options(item)
     scan = item.view()
     with top:
-        st.html(
-            f'<div class="oct-maps">{figure(data_uri(shrunk(_reference(item, scan, choices), 760)), f"The scan {name}")}</div>'
-        )
+        picture = data_uri(shrunk(_reference(item, scan, choices), 760))
+        st.html(f'<div class="oct-maps">{figure(picture, say("The scan {name}", name=name))}</div>')
         height, width = scan.pixels.shape
         st.markdown(
             f"**{viewer_input.plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit"
@@ -122,7 +139,7 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     if item.sample is not None:
         _answer(item, choices)
     st.button(
-        "Close this scan",
+        say("Close this scan"),
         icon=":material/close:",
         on_click=state.close,
         args=(item,),
@@ -130,7 +147,7 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     )
     if len(state.ordered()) > 1:
         st.button(
-            "Close all", icon=":material/clear_all:", on_click=state.close_all, type="tertiary"
+            say("Close all"), icon=":material/clear_all:", on_click=state.close_all, type="tertiary"
         )
     return scan
 
@@ -139,15 +156,21 @@ def _answer(item: Item, choices: Choices) -> None:
     if item.sample is None:
         return
     if not choices.hide_answer or st.session_state.get(f"reveal_{item.id}"):
-        st.caption(f"Synthetic sample, drawn as {item.sample.label}: {item.sample.description}.")
+        st.caption(
+            say(
+                "Synthetic sample, drawn as {sample_label}: {description}.",
+                sample_label=item.sample.label,
+                description=item.sample.description,
+            )
+        )
 
 
 def _revealed(item: Item, place: DeltaGenerator) -> bool:
     """For teaching: the class, and what the models say of it, come only when asked for."""
     with place.container(border=True):
-        st.markdown("#### What do you see?")
-        st.markdown("The class of this sample, and what the models make of it, are hidden.")
-        return st.toggle("Show the answer and the models", key=f"reveal_{item.id}")
+        st.markdown(say("#### What do you see?"))
+        st.markdown(say("The class of this sample, and what the models make of it, are hidden."))
+        return st.toggle(say("Show the answer and the models"), key=f"reveal_{item.id}")
 
 
 def _maps(
@@ -160,9 +183,9 @@ def _maps(
 ) -> list[ModelMaps]:
     """Each model's maps, drawn as soon as they are there."""
     titles, reference, done = method_titles(), _reference(item, scan, choices), []
-    st.subheader("Where each model looked", anchor=False)
+    st.subheader(say("Where each model looked"), anchor=False)
     st.html(colour_key(choices))
-    bar = st.progress(0.0, "Making the maps")
+    bar = st.progress(0.0, say("Making the maps"))
     wanted = [
         (card, target_of(prediction, choices.target))
         for card, prediction in zip(cards, predictions, strict=True)
@@ -171,7 +194,9 @@ def _maps(
         for place, (card, target) in enumerate(wanted):
             bar.progress(
                 place / len(cards),
-                f"{title_of(card)}: Grad-CAM at every layer, guided backpropagation",
+                say(
+                    "{model}: Grad-CAM at every layer, guided backpropagation", model=title_of(card)
+                ),
             )
             with shown_errors():
                 maps = ModelMaps(card, target, trio_of(card, target), [])
@@ -200,7 +225,7 @@ def _below(
         matching = [by_run[maps.card.name] for maps in all_maps]
         _figure_download(scan, all_maps, matching, choices)
         titles = method_titles()
-        one, two = st.tabs(["One map in full", "Compare two maps"])
+        one, two = st.tabs([say("One map in full"), say("Compare two maps")])
         with one:
             viewer_detail.detail(state, scan, all_maps, matching, choices, titles)
         with two:
@@ -231,7 +256,7 @@ def _figure_download(
         return final_figure(scan, rows, words, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
-        "Download the figure (PNG)",
+        say("Download the figure (PNG)"),
         make,
         "oct_comparison.png",
         "image/png",
@@ -243,9 +268,9 @@ def _figure_download(
 
 def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> None:
     """The table of every open scan; scans not read yet are read now, with progress."""
-    st.subheader("All open scans", anchor=False)
+    st.subheader(say("All open scans"), anchor=False)
     items = state.ordered()
-    bar = st.progress(0.0, "Reading all scans")
+    bar = st.progress(0.0, say("Reading all scans"))
     table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
     bar.empty()
     viewer_predictions.table_of_all(

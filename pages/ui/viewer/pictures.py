@@ -1,4 +1,6 @@
-"""Scans and maps as small pictures, drawn on the server at the size they are shown at, always at the scan's own aspect ratio."""
+"""Scans and maps as small pictures, drawn on the server at the size they are shown at, always at
+the scan's own aspect ratio.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def shrunk(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
 
 
 def sized(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
-    """float32 (h, w) stretched to (H, W): bilinear, averaging where pixels fall together; never beyond the lowest and highest value."""
+    """float32 (h, w) stretched to (H, W): bilinear, averaging where pixels fall together; never
+    beyond the lowest and highest value.
+    """
     if values.shape == shape:
         return values
     return np.asarray(
@@ -54,7 +58,9 @@ def drawn(
     maximum: float | None = None,
     longest: int = SMALL,
 ) -> NDArray[np.uint8]:
-    """A map over its scan, uint8 (h, w, 3), fitted to ``longest``; the scan alone where there is no evidence."""
+    """A map over its scan, uint8 (h, w, 3), fitted to ``longest``; the scan alone where there is no
+    evidence.
+    """
     small = shrunk(pixels, longest)
     if not explanation.evidence:
         return np.repeat(small[..., None], 3, axis=2)
@@ -64,7 +70,9 @@ def drawn(
 
 
 def data_uri(pixels: NDArray[np.uint8], quality: int = 88) -> str:
-    """The picture inside the page itself (JPEG, no metadata): nothing is kept in the server's media store."""
+    """The picture inside the page itself (JPEG, no metadata): nothing is kept in the server's media
+    store.
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -73,12 +81,18 @@ def data_uri(pixels: NDArray[np.uint8], quality: int = 88) -> str:
 def figure(uri: str, alt: str, caption: str = "") -> str:
     """One <figure>. alt : plain text. caption : HTML of our own making; escape what users wrote."""
     label = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure><img src="{uri}" alt="{html.escape(alt, quote=True)}" loading="lazy">{label}</figure>'
+    return (
+        f'<figure><img src="{uri}" alt="{html.escape(alt, quote=True)}" '
+        f'loading="lazy">{label}</figure>'
+    )
 
 
 def grid(figures: list[str], columns: int) -> str:
     """Figures side by side in equal columns."""
-    return f'<div class="oct-maps oct-grid" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">{"".join(figures)}</div>'
+    return (
+        f'<div class="oct-maps oct-grid" style="grid-template-columns: repeat({columns}, '
+        f'minmax(0, 1fr))">{"".join(figures)}</div>'
+    )
 
 
 def number(value: float) -> str:

@@ -19,6 +19,7 @@ from oct_core.figures.charts import (
     sensitivity_specificity,
 )
 from oct_core.types import CLASS_TITLES, CLASSES, Prediction, RunCard
+from oct_core.words import say
 from pages.ui.app.services import title_of
 from pages.ui.shared.charts import show
 from pages.ui.shared.run_data import stored_evaluation
@@ -30,22 +31,30 @@ _WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def what_to_expect(cards: Sequence[RunCard]) -> None:
-    """Before the first scan: sensitivity and specificity of the models on their test parts. The chart has the browser load plotly meanwhile."""
+    """Before the first scan: sensitivity and specificity of the models on their test parts. The
+    chart has the browser load plotly meanwhile.
+    """
     scores = {
         title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None
     }
     if not scores:
         return
-    st.subheader("How well the models do", anchor=False)
+    st.subheader(say("How well the models do"), anchor=False)
     show(sensitivity_specificity(scores), "expected")
     samples = " and ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
     st.caption(
-        f"On {samples} of the test part, of patients that the models never saw. Expect worse on scans of other devices."
+        say(
+            "On {samples} of the test part, of patients that the models never saw. Expect worse "
+            "on scans of other devices.",
+            samples=samples,
+        )
     )
 
 
 def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
-    """One sentence on whether the models agree, and how sure they are. predictions and titles: one a model."""
+    """One sentence on whether the models agree, and how sure they are. predictions and titles: one
+    a model.
+    """
     counts = Counter(prediction.predicted for prediction in predictions)
     unsure = [
         title
@@ -53,7 +62,12 @@ def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
         if prediction.confidence < UNSURE
     ]
     doubt = (
-        f" {_listed(unsure)} {'is' if len(unsure) == 1 else 'are'} unsure (below {UNSURE:.0%})."
+        say(
+            " {listed} {value} unsure (below {unsure:.0%}).",
+            listed=_listed(unsure),
+            value="is" if len(unsure) == 1 else "are",
+            unsure=UNSURE,
+        )
         if unsure
         else ""
     )
@@ -61,9 +75,9 @@ def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
         return f"{titles[0]} says {predictions[0].predicted}.{doubt}"
     if len(counts) == 1:
         every = (
-            "Both models"
+            say("Both models")
             if len(predictions) == 2
-            else f"All {_WORDS.get(len(predictions), len(predictions))} models"
+            else say("All {words} models", words=_WORDS.get(len(predictions), len(predictions)))
         )
         return f"{every} agree: {predictions[0].predicted}.{doubt}"
     said = []
@@ -74,7 +88,7 @@ def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
             if prediction.predicted == name
         ]
         said.append(f"{_listed(voters)} {'says' if len(voters) == 1 else 'say'} {name}")
-    return f"The models disagree: {'; '.join(said)}.{doubt}"
+    return say("The models disagree: {said}.{doubt}", said="; ".join(said), doubt=doubt)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -87,7 +101,9 @@ def agree(predictions: Sequence[Prediction]) -> bool:
 
 
 def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) -> None:
-    """One column a model: predicted class, probability, bars of the four classes; above them the agreement in words."""
+    """One column a model: predicted class, probability, bars of the four classes; above them the
+    agreement in words.
+    """
     titles = [title_of(card) for card in cards]
     words = agreement(predictions, titles)
     if agree(predictions):
@@ -121,7 +137,8 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
         f'<div style="border-left:4px solid {model_colour(card.architecture)};padding-left:.6rem">'
         f'<span class="oct-muted">{html.escape(title_of(card))}</span></div>'
         f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:.5rem">'
-        f'<span style="font-size:1.55rem;font-weight:650">{html.escape(prediction.predicted)}</span>'
+        '<span style="font-size:1.55rem;font-weight:650">'
+        f"{html.escape(prediction.predicted)}</span>"
         f'<span style="font-size:1.25rem">{sure}</span></div>'
         f'<div class="oct-muted">{CLASS_TITLES.get(prediction.predicted, "")}</div></div>'
     )
@@ -129,7 +146,7 @@ def _heading(prediction: Prediction, card: RunCard) -> str:
 
 def small_bars(prediction: Prediction) -> go.Figure:
     """The four probabilities of one model, each number at its bar."""
-    figure = probability_bars([prediction], title="Class probabilities")
+    figure = probability_bars([prediction], title=say("Class probabilities"))
     figure.update_traces(
         marker_color=[class_colour(name) for name in prediction.classes],
         textposition="auto",
@@ -172,7 +189,9 @@ def rows(
 
 
 def as_csv(table: Sequence[dict[str, str | float]]) -> bytes:
-    """The rows as CSV. A name that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """The rows as CSV. A name that a spreadsheet would run as a formula gets an apostrophe before
+    it.
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -198,7 +217,7 @@ def table_of_all(names: Sequence[str], predictions: Sequence[Sequence[Prediction
         height=min(420, 38 + 35 * len(table)),
     )
     st.download_button(
-        "Download the table (CSV)",
+        say("Download the table (CSV)"),
         as_csv(table),
         "oct_predictions.csv",
         "text/csv",

@@ -1,4 +1,6 @@
-"""Loaded by a server that is started with this folder in PYTHONPATH: at SIGUSR1 it writes what is alive of uploads to $OCT_ALIVE."""
+"""Loaded by a server that is started with this folder in PYTHONPATH: at SIGUSR1 it writes what is
+alive of uploads to $OCT_ALIVE.
+"""
 
 from __future__ import annotations
 
