@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains VGG16, ResNet50 and DenseNet121 on one folder of scans, evaluates each, and prints one table.
+# Trains every network of oct_core/models/catalog.py on one folder of scans, evaluates each, and prints one table.
 # Uses the GPU if there is one.
 set -euo pipefail
 
@@ -78,7 +78,8 @@ else
 fi
 
 runs=()
-for architecture in vgg16 resnet50 densenet121; do
+networks=$("$python" -c "from oct_core.models.catalog import ARCHITECTURES; print(*ARCHITECTURES)")
+for architecture in $networks; do
   run=$prefix-$architecture
   "$python" -m oct_core train "$architecture" --data "$data" --run "$run" ${device_options[@]+"${device_options[@]}"} ${train_options[@]+"${train_options[@]}"}
   "$python" -m oct_core evaluate "$run" --data "$data" ${device_options[@]+"${device_options[@]}"}

@@ -1,24 +1,23 @@
-"""The three networks: how each is built, and the named layers where explanations are taken.
+"""How each network of the catalog is built, and the modules of its named layers.
 
 Every network takes gray scans (N, 1, S, S) in [0, 1], normalises them itself, and gives logits (N,
-classes). No ReLU works in place and every ReLU is a module of its own: an in-place ReLU overwrites
-the activations that Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as a function,
-which hooks do not see.
+classes). No activation works in place and every ReLU is a module of its own: an in-place ReLU
+overwrites the activations that Grad-CAM keeps, and torchvision's DenseNet applies its last ReLU as
+a function, which hooks do not see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torchvision import models
 
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.registry import Registry
-from oct_core.torchvision_models import models
+from oct_core.words import message
 
 
 class VGG16(nn.Module):
@@ -86,81 +85,12 @@ class GrayClassifier(nn.Module):
         return self.backbone((gray - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """One network of the registry.
-
-    name : the key. title : for people. reference : the paper. build : classes -> backbone.
-    layers : layer name -> module path in the backbone, shallow to deep; explanations are taken at
-    its output.
-    head : the module path prefix of the classifier, which initial weights fill only where it is not
-    trained.
-    """
-
-    name: str
-    title: str
-    reference: str
-    build: Callable[[int], nn.Module]
-    layers: dict[str, str]
-    head: str
-
-    @property
-    def last_layer(self) -> str:
-        """The deepest named layer, the one that the head pools."""
-        return list(self.layers)[-1]
-
-
-ARCHITECTURES: Registry[Architecture] = Registry("architecture")
-ARCHITECTURES.add(
-    "vgg16",
-    Architecture(
-        "vgg16",
-        "VGG16",
-        "Simonyan and Zisserman 2014, arXiv:1409.1556",
-        VGG16,
-        # The last ReLU before each pool.
-        {f"block{i}": f"features.{index}" for i, index in enumerate((3, 8, 15, 22, 29), start=1)},
-        "classifier",
-    ),
-)
-ARCHITECTURES.add(
-    "resnet50",
-    Architecture(
-        "resnet50",
-        "ResNet50",
-        "He et al. 2015, arXiv:1512.03385",
-        _resnet50,
-        {"stem": "relu", **{f"layer{i}": f"layer{i}" for i in range(1, 5)}},
-        "fc",
-    ),
-)
-ARCHITECTURES.add(
-    "densenet121",
-    Architecture(
-        "densenet121",
-        "DenseNet121",
-        "Huang et al. 2016, arXiv:1608.06993",
-        DenseNet121,
-        {
-            "stem": "features.relu0",
-            **{f"denseblock{i}": f"features.denseblock{i}" for i in range(1, 4)},
-            "denseblock4": "final_relu",
-        },
-        "classifier",
-    ),
-)
-
-
-class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves tensors without normal random numbers: to draw them on "meta", torch would load its
-    compiler.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = kwargs or {}
-        if func in (Tensor.normal_, nn.init.normal_):
-            return args[0] if args else given["tensor"]
-        return func(*args, **given)
+Builder = Callable[[int], nn.Module]
+BUILDERS: Registry[Builder] = Registry(message("architecture"))
+"""Name in the catalog -> number of classes -> the backbone, (N, 3, S, S) to logits (N, classes)."""
+BUILDERS.add("vgg16", VGG16)
+BUILDERS.add("resnet50", _resnet50)
+BUILDERS.add("densenet121", DenseNet121)
 
 
 def build_model(
@@ -172,17 +102,14 @@ def build_model(
 ) -> GrayClassifier:
     """A network with fresh weights, in float32 and training mode; raises UnknownNameError.
 
-    hollow : with none, for ``load_weights`` to fill: random numbers that are written over at once
-    cost most of the loading.
+    hollow : without their memory (on the device "meta"), for ``load_weights`` to fill: random
+    numbers that are written over at once cost most of the loading.
     """
-    with ExitStack() as stack:
-        if hollow:
-            stack.enter_context(torch.device("meta"))
-            stack.enter_context(_NoRandomNumbers())
-        backbone = ARCHITECTURES.get(architecture).build(classes)
+    with torch.device("meta") if hollow else nullcontext():
+        backbone = BUILDERS.get(architecture)(classes)
     for module in backbone.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
     return GrayClassifier(backbone, mean, std)
 
 

@@ -1,14 +1,14 @@
-"""What a training is told: one frozen, checked configuration, and a recipe per architecture."""
+"""What a training is told: one frozen, checked configuration."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from oct_core.errors import TrainingError, UnknownNameError
-from oct_core.models.networks import ARCHITECTURES
+from oct_core.errors import TrainingError
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.runs.files import CARD, read_card
 from oct_core.scans.preprocess import (
     GRAY_MEAN,
@@ -73,16 +73,16 @@ class TrainingConfig:
         for name in ("weight_decay", "phantoms_per_class", "seed"):
             if not getattr(self, name) >= 0:  # NaN fails too
                 raise TrainingError(
-                    "{name} must be 0 or more, not {getattr}",
+                    "{name} must be 0 or more, not {value}",
                     name=name,
-                    getattr=getattr(self, name),
+                    value=getattr(self, name),
                 )
         for name in ("warmup", "label_smoothing", "weight_averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise TrainingError(
-                    "{name} must be at least 0 and under 1, not {getattr}",
+                    "{name} must be at least 0 and under 1, not {value}",
                     name=name,
-                    getattr=getattr(self, name),
+                    value=getattr(self, name),
                 )
         if not 0 <= self.augmentation <= 1:
             raise TrainingError(
@@ -99,12 +99,12 @@ class TrainingConfig:
             )
         if self.trained_layers and not self.frozen_layers < self.trained_layers <= deepest:
             raise TrainingError(
-                "trained_layers must be 0 (all) or {frozen_layers} to {deepest} for "
-                "{architecture} with {frozen_layers_2} frozen, not {trained_layers}",
-                frozen_layers=self.frozen_layers + 1,
+                "trained_layers must be 0 (all) or {least} to {deepest} for "
+                "{architecture} with {frozen} frozen, not {trained_layers}",
+                least=self.frozen_layers + 1,
                 deepest=deepest,
                 architecture=self.architecture,
-                frozen_layers_2=self.frozen_layers,
+                frozen=self.frozen_layers,
                 trained_layers=self.trained_layers,
             )
         if self.trained_layers and self.initialisation in ("imagenet", "random"):
@@ -124,8 +124,8 @@ class TrainingConfig:
             return GRAY_MEAN, GRAY_STD
         beside = Path(self.initialisation).parent
         if self.initialisation != "imagenet" and (beside / CARD).is_file():
-            found = Preprocessing.from_dict(read_card(beside).preprocessing)
-            return found.mean, found.std
+            preprocessing = Preprocessing.from_dict(read_card(beside).preprocessing)
+            return preprocessing.mean, preprocessing.std
         return IMAGENET_MEAN, IMAGENET_STD
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,66 +141,3 @@ def _positive(config: TrainingConfig, *names: str) -> None:
         value = getattr(config, name)
         if not value > 0 or not math.isfinite(value):
             raise TrainingError("{name} must be over 0, not {value}", name=name, value=value)
-
-
-# Each is the setting that the repository's run of that name was trained with, on 584 scans prepared
-# with `--repool --size 224`; the accuracies are of the 98 validation scans, clean and as the mean
-# of their corruptions (card.json has the rest).
-RECIPES: dict[str, TrainingConfig] = {
-    # train vgg16 --init vgg16_imagenet_features.safetensors --phantoms 15: 0.980 and 0.966, 22 s on
-    # one H100. No normalisation layers: a low rate for the pretrained backbone, a fast head, the
-    # first blocks as they are.
-    "vgg16": TrainingConfig(
-        "vgg16",
-        epochs=24,
-        batch_size=16,
-        learning_rate=1e-4,
-        head_learning_rate=2e-3,
-        weight_averaging=0.95,
-        augmentation=0.6,
-        frozen_layers=3,
-    ),
-    # train resnet50 --init FILE --phantoms 20, where FILE has ImageNet's weights down to layer3 and
-    # random ones in most of layer4: 0.969 and 0.965, 19 min on one core with bfloat16.
-    "resnet50": TrainingConfig(
-        "resnet50",
-        epochs=12,
-        batch_size=16,
-        learning_rate=3e-4,
-        weight_averaging=0.97,
-        augmentation=0.7,
-    ),
-    # train densenet121 --init densenet121_imagenet_backbone.safetensors --phantoms 20: 0.980 and
-    # 0.974, 16 min on one core with bfloat16.
-    "densenet121": TrainingConfig(
-        "densenet121",
-        epochs=10,
-        batch_size=16,
-        learning_rate=3e-4,
-        weight_averaging=0.97,
-        augmentation=0.7,
-    ),
-}
-
-
-def recipe(architecture: str, **changes: Any) -> TrainingConfig:
-    """The recipe of an architecture with the given fields changed; None changes nothing.
-
-    From random weights there is nothing to protect: the backbone then learns at 1e-3, no layer is
-    frozen, and 40 epochs are taken, unless something else is given. With trained_layers the first
-    ones are not frozen either.
-    """
-    if architecture not in RECIPES:
-        ARCHITECTURES.get(architecture)
-        raise UnknownNameError(
-            "architecture {architecture!r} has no recipe; add one to RECIPES",
-            architecture=architecture,
-        )
-    given = {name: value for name, value in changes.items() if value is not None}
-    if given.get("initialisation") == "random":
-        given.setdefault("learning_rate", 1e-3)
-        for name, value in (("batch_size", 16), ("frozen_layers", 0), ("epochs", 40)):
-            given.setdefault(name, value)
-    if given.get("trained_layers"):
-        given.setdefault("frozen_layers", 0)
-    return replace(RECIPES[architecture], **given)

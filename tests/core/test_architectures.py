@@ -10,8 +10,8 @@ from torch import nn
 from torchvision import models
 
 from oct_core.errors import UnknownNameError
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.networks import (
-    ARCHITECTURES,
     GrayClassifier,
     build_model,
     first_modules,
