@@ -71,11 +71,11 @@ def read_manifest(path: Path) -> tuple[Record, ...]:
                 ) from error
             if record.label not in CLASSES or record.split not in SPLITS:
                 raise DataError(
-                    "{path} line {number}: label {record_label!r}, split {split!r} are not of "
+                    "{path} line {number}: label {label!r}, split {split!r} are not of "
                     "this project",
                     path=path,
                     number=number,
-                    record_label=record.label,
+                    label=record.label,
                     split=record.split,
                 )
             records.append(record)
@@ -99,9 +99,9 @@ def count(records: Iterable[Record]) -> dict[str, dict[str, dict[str, int]]]:
     for split in SPLITS:
         table[split] = {}
         for label in CLASSES:
-            chosen = [record for record in rows if record.split == split and record.label == label]
+            members = [record for record in rows if record.split == split and record.label == label]
             table[split][label] = {
-                "images": len(chosen),
-                "patients": len({record.patient for record in chosen}),
+                "images": len(members),
+                "patients": len({record.patient for record in members}),
             }
     return table

@@ -23,7 +23,7 @@ from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.split import SplitOptions, split_records
 from oct_core.errors import DataError, ScanError
 from oct_core.scans import read_scan
-from oct_core.scans.preprocess import Preprocessing
+from oct_core.scans.preprocess import NEWEST, VERSIONS, Preprocessing
 from oct_core.types import CLASSES, GrayImage
 
 MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"
@@ -48,16 +48,20 @@ class PrepareReport:
     official_test: int
     size: int
     manifest_sha256: str = ""
+    preprocessing_version: int = NEWEST
 
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """A prepared data set. pixels : uint8 (N, S, S), memory-mapped, row i belongs to records[i]."""
+    """A prepared data set. pixels : uint8 (N, S, S), memory-mapped, row i belongs to records[i].
+    preprocessing_version : of the preprocessing that made them, see ``preprocess.VERSIONS``.
+    """
 
     folder: Path
     records: tuple[Record, ...]
     pixels: NDArray[np.uint8]
     size: int
+    preprocessing_version: int = NEWEST
     labels: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,26 +113,26 @@ def prepare(
             if not isinstance(result, str)
         ]
         records = [_record(candidate, result) for candidate, result in good]
-        chosen = split_records(
+        split = split_records(
             records, [candidate.given for candidate, _ in good], options or SplitOptions()
         )
-        _refuse_empty(chosen.records)
+        _refuse_empty(split.records)
         report = PrepareReport(
-            count(chosen.records),
+            count(split.records),
             [
                 (str(candidate.path), result)
                 for candidate, result in zip(candidates, read, strict=True)
                 if isinstance(result, str)
             ],
-            chosen.left_out,
-            find_duplicates(chosen.records),
+            split.left_out,
+            find_duplicates(split.records),
             sum(not candidate.patient for candidate, _ in good),
-            len(official_test_in_training(chosen.records)),
+            len(official_test_in_training(split.records)),
             size,
-            manifest_sha256(chosen.records),
+            manifest_sha256(split.records),
         )
         place = {record.path: row for row, record in enumerate(records)}
-        _write(part, chosen.records, [place[record.path] for record in chosen.records], report)
+        _write(part, split.records, [place[record.path] for record in split.records], report)
     return report
 
 
@@ -186,8 +190,8 @@ def _read_all(
     """
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results: list[_Read | str] = []
-    with _reading(tasks, workers) as found, pixels.open("wb") as file:
-        for done, result in enumerate(found, start=1):
+    with _reading(tasks, workers) as pairs, pixels.open("wb") as file:
+        for done, result in enumerate(pairs, start=1):
             if isinstance(result, str):
                 results.append(result)
             else:
@@ -209,7 +213,7 @@ def _reading(
     try:
         with ProcessPoolExecutor(workers) as pool:
             try:
-                found = pool.map(_read_one, tasks, chunksize=16)
+                pairs = pool.map(_read_one, tasks, chunksize=16)
             except OSError as error:
                 for started in set(multiprocessing.active_children()) - others:
                     # it would wait for work that never comes, and this process for it
@@ -220,7 +224,7 @@ def _reading(
                     workers=workers,
                     error=error,
                 ) from error
-            yield found
+            yield pairs
     except BrokenProcessPool as error:
         raise DataError(
             "a process that reads scans was stopped, most likely for want of memory; try again "
@@ -297,14 +301,38 @@ def open_pack(folder: Path) -> Pack:
         ) from error
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or len(pixels) != len(records):
         raise DataError(
-            "{folder}: the pack is {dtype} {shape}, the manifest has {records_count} rows; run "
+            "{folder}: the pack is {dtype} {shape}, the manifest has {rows} rows; run "
             "prepare again",
             folder=folder,
             dtype=pixels.dtype,
             shape=pixels.shape,
-            records_count=len(records),
+            rows=len(records),
         )
-    return Pack(folder, records, pixels, int(pixels.shape[1]))
+    return Pack(folder, records, pixels, int(pixels.shape[1]), _version_of(folder))
+
+
+def _version_of(folder: Path) -> int:
+    """The version of the preprocessing in prepare.json, 1 if there is none: the first had no
+    number.
+    """
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        version = report.get("preprocessing_version", 1)
+    except FileNotFoundError:
+        return 1
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(
+            "{path} cannot be read ({error}); run prepare again", path=folder / REPORT, error=error
+        ) from error
+    if version not in tuple(VERSIONS):
+        raise DataError(
+            "{folder} was prepared with version {version!r} of the preprocessing, this program "
+            "knows {versions}; update oct_core or run prepare again",
+            folder=folder,
+            version=version,
+            versions=", ".join(map(str, VERSIONS)),
+        )
+    return int(version)
 
 
 __all__ = ["Pack", "PrepareReport", "find_duplicates", "is_prepared", "open_pack", "prepare"]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from oct_core.data.manifest import SPLITS, patient_of
 from oct_core.errors import DataError
+from oct_core.scans import is_scan_name
 from oct_core.types import CLASSES
 
 OCT2017_VAL = 32
 """A val folder of so few scans is too small to choose a model on: it joins the pool. What a CSV
 calls val stays val.
 """
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -45,37 +45,35 @@ def find_candidates(source: Path) -> list[Candidate]:
             source=source,
             classes=", ".join(CLASSES),
         )
-    found = _from_folder(source)
-    if not found:
+    candidates = _from_folder(source)
+    if not candidates:
         raise DataError(
             "{source} holds no folder named {classes} with pictures in it, at any depth",
             source=source,
             classes=", ".join(CLASSES),
         )
-    return found
+    return candidates
 
 
 def _from_folder(source: Path) -> list[Candidate]:
-    found = []
+    candidates = []
     for folder, names in _folders(source):
         parts = [part.strip() for part in folder.relative_to(source).parts] or [source.name.strip()]
         label = parts[-1].upper()
-        pictures = [
-            folder / name
-            for name in sorted(names)
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
+        pictures = [folder / name for name in sorted(names) if is_scan_name(name)]
         if label not in CLASSES:
             _refuse_hidden_scans(pictures, parts)
             continue
         given = next((part.lower() for part in reversed(parts[:-1]) if part.lower() in SPLITS), "")
-        found += [Candidate(path, label, patient_of(path.name) or "", given) for path in pictures]
-    if sum(candidate.given == "val" for candidate in found) <= OCT2017_VAL:
-        found = [
-            replace(candidate, given="") if candidate.given == "val" else candidate
-            for candidate in found
+        candidates += [
+            Candidate(path, label, patient_of(path.name) or "", given) for path in pictures
         ]
-    return found
+    if sum(candidate.given == "val" for candidate in candidates) <= OCT2017_VAL:
+        candidates = [
+            replace(candidate, given="") if candidate.given == "val" else candidate
+            for candidate in candidates
+        ]
+    return candidates
 
 
 def _folders(source: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -108,10 +106,7 @@ def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
     """A folder of pictures beside class folders is a class that this project does not have."""
     labels = {name for name in subfolders if name.strip().upper() in CLASSES}
     for name in sorted(set(subfolders) - labels) if labels else ():
-        if any(
-            path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-            for path in (folder / name).iterdir()
-        ):
+        if any(is_scan_name(path) for path in (folder / name).iterdir()):
             raise DataError(
                 "{folder}: the label {name!r} is none of {classes}; move that folder away",
                 folder=folder / name,
@@ -129,7 +124,7 @@ def _from_csv(source: Path) -> list[Candidate]:
             source=source,
             reason=error.reason,
         ) from error
-    found = []
+    candidates = []
     with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         missing = {"path", "label"} - set(reader.fieldnames or ())
@@ -140,11 +135,11 @@ def _from_csv(source: Path) -> list[Candidate]:
                 missing=", ".join(sorted(missing)),
             )
         for number, row in enumerate(reader, start=2):
-            found.append(_csv_row(source, number, row))
-    if not found:
+            candidates.append(_csv_row(source, number, row))
+    if not candidates:
         raise DataError("{source} has no row below its header; give one row a scan", source=source)
-    _refuse_shared_patients(source, found)
-    return found
+    _refuse_shared_patients(source, candidates)
+    return candidates
 
 
 def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate:
@@ -181,9 +176,9 @@ def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate
     )
 
 
-def _refuse_shared_patients(source: Path, found: list[Candidate]) -> None:
+def _refuse_shared_patients(source: Path, candidates: list[Candidate]) -> None:
     homes: dict[str, str] = {}
-    for candidate in found:
+    for candidate in candidates:
         if not candidate.patient or not candidate.given:
             continue
         home = homes.setdefault(candidate.patient, candidate.given)

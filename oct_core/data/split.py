@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from oct_core.data.manifest import Record
 from oct_core.errors import DataError
@@ -31,9 +30,9 @@ class SplitOptions:
         for name in ("test_fraction", "val_fraction"):
             if not 0 < getattr(self, name) <= 0.5:
                 raise DataError(
-                    "{name} must be over 0 and at most 0.5, not {getattr}",
+                    "{name} must be over 0 and at most 0.5, not {value}",
                     name=name,
-                    getattr=getattr(self, name),
+                    value=getattr(self, name),
                 )
 
 
@@ -71,11 +70,11 @@ def split_records(
             pool.append((record, part))
     free = [record for record, _ in pool]
     if not test_patients:
-        taken = held_out(free, options.test_fraction, options.seed)
+        to_test = held_out(free, options.test_fraction, options.seed)
         fixed += [
-            replace(record, split="test") for record, out in zip(free, taken, strict=True) if out
+            replace(record, split="test") for record, out in zip(free, to_test, strict=True) if out
         ]
-        pool = [pair for pair, out in zip(pool, taken, strict=True) if not out]
+        pool = [pair for pair, out in zip(pool, to_test, strict=True) if not out]
     fixed += _train_and_val(pool, keeps_val, options)
     return SplitResult(
         tuple(sorted(fixed, key=lambda record: record.path)),
@@ -93,10 +92,10 @@ def _train_and_val(
             for record, _ in pool
         ]
     free = [record for record, _ in pool]
-    chosen = held_out(free, options.val_fraction, options.seed + 1)
+    to_val = held_out(free, options.val_fraction, options.seed + 1)
     return [
         replace(record, split="val" if out else "train")
-        for record, out in zip(free, chosen, strict=True)
+        for record, out in zip(free, to_val, strict=True)
     ]
 
 
@@ -106,14 +105,16 @@ def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[n
 
     Raises DataError if there are fewer patients, or fewer scans of every class, than folds.
     """
-    chosen, folds = _folds(fraction)
+    from sklearn.model_selection import StratifiedGroupKFold  # 1.5 s: only where scans are split
+
+    held_folds, folds = _folds(fraction)
     labels = np.array([record.label for record in records])
     patients = np.array([record.patient for record in records])
     if len(set(patients)) < folds:
         raise DataError(
-            "{patients_count} patients are too few to hold out {fraction:.0%}; add scans or "
+            "{patients} patients are too few to hold out {fraction:.0%}; add scans or "
             "raise the fraction",
-            patients_count=len(set(patients)),
+            patients=len(set(patients)),
             fraction=fraction,
         )
     if folds > max(np.unique(labels, return_counts=True)[1]):
@@ -129,8 +130,8 @@ def held_out(records: Sequence[Record], fraction: float, seed: int) -> NDArray[n
         warnings.filterwarnings(
             "ignore", "The least populated class", UserWarning
         )  # an empty part is refused by prepare
-        for _, held in list(splitter.split(labels, labels, patients))[:chosen]:
-            out[held] = True
+        for _, rows in list(splitter.split(labels, labels, patients))[:held_folds]:
+            out[rows] = True
     return out
 
 
@@ -141,5 +142,5 @@ def _folds(fraction: float) -> tuple[int, int]:
     folds = round(1 / fraction)
     if abs(1 / folds - fraction) <= 0.01:
         return 1, folds
-    shares = ((chosen, total) for total in range(2, 11) for chosen in range(1, total))
+    shares = ((part, total) for total in range(2, 11) for part in range(1, total))
     return min(shares, key=lambda share: (round(abs(share[0] / share[1] - fraction), 6), share[1]))

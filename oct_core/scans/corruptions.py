@@ -10,12 +10,13 @@ from scipy import ndimage
 
 from oct_core.errors import MetricError
 from oct_core.registry import Registry
+from oct_core.words import message
 
 SEVERITIES = (1, 2, 3)
 Floats = NDArray[np.float64]
 Corruption = Callable[[Floats, int, np.random.Generator], Floats]
 
-CORRUPTIONS: Registry[Corruption] = Registry("corruption")
+CORRUPTIONS: Registry[Corruption] = Registry(message("corruption"))
 
 
 def _register(name: str) -> Callable[[Corruption], Corruption]:

@@ -17,6 +17,7 @@ from PIL import Image
 from oct_core.scans import COLOUR_NOTE
 from oct_core.scans.preprocess import neutralise
 from oct_core.types import GrayImage, Scan
+from oct_core.words import say
 
 _COLUMNS, _ROWS = 24, 64
 _ASPECT = (0.6, 6.0)
@@ -85,38 +86,42 @@ def looks_like_bscan(scan: Scan) -> str | None:
     """A sentence that says why the picture does not look like a B-scan, or None; raises ScanError
     for unusable pixels.
     """
-    found = _objection(measure(scan.pixels), COLOUR_NOTE in scan.notes)
-    if found is None:
+    objection = _objection(measure(scan.pixels), COLOUR_NOTE in scan.notes)
+    if objection is None:
         return None
-    return (
-        f"This may not be a retinal OCT B-scan: {found}. The models answer all the same, and "
-        f"the answer may mean nothing."
+    return say(
+        "This may not be a retinal OCT B-scan: {objection}. The models answer anyway, but "
+        "the answer may mean nothing.",
+        objection=objection,
     )
 
 
 def _objection(layout: Layout, coloured: bool) -> str | None:
     if coloured:
-        return (
-            "it is in colour, and B-scans are gray; crop away coloured panels and text if it "
-            "is "
+        return say(
+            "it is in colour, and B-scans are gray; crop away coloured panels and text if it is "
             "a device export"
         )
     if not _ASPECT[0] <= layout.aspect <= _ASPECT[1]:
-        return (
-            f"it is {layout.aspect:.1g} times as wide as high, expected {_ASPECT[0]:g} to "
-            f"{_ASPECT[1]:g}"
+        return say(
+            "it is {aspect:.1g} times as wide as high, expected {least:g} to {most:g}",
+            aspect=layout.aspect,
+            least=_ASPECT[0],
+            most=_ASPECT[1],
         )
     if layout.contrast < 40:
-        return "it shows no bright structure on a darker background"
+        return say("it shows no bright structure on a darker background")
     if layout.background > 64:
-        return "its background is not dark; switch on invert if the retina is drawn dark on white"
+        return say(
+            "its background is not dark; switch on invert if the retina is drawn dark on white"
+        )
     if layout.bright > 0.35 or layout.cover < 0.8 or layout.layered < 0.6:
-        return (
+        return say(
             "no bright band runs across it from left to right; crop to the B-scan if it is a "
             "device export"
         )
     if layout.jump > 0.08 or layout.coherence < 0.6:
-        return "its bright parts do not join to layers from left to right"
+        return say("its bright parts do not form layers from left to right")
     if layout.speckle < 0.04:
-        return "it is smoother than any scan, without speckle"
+        return say("it is smoother than any scan, without speckle")
     return None

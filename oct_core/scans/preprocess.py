@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,29 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 GRAY_MEAN = (0.2, 0.2, 0.2)
 GRAY_STD = (0.2, 0.2, 0.2)
 
-_WHITE = 235
-_SOLID = 5
-_TIP = 8
-_LEAST_SHARE = 0.0005
+
+@dataclass(frozen=True)
+class WedgeRule:
+    """How white wedges are told from the scan, and what is painted over them.
+
+    white : from this gray value on a pixel may be a wedge. solid : side in pixels of the window
+    that must fit in, and how far the painted region is grown. tip : width in pixels of the border
+    along which a thin tip is followed. least_share : of the picture, that a wedge takes at least.
+    background : the percentile of the rest that it is painted with.
+    """
+
+    white: int
+    solid: int
+    tip: int
+    least_share: float
+    background: float
+
+
+VERSIONS: Mapping[int, WedgeRule] = MappingProxyType({1: WedgeRule(235, 5, 8, 0.0005, 10)})
+"""Version of the preprocessing -> its constants. Runs were trained with them: a change is a new
+version, never another value under an old one.
+"""
+NEWEST = max(VERSIONS)
 
 
 @dataclass(frozen=True)
@@ -33,12 +54,14 @@ class Preprocessing:
     size : side in pixels. mean, std : per channel, in units of the [0, 1] gray value, applied
     inside the network.
     neutralise_wedges : paint the white corners that rotation leaves with the scan's own background.
+    version : a key of VERSIONS, the constants of the wedges.
     """
 
     size: int = 224
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     neutralise_wedges: bool = True
+    version: int = NEWEST
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -51,7 +74,7 @@ class Preprocessing:
         the whole scan.
         """
         check_gray(pixels)
-        clean = neutralise(pixels) if self.neutralise_wedges else pixels
+        clean = neutralise(pixels, self.version) if self.neutralise_wedges else pixels
         return np.asarray(
             Image.fromarray(clean).resize((self.size, self.size), Image.Resampling.BILINEAR)
         )
@@ -62,13 +85,24 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Preprocessing:
-        """The inverse of to_dict; raises CheckpointError on missing or unknown keys."""
+        """The inverse of to_dict; a card without a version is of version 1. Raises CheckpointError
+        for what is missing or damaged, and for a version that this program does not know.
+        """
+        version = raw.get("version", 1)
+        if version not in tuple(VERSIONS):
+            raise CheckpointError(
+                "the run was trained with version {version!r} of the preprocessing, this program "
+                "knows {versions}; update oct_core or train the run again",
+                version=version,
+                versions=", ".join(map(str, VERSIONS)),
+            )
         try:
             return cls(
                 int(raw["size"]),
                 tuple(raw["mean"]),
                 tuple(raw["std"]),
                 bool(raw["neutralise_wedges"]),
+                int(version),
             )
         except (KeyError, TypeError, ValueError, ScanError) as error:
             raise CheckpointError(
@@ -88,41 +122,44 @@ def check_gray(pixels: GrayImage) -> None:
         )
 
 
-def wedge_mask(pixels: GrayImage) -> Mask:
+def wedge_mask(pixels: GrayImage, version: int = NEWEST) -> Mask:
     """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page
     leaves them.
 
     Solid means that a 5 x 5 window fits in; retina that touches the border is broken up by speckle
-    and stays. The thin tip of a wedge is followed along the border.
+    and stays. The thin tip of a wedge is followed along the border. version : a key of VERSIONS.
     """
-    white = pixels >= _WHITE
+    rule = VERSIONS[version]
+    white = pixels >= rule.white
     edge = white.copy()
     edge[1:-1, 1:-1] = False
     if not edge.any():
         return np.zeros(pixels.shape, dtype=bool)
-    core = ndimage.minimum_filter(white, size=_SOLID, mode="constant", cval=True)
+    core = ndimage.minimum_filter(white, size=rule.solid, mode="constant", cval=True)
     labels, _ = ndimage.label(core)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     sizes = np.bincount(labels.ravel())
     keep = [
-        index for index in np.unique(border) if index and sizes[index] >= _LEAST_SHARE * pixels.size
+        index
+        for index in np.unique(border)
+        if index and sizes[index] >= rule.least_share * pixels.size
     ]
     solid = np.isin(labels, keep)
     if not keep:
         return solid
-    white[_TIP:-_TIP, _TIP:-_TIP] = False
+    white[rule.tip : -rule.tip, rule.tip : -rule.tip] = False
     grown = ndimage.binary_propagation(solid, mask=solid | white)
     # The window shrank the region by 2; JPEG leaves a gray fringe of about as much again.
-    return np.asarray(ndimage.binary_dilation(grown, iterations=_SOLID))
+    return np.asarray(ndimage.binary_dilation(grown, iterations=rule.solid))
 
 
-def neutralise(pixels: GrayImage) -> GrayImage:
-    """The scan with its wedges painted in its own background level (the 10th percentile of the
-    rest).
+def neutralise(pixels: GrayImage, version: int = NEWEST) -> GrayImage:
+    """The scan with its wedges painted in its own background level (in version 1 the 10th
+    percentile of the rest). version : a key of VERSIONS.
     """
-    mask = wedge_mask(pixels)
+    mask = wedge_mask(pixels, version)
     if not mask.any() or mask.all():
         return pixels
     clean = pixels.copy()
-    clean[mask] = np.uint8(np.percentile(pixels[~mask], 10))
+    clean[mask] = np.uint8(np.percentile(pixels[~mask], VERSIONS[version].background))
     return clean

@@ -16,7 +16,8 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
 from oct_core.scans import DEFAULT
-from pages.ui.app.services import MAX_UPLOAD_BYTES, keep_uploads_in_memory
+from pages.ui.app.services import MAX_UPLOAD_BYTES
+from pages.ui.app.streamlit_inside import keep_uploads_in_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 FIVE_MB = b"\x89" * 5_000_000
@@ -54,10 +55,10 @@ def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, UploadFile]]) ->
 def test_a_large_upload_is_not_moved_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MultiPartParser, "spool_max_size", 1024 * 1024)
     assert in_a_loop_of_its_own(received).file._rolled  # type: ignore[attr-defined]  # as the server comes
-    keep_uploads_in_memory()
-    kept = in_a_loop_of_its_own(received)
-    assert not kept.file._rolled  # type: ignore[attr-defined]
-    assert kept.file.read() == FIVE_MB
+    keep_uploads_in_memory(2 * MAX_UPLOAD_BYTES)
+    upload = in_a_loop_of_its_own(received)
+    assert not upload.file._rolled  # type: ignore[attr-defined]
+    assert upload.file.read() == FIVE_MB
 
 
 def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
@@ -65,14 +66,14 @@ def test_the_viewer_sees_to_it_before_the_first_upload() -> None:
         "import pages.ui.viewer.page; from starlette.formparsers import MultiPartParser as P; "
         "print(P.spool_max_size)"
     )
-    shown = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(shown.stdout.split()[-1]) > MAX_UPLOAD_BYTES
+    assert int(result.stdout.split()[-1]) > MAX_UPLOAD_BYTES
 
 
 def test_the_server_is_set_up_as_the_readme_says() -> None:

@@ -23,7 +23,7 @@ from oct_core.data.pack import REPORT, find_duplicates, open_pack, prepare
 from oct_core.data.sources import find_candidates
 from oct_core.data.split import SplitOptions, held_out, split_records
 from oct_core.errors import DataError
-from oct_core.scans.preprocess import Preprocessing
+from oct_core.scans.preprocess import NEWEST, Preprocessing
 from oct_core.types import CLASSES
 
 HALVES = SplitOptions(test_fraction=0.5, val_fraction=0.5)
@@ -319,6 +319,21 @@ def test_pack_and_manifest_hold_every_scan_once(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / REPORT).read_text())["counts"] == report.counts
     with pytest.raises(ValueError, match="read-only"):
         pack.pixels[0] = 0
+
+
+def test_a_prepared_folder_says_by_which_preprocessing_it_was_made(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(class_folders(tmp_path / "raw", [1, 2, 3, 4]), out, HALVES, size=64, workers=1)
+    made = json.loads((out / REPORT).read_text())
+    assert made["preprocessing_version"] == open_pack(out).preprocessing_version == NEWEST
+    (out / REPORT).write_text(json.dumps(made | {"preprocessing_version": 99}))
+    with pytest.raises(DataError, match="version 99 of the preprocessing, this program knows 1;"):
+        open_pack(out)
+    (out / REPORT).write_text("{")
+    with pytest.raises(DataError, match=r"prepare\.json cannot be read"):
+        open_pack(out)
+    (out / REPORT).unlink()  # the first version had no number
+    assert open_pack(out).preprocessing_version == 1
 
 
 def test_names_without_a_patient_number_are_patients_of_their_own(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from oct_core.errors import CheckpointError, MetricError, ScanError, UnknownNameError
+from oct_core.scans import preprocess
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import (
@@ -128,6 +132,38 @@ def test_a_missing_key_of_the_card_is_named() -> None:
     del raw["neutralise_wedges"]
     with pytest.raises(CheckpointError, match="neutralise_wedges"):
         Preprocessing.from_dict(raw)
+
+
+def test_the_pixels_of_version_1_never_change() -> None:
+    """Runs were trained on them: whoever changes the rule adds a version."""
+    scan, _ = with_wedges(make_phantom("CNV", 41, 200, 260).pixels)
+    prepared = Preprocessing(128, version=1).prepare(scan)
+    assert hashlib.sha256(prepared.tobytes()).hexdigest() == (
+        "bed566bed29fa15cfb7f91cba2c4fd72fbb3eaddad45c2b9d082183a113a6ffb"
+    )
+
+
+def test_a_later_version_changes_no_run_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = with_wedges(make_phantom("CNV", 41, 200, 260).pixels)
+    before = Preprocessing(64).prepare(scan)
+    rules = {**preprocess.VERSIONS, 2: replace(preprocess.VERSIONS[1], background=90)}
+    monkeypatch.setattr(preprocess, "VERSIONS", rules)
+    old = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 1})
+    new = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 2})
+    np.testing.assert_array_equal(old.prepare(scan), before)
+    assert (new.prepare(scan) != before).any()
+
+
+def test_a_card_without_a_version_is_of_version_1_and_new_ones_say_theirs() -> None:
+    raw = Preprocessing(64).to_dict()
+    assert raw.pop("version") == preprocess.NEWEST
+    assert Preprocessing.from_dict(raw).version == 1
+
+
+@pytest.mark.parametrize("version", [2, 0, "one", None, [1]])
+def test_an_unknown_version_is_refused_with_those_that_are_known(version: object) -> None:
+    with pytest.raises(CheckpointError, match="of the preprocessing, this program knows 1; update"):
+        Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": version})
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oct_core.errors import ScanError
-from oct_core.scans import COLOUR_NOTE, CropBox, Limits, crop, inspect, invert, read_scan
+from oct_core.scans import COLOUR_NOTE, Limits, crop, inspect, invert, read_scan
 from oct_core.scans.likeness import looks_like_bscan
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Scan
@@ -234,9 +234,8 @@ def test_pixels_are_counted_before_decoding() -> None:
 
 def test_crop_and_invert() -> None:
     scan = Scan(GRAY)
-    part = crop(scan, CropBox(10, 20, 90, 80))
+    part = crop(scan, (10, 20, 90, 80))
     assert np.array_equal(part.pixels, GRAY[20:80, 10:90])
-    assert np.array_equal(crop(scan, (10, 20, 90, 80)).pixels, part.pixels)
     assert np.array_equal(invert(invert(scan)).pixels, GRAY)
     with pytest.raises(ScanError, match="does not lie in the scan"):
         crop(scan, (0, 0, 500, 50))
@@ -269,3 +268,22 @@ def test_other_pictures_are_warned_of(name: str) -> None:
     warning = looks_like_bscan(Scan(not_scans()[name]))
     assert warning is not None
     assert "may not be a retinal OCT B-scan" in warning
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 50), 7, dtype=np.uint8)).save(tmp_path / "scan.png")
+    scan = read_scan(str(tmp_path / "scan.png"))
+    assert (scan.name, scan.pixels.shape) == ("scan.png", (40, 50))
+    with pytest.raises(ScanError, match="the file cannot be opened"):
+        read_scan(str(tmp_path / "none.png"))
+    with pytest.raises(ScanError, match="expected the path or the bytes of a file, got ndarray"):
+        read_scan(np.zeros((40, 50), np.uint8))  # type: ignore[arg-type]
+
+
+def test_an_array_is_neither_cropped_nor_inverted() -> None:
+    pixels = np.zeros((40, 50), np.uint8)
+    for work in (invert, lambda given: crop(given, (0, 0, 40, 40))):
+        with pytest.raises(ScanError, match=r"expected a Scan, got an array uint8 \(40, 50\)"):
+            work(pixels)
+    with pytest.raises(ScanError, match="expected a crop box of 4 numbers"):
+        crop(Scan(pixels), (0, 0, 40))  # type: ignore[arg-type]

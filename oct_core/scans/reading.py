@@ -1,0 +1,123 @@
+"""Bytes or files -> Scan: sniff, bound, decode. Every reader stands behind ``read_scan``; nothing
+is written or logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from oct_core.errors import ScanError
+from oct_core.scans.checks import as_source
+from oct_core.scans.limits import DEFAULT, Limits
+from oct_core.scans.readers import READERS, Reader, ScanInfo, format_names
+from oct_core.scans.readers.base import DAMAGED
+from oct_core.types import Scan
+from oct_core.words import message, say
+
+# Formats that no reader takes, so that the refusal can name them.
+_KNOWN_OTHERS = (
+    (b"%PDF", message("a PDF document")),
+    (b"GIF8", message("a GIF picture")),
+    (b"RIFF", message("a WebP picture or a video")),
+    (b"PK\x03\x04", message("a ZIP archive")),
+    (b"<svg", message("an SVG drawing")),
+    (b"II+\x00", message("a BigTIFF")),
+    (b"MM\x00+", message("a BigTIFF")),
+)
+_DICOM = message("a DICOM file")
+
+
+def inspect(data: bytes, limits: Limits = DEFAULT) -> ScanInfo:
+    """Read the header only; raises ScanError for what read_scan would refuse before decoding."""
+    reader = _find_reader(data, limits)
+    with _damage_in_words():
+        return reader.inspect(data, limits)
+
+
+def read_scan(
+    source: bytes | str | Path, name: str | None = None, page: int = 0, limits: Limits = DEFAULT
+) -> Scan:
+    """Decode one B-scan.
+
+    Parameters
+    ----------
+    source : the file's bytes, or its path (text is a path). name : how a person knows it; the
+    file's name by default.
+    page : of a file with several B-scans, from 0. limits : checked before decoding.
+
+    Returns
+    -------
+    A gray Scan, uint8 (H, W), 0 black to 255 white. Its notes say what was changed to get there.
+
+    Raises
+    ------
+    ScanError : with one sentence a clinician understands.
+    """
+    source = as_source(source)
+    data = _bytes_of(source, limits) if isinstance(source, Path) else source
+    title = name or (source.name if isinstance(source, Path) else "scan")
+    reader = _find_reader(data, limits)
+    with _damage_in_words():
+        return replace(reader.read(data, page, limits), name=title)
+
+
+@contextmanager
+def _damage_in_words() -> Iterator[None]:
+    try:
+        yield
+    except ScanError:
+        raise
+    except Exception as error:
+        # Decoders raise nearly anything on damaged or hostile data, struct.error for one.
+        raise ScanError(DAMAGED) from error
+
+
+def _bytes_of(path: Path, limits: Limits) -> bytes:
+    try:
+        _check_bytes(path.stat().st_size, limits)
+        return path.read_bytes()
+    except OSError as error:
+        raise ScanError(
+            "the file cannot be opened ({reason}); check that it is there and may be read",
+            reason=error.strerror,
+        ) from error
+
+
+def _check_bytes(size: int, limits: Limits) -> None:
+    if size > limits.bytes:
+        raise ScanError(
+            "the file has {size:.1f} MB, more than the {limit:.0f} MB that are accepted; export "
+            "the B-scan alone",
+            size=size / 2**20,
+            limit=limits.bytes / 2**20,
+        )
+
+
+def _find_reader(data: bytes, limits: Limits) -> Reader:
+    """The reader whose format the content is of, never mind the file's name."""
+    if not data:
+        raise ScanError("the file is empty; export or copy it again")
+    _check_bytes(len(data), limits)
+    for key in READERS:
+        if READERS.get(key).sniff(data):
+            return READERS.get(key)
+    if other := _known_other(data):
+        raise ScanError(
+            "this is {other}, but a {formats} picture is needed; export the B-scan as PNG",
+            other=say(other),
+            formats=format_names(),
+        )
+    raise ScanError(
+        "this is not a {formats} picture, whatever its name says; export the B-scan as PNG",
+        formats=format_names(),
+    )
+
+
+def _known_other(data: bytes) -> str | None:
+    if data[128:132] == b"DICM":
+        return _DICOM
+    start = data.lstrip()[:16].lower()
+    return next((title for magic, title in _KNOWN_OTHERS if start.startswith(magic.lower())), None)
