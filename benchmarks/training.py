@@ -19,14 +19,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.models.networks import ARCHITECTURES
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.precision import best_precision
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.training import loop
-from oct_core.training.config import recipe
+from oct_core.training.card import device_name
 from oct_core.training.initial import initial_model
-from oct_core.training.run import device_name
+from oct_core.training.recipes import recipe
 from oct_core.types import CLASSES
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
@@ -17,11 +18,11 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.operating_points import choose_operating_points
 from oct_core.metrics.summary import Evaluation, evaluate_table
 from oct_core.runs.files import read_card, read_predictions, write_card, write_predictions
-from oct_core.runs.predict import logits_of_pack, predict
+from oct_core.runs.predict import logits_of_pack, predict_pack
+from oct_core.runs.predictor import Predictor
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
-from oct_core.training.run import predict_pack
 from oct_core.types import CLASSES
 
 FRESH_PHANTOM_SEED = 2_000_000
@@ -31,7 +32,7 @@ FRESH_PHANTOM_SEED = 2_000_000
 def evaluate_run(
     folder: Path,
     pack: Pack | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     progress: Callable[[str], None] = lambda what: None,
     splits: Sequence[str] = ("val", "test"),
 ) -> dict[str, Evaluation]:
@@ -55,27 +56,32 @@ def evaluate_run(
         raw["phantoms"] = phantom_accuracy(run)
     progress("computing intervals by patient")
     table = read_predictions(folder)
-    found = {split: evaluate_table(table, split, card.temperature) for split in splits}
+    evaluations = {split: evaluate_table(table, split, card.temperature) for split in splits}
     val = table.of_split("val")
     points = choose_operating_points(val.label, softmax(val.logits, card.temperature), card.classes)
     raw["operating_points"] = {name: point.to_dict() for name, point in points.items()}
     raw["metrics"] = {
         **raw.get("metrics", {}),
-        **{split: evaluation.to_dict() for split, evaluation in found.items()},
+        **{split: evaluation.to_dict() for split, evaluation in evaluations.items()},
     }
     write_card(folder, raw)
-    return found
+    return evaluations
 
 
 def _refuse_other_data(raw: dict[str, Any], pack: Pack) -> None:
-    trained_on = raw["data"]["manifest_sha256"]
-    if manifest_sha256(pack.records) != trained_on or pack.size != raw["preprocessing"]["size"]:
+    trained_on, preprocessing = raw["data"]["manifest_sha256"], raw["preprocessing"]
+    form = (preprocessing["size"], preprocessing.get("version", 1))
+    if manifest_sha256(pack.records) != trained_on or (
+        form != (pack.size, pack.preprocessing_version)
+    ):
         raise DataError(
-            "{folder} is not the data of this run (manifest {trained_on}, {size} px); give the "
-            "prepared folder it was trained on, or leave --data out",
+            "{folder} is not the data of this run (manifest {trained_on}, {size} px, "
+            "preprocessing version {version}); give the prepared folder it was trained on, or "
+            "leave --data out",
             folder=pack.folder,
             trained_on=trained_on[:12],
-            size=raw["preprocessing"]["size"],
+            size=form[0],
+            version=form[1],
         )
 
 
@@ -105,12 +111,12 @@ def corruption_accuracy(run: LoadedRun, pack: Pack) -> dict[str, Any]:
     }
 
 
-def phantom_accuracy(run: LoadedRun, per_class: int = 25) -> dict[str, Any]:
+def phantom_accuracy(run: Predictor, per_class: int = 25) -> dict[str, Any]:
     """Accuracy on phantoms of seeds that nothing else uses: n in all, and by class."""
     right = {}
     for label in CLASSES:
         scans = [make_phantom(label, FRESH_PHANTOM_SEED + seed).scan for seed in range(per_class)]
-        right[label] = sum(prediction.predicted == label for prediction in predict(scans, run))
+        right[label] = sum(prediction.predicted == label for prediction in run.predict(scans))
     total = per_class * len(CLASSES)
     return {
         "n": total,

@@ -1,4 +1,4 @@
-"""python -m oct_core evaluate. Imported at the end of cli.py, which registers it."""
+"""python -m oct_core evaluate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from oct_core.cli import Device, _bar, _device, app, out
+from oct_core.cli.app import Device, out, progress_bar
 
 if TYPE_CHECKING:
-    from oct_core.metrics.intervals import Interval
     from oct_core.metrics.summary import Evaluation
 
 
-@app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a finished run.")],
     data: Annotated[
@@ -40,18 +38,20 @@ def evaluate(
     """
     from oct_core.data.pack import open_pack
     from oct_core.evaluation import evaluate_run
+    from oct_core.models.device import choose_device
     from oct_core.runs.files import checkpoints_root, read_card
 
     pack = open_pack(data) if data else None
-    with _bar("evaluating") as bar:
-        found = evaluate_run(
+    with progress_bar("evaluating") as bar:
+        evaluations = evaluate_run(
             checkpoints_root() / run,
             pack,
-            str(_device(device)),
-            lambda what: bar.update(bar.task_ids[0], description=what),
+            choose_device(device),
+            bar.describe,
             ("val",) if validation_only else ("val", "test"),
         )
-    _print_parts(run, found)
+    _print_parts(run, evaluations)
+    _print_figures(evaluations)
     card = read_card(checkpoints_root() / run).raw
     if "robustness" in card:
         _print_corruptions(card["robustness"])
@@ -60,16 +60,25 @@ def evaluate(
         )
 
 
-def _print_parts(run: str, found: Mapping[str, Evaluation]) -> None:
+def _print_parts(run: str, evaluations: Mapping[str, Evaluation]) -> None:
     table = Table("part", "scans", "patients", "accuracy", "macro AUC", title=run)
-    for split, evaluation in found.items():
-        figures = [_interval(evaluation.accuracy), _interval(evaluation.macro_auc)]
+    for split, evaluation in evaluations.items():
+        figures = [evaluation.describe(name) for name in ("accuracy", "macro_auc")]
         table.add_row(split, str(evaluation.n_scans), str(evaluation.n_patients), *figures)
     out.print(table)
 
 
-def _interval(interval: Interval) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+def _print_figures(evaluations: Mapping[str, Evaluation]) -> None:
+    """What is one number, beside accuracy and macro AUC: a row a metric, a column a part."""
+    from oct_core.metrics import METRICS
+
+    table = Table("figure", *evaluations, title="other figures (95% interval by patient)")
+    for name in METRICS:
+        metric = METRICS.get(name)
+        if metric.kind == "scalar" and name not in ("accuracy", "macro_auc"):
+            cells = [evaluation.describe(name) for evaluation in evaluations.values()]
+            table.add_row(metric.title, *cells)
+    out.print(table)
 
 
 def _print_corruptions(robustness: Mapping[str, Any]) -> None:

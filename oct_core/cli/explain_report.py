@@ -1,4 +1,4 @@
-"""python -m oct_core explain-report. Imported at the end of cli.py, which registers it."""
+"""python -m oct_core explain-report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oct_core.cli import Device, _bar, _device, app, err, out
+from oct_core.cli.app import Device, err, out, progress_bar
 
 
-@app.command("explain-report")
 def explain_report(
     data: Annotated[
         Path | None,
@@ -57,6 +56,8 @@ def explain_report(
     """Measure how far the maps can be trusted: faithfulness, randomisation and localisation, beside
     baselines.
     """
+    from oct_core.models.device import choose_device
+    from oct_core.runs.weights import load_runs
     from oct_core.trust.report import ReportOptions, write_report
     from oct_core.trust.report_file import report_path
 
@@ -64,17 +65,9 @@ def explain_report(
     options = ReportOptions(
         phantoms, validation, wider, steps, minutes=minutes, precision=precision
     )
-    with _bar("measuring maps") as bar:
-        report = write_report(
-            target,
-            data,
-            run,
-            options,
-            _device(device),
-            progress=lambda done, total, what: bar.update(
-                bar.task_ids[0], completed=done, total=total, description=what
-            ),
-        )
+    with progress_bar("measuring maps") as bar:
+        runs = load_runs(run or (), choose_device(device))
+        report = write_report(target, runs, data, options, progress=bar.step)
     _print_summary(report)
     done, planned = report["tasks"]["done"], report["tasks"]["planned"]
     if not report["complete"]:
@@ -104,7 +97,7 @@ def _print_summary(report: dict[str, object]) -> None:
         for method, layer in [
             ("gradcam", about["layers"][-1]),
             ("guided_backprop", "input"),
-            *((one, "input") for one in BASELINES),
+            *((baseline, "input") for baseline in BASELINES),
         ]:
             cells = {
                 row["measure"]: f"{row['value']:.3f}"
@@ -112,9 +105,10 @@ def _print_summary(report: dict[str, object]) -> None:
                 if (row["kind"], row["run"], row["method"], row["layer"], row["source"])
                 == ("core", name, method, layer, "phantoms")
             }
-            shown = [
+            figures = [
                 cells.get(measure, "-")
                 for measure in ("deletion_mean", "insertion_mean", "pointing", "energy")
             ]
-            table.add_row(name, f"{method}/{layer}", *shown)
+            if cells:  # a method that does not hold for the network has none
+                table.add_row(name, f"{method}/{layer}", *figures)
     out.print(table)

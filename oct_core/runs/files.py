@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oct_core.errors import CheckpointError
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.types import FloatArray, PredictionTable, RunCard
-
-SHIPPED = ("vgg16", "resnet50", "densenet121")
-"""The runs of the repository, listed first and in this order."""
 
 SCHEMA = 1
 WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
@@ -32,12 +30,45 @@ WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
 STATUSES = ("training", "done", "failed")
 
 
+_HOME = Path(__file__).resolve().parents[2]
+
+
 def checkpoints_root() -> Path:
     """Where runs live: the environment variable OCT_CHECKPOINTS, else checkpoints/ beside the
-    library.
+    library; of a library that pip installed elsewhere, checkpoints/ in the current folder.
     """
     given = os.environ.get("OCT_CHECKPOINTS")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / "checkpoints"
+    return Path(given) if given else beside_the_library("checkpoints", f"*/{CARD}")
+
+
+def beside_the_library(folder: str, contents: str) -> Path:
+    """A folder of the checkout that the library lies in, or, where it does not lie in one and no
+    such folder with ``contents`` (a glob) is beside it, of the current folder: nothing is written
+    among installed packages.
+    """
+    beside = _HOME / folder
+    if (_HOME / "pyproject.toml").is_file() or any(beside.glob(contents)):
+        return beside
+    return Path.cwd() / folder
+
+
+def no_finished_run(
+    root: Path | None = None, reasons: Mapping[str, str] | None = None
+) -> CheckpointError:
+    """The error of finding none, saying where it was looked. reasons : why runs there cannot be
+    used, by name.
+    """
+    if reasons:
+        return CheckpointError(
+            "no run in {root} can be used: {reasons}",
+            root=root or checkpoints_root(),
+            reasons="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+        )
+    return CheckpointError(
+        "there is no finished run in {root}; train one, or point OCT_CHECKPOINTS at a folder of "
+        "runs",
+        root=root or checkpoints_root(),
+    )
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -70,11 +101,11 @@ def read_card(folder: Path) -> RunCard:
         schema = raw["schema"]
         if schema != SCHEMA:
             raise CheckpointError(
-                "{path} has schema {schema}, this version reads {schema_2}; train the run again "
+                "{path} has schema {schema}, this version reads {expected}; train the run again "
                 "or update oct_core",
                 path=path,
                 schema=schema,
-                schema_2=SCHEMA,
+                expected=SCHEMA,
             )
         return RunCard(
             name=folder.name,
@@ -116,8 +147,11 @@ def list_runs(root: Path | None = None) -> list[RunCard]:
 
 
 def run_rank(name: str) -> tuple[int, str]:
-    """What runs are sorted by: the shipped ones first, then by name."""
-    return (SHIPPED.index(name) if name in SHIPPED else len(SHIPPED), name)
+    """What runs are sorted by: those called as a network, in the order of the catalog, then by
+    name.
+    """
+    networks = list(ARCHITECTURES)
+    return (networks.index(name) if name in networks else len(networks), name)
 
 
 def damaged_runs(root: Path | None = None) -> dict[str, str]:
@@ -224,17 +258,16 @@ def read_predictions(folder: Path) -> PredictionTable:
         )
     except FileNotFoundError as error:
         raise CheckpointError(
-            "run {folder_name} has no {predictions} yet; it is written when the training is done",
-            folder_name=folder.name,
+            "run {run} has no {predictions} yet; it is written when the training is done",
+            run=folder.name,
             predictions=PREDICTIONS,
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            "{path} cannot be read ({error!r}); run: python -m oct_core evaluate {folder_name} "
-            "--data DATA",
+            "{path} cannot be read ({error!r}); run: python -m oct_core evaluate {run} --data DATA",
             path=path,
             error=error,
-            folder_name=folder.name,
+            run=folder.name,
         ) from error
     return PredictionTable(
         split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes

@@ -1,37 +1,35 @@
-"""Scans -> predictions."""
+"""Scans -> predictions, packed scans -> logits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from oct_core.metrics.calibration import softmax
+from oct_core.data.pack import Pack
 from oct_core.models.networks import GrayClassifier
-from oct_core.runs.weights import LoadedRun
-from oct_core.types import Float32Array, Prediction, Scan
+from oct_core.runs.predictor import Predictor, check_loaded
+from oct_core.scans.checks import as_scans
+from oct_core.types import Float32Array, Prediction, PredictionTable, Scan
 
 
-def predict(scans: Sequence[Scan], run: LoadedRun, batch_size: int = 16) -> list[Prediction]:
-    """One Prediction a scan, in order. Scans may differ in size. Takes the run's lock."""
-    predictions = []
-    for start in range(0, len(scans), batch_size):
-        batch = run.inputs(scans[start : start + batch_size])
-        with run.lock, torch.inference_mode():
-            logits = run.model(batch)
-        predictions += [as_prediction(run, row) for row in logits]
-    return predictions
+def predict(scans: Scan | Sequence[Scan], run: Predictor, batch_size: int = 16) -> list[Prediction]:
+    """One Prediction a scan, in order.
 
-
-def as_prediction(run: LoadedRun, logits: Tensor) -> Prediction:
-    """The Prediction of one scan's logits (classes,)."""
-    row = logits.detach().float().cpu().numpy()
-    return Prediction(
-        run.card.name, row, softmax(row[None], run.card.temperature)[0], run.card.classes
-    )
+    scans : one or a list, of any sizes. run : a loaded run, or another Predictor; it is asked
+    ``batch_size`` scans at a time. Raises ScanError for what is no scan, CheckpointError for a
+    run that is not loaded or whose model is in training mode.
+    """
+    check_loaded(run)
+    listed = as_scans(scans)
+    return [
+        prediction
+        for start in range(0, len(listed), batch_size)
+        for prediction in run.predict(listed[start : start + batch_size])
+    ]
 
 
 def logits_of_pack(
@@ -51,3 +49,17 @@ def logits_of_pack(
     finally:
         model.train(was_training)
     return np.concatenate(rows).astype(np.float32)
+
+
+def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> PredictionTable:
+    """Logits of the validation and test parts of a pack."""
+    rows = np.concatenate([pack.rows("val"), pack.rows("test")])
+    records = [pack.records[row] for row in rows]
+    return PredictionTable(
+        np.array([record.split for record in records], dtype=np.str_),
+        np.array([Path(record.path).name for record in records], dtype=np.str_),
+        np.array([record.sha256 for record in records], dtype=np.str_),
+        np.array([record.patient for record in records], dtype=np.str_),
+        pack.labels[rows],
+        logits_of_pack(model, pack.pixels[rows], device),
+    )

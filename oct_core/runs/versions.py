@@ -22,8 +22,8 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """oct_core, python and the packages that are installed -> version."""
-    found = {"oct_core": oct_core.__version__, "python": platform.python_version()}
+    versions_by_name = {"oct_core": oct_core.__version__, "python": platform.python_version()}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):  # grad-cam is not needed to train
-            found[name] = metadata.version(name)
-    return found
+            versions_by_name[name] = metadata.version(name)
+    return versions_by_name

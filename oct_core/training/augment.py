@@ -130,5 +130,5 @@ class Augmenter:
             torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1)
             > depth
         )
-        chosen = self._chance(count, self.strength / 3).view(-1, 1, 1, 1)
-        return torch.where(outside & chosen, background, gray)
+        hit = self._chance(count, self.strength / 3).view(-1, 1, 1, 1)
+        return torch.where(outside & hit, background, gray)

@@ -10,12 +10,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torchvision import models
 
 from oct_core.errors import TrainingError
-from oct_core.models.networks import ARCHITECTURES, GrayClassifier, build_model
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import GrayClassifier, build_model
 from oct_core.runs.files import CARD
-from oct_core.torchvision_models import models
 from oct_core.training.config import TrainingConfig
+from oct_core.words import message, say
 
 # torchvision's DenseNet files still say "norm.1" where the module is called "norm1"; it renames on
 # loading, so do we.
@@ -54,9 +56,9 @@ def _imagenet(architecture: str) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise TrainingError(
             "torch's cached file of the ImageNet weights of {architecture} holds more than "
-            "tensors and is not loaded; remove it from {get_dir}/checkpoints and start again",
+            "tensors and is not loaded; remove it from {folder}/checkpoints and start again",
             architecture=architecture,
-            get_dir=torch.hub.get_dir(),
+            folder=torch.hub.get_dir(),
         ) from error
     except (OSError, RuntimeError) as error:
         raise TrainingError(
@@ -99,18 +101,18 @@ def _fill_backbone(
     missing = sorted(wanted - set(usable))
     if missing:
         way_out = (
-            "a finished run's weights.safetensors"
+            message("a finished run's weights.safetensors")
             if config.trained_layers
-            else "weights with torchvision's key names"
+            else message("weights with torchvision's key names")
         )
         raise TrainingError(
-            "{initialisation} lacks {missing_count} of {wanted_count} backbone tensors of "
+            "{initialisation} lacks {lacking} of {total} backbone tensors of "
             "{architecture}, {missing!r} for one; give {way_out}",
             initialisation=config.initialisation,
-            missing_count=len(missing),
-            wanted_count=len(wanted),
+            lacking=len(missing),
+            total=len(wanted),
             architecture=config.architecture,
             missing=missing[0],
-            way_out=way_out,
+            way_out=say(way_out),
         )
     model.backbone.load_state_dict(usable, strict=False)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oct_core.errors import TrainingError
-from oct_core.models.networks import ARCHITECTURES, GrayClassifier, first_modules, leaf_modules
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import GrayClassifier, first_modules, leaf_modules
 from oct_core.models.precision import best_precision, multiplied_in
 from oct_core.training.augment import Augmenter
 from oct_core.training.config import TrainingConfig

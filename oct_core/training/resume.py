@@ -5,6 +5,7 @@ loaded.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,13 @@ def drop_other_bests(folder: Path, epoch: int | None) -> None:
             path.unlink()
 
 
+def drop_state(folder: Path) -> None:
+    """Remove what a finished run needs no more. What another process opens there at this moment may
+    stay; it removes it itself.
+    """
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+
+
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold a run folder; the lock ends with the process, however that ends. Raises RunExistsError
@@ -59,9 +67,8 @@ def only_writer(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunExistsError(
-                "run {folder_name} is being trained by another process; wait for it, or stop it "
-                "first",
-                folder_name=folder.name,
+                "run {run} is being trained by another process; wait for it, or stop it first",
+                run=folder.name,
             ) from error
         yield
 
@@ -123,10 +130,10 @@ def load_state(folder: Path) -> State | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
-            "{path} cannot be read ({error}); remove the run {folder_name} and train it anew",
+            "{path} cannot be read ({error}); remove the run {run} and train it anew",
             path=path,
             error=error,
-            folder_name=folder.name,
+            run=folder.name,
         ) from error
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import pytest
 import torch
 
 from oct_core.errors import CheckpointError, UnknownNameError
+from oct_core.runs import files
 from oct_core.runs.files import (
     CARD,
     HISTORY,
@@ -39,6 +43,7 @@ from oct_core.runs.weights import LoadedRun, load_run, load_weights, weights_byt
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, PredictionTable
 
+ROOT = Path(__file__).resolve().parents[2]
 HISTORY_COLUMNS = [
     "epoch",
     "train_loss",
@@ -364,3 +369,81 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old" and list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (None, "expected the name or the folder of a run, got NoneType"),
+        (5, "expected the name or the folder of a run, got int"),
+        ("", "there is no run ''"),
+    ],
+)
+def test_what_names_no_run_is_refused_in_words(
+    demo_root: Path, run: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo_root / "vgg16")  # where "" would be a folder with a card
+    with pytest.raises(CheckpointError, match=message):
+        load_run(run, root=demo_root)
+
+
+@pytest.mark.parametrize("device", ["tpu", "cpu:x", "cpu:3", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_in_words(demo_root: Path, device: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"device .*'?{device}"):
+        load_run("vgg16", device, demo_root)
+
+
+def test_an_installed_library_looks_for_runs_in_the_current_folder(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    """Never among the installed packages, and it says where it looked."""
+    shutil.copytree(ROOT / "oct_core", tmp_path / "site-packages" / "oct_core")
+    here = tmp_path / "here"
+    here.mkdir()
+    code = """
+from oct_core.errors import CheckpointError
+from oct_core.runs.files import checkpoints_root, list_runs
+from oct_core.runs.weights import load_run
+from oct_core.trust.report_file import report_path
+print(checkpoints_root(), report_path(), [card.name for card in list_runs()], sep="|")
+try:
+    load_run("nothing")
+except CheckpointError as error:
+    print(error)
+"""
+
+    def outcome(*, runs: bool) -> list[str]:
+        if runs:
+            (here / "checkpoints").symlink_to(demo_root)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=here,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "site-packages")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip().splitlines()
+
+    root = here / "checkpoints"
+    places, error = outcome(runs=False)
+    assert places == f"{root}|{here / 'reports' / 'explanations.json'}|[]"
+    assert error.startswith(f"there is no run 'nothing' in {root}; there are: none yet")
+    assert "OCT_CHECKPOINTS" in error and "--run" in error
+    places, error = outcome(runs=True)
+    assert places.endswith("['vgg16', 'resnet50', 'densenet121']")
+    assert error == (
+        f"there is no run 'nothing' in {root}; there are: vgg16, resnet50, densenet121"
+    )
+
+
+def test_runs_beside_a_library_that_was_copied_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that holds the library and the runs, without pyproject.toml."""
+    monkeypatch.delenv("OCT_CHECKPOINTS", raising=False)
+    monkeypatch.setattr(files, "_HOME", tmp_path)
+    assert checkpoints_root() == Path.cwd() / "checkpoints"
+    (tmp_path / "checkpoints" / "mine").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "mine" / "card.json").write_text("{}")
+    assert checkpoints_root() == tmp_path / "checkpoints"

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,10 @@ import torch
 from PIL import Image
 
 from oct_core import cli, evaluation
-from oct_core.cli.files import scan_files
+from oct_core.cli.predict import scan_files
 from oct_core.errors import DataError
-from oct_core.models.networks import ARCHITECTURES
-from oct_core.runs.files import read_card
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.runs.files import read_card, write_card
 from oct_core.scans.corruptions import CORRUPTIONS
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
@@ -150,7 +151,7 @@ def test_a_traceback_only_with_debug(
     def broken() -> None:
         raise ZeroDivisionError("a bug [of] ours")
 
-    monkeypatch.setattr(cli, "_device", lambda name: broken())
+    monkeypatch.setattr("oct_core.models.device.choose_device", lambda name: broken())
     arguments = ["predict", "x.png", "--out", "o.csv"]
     assert cli.main(arguments) == 1
     assert (
@@ -167,7 +168,7 @@ def test_ctrl_c_says_how_to_go_on(
     def stop(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_device", stop)
+    monkeypatch.setattr("oct_core.models.device.choose_device", stop)
     assert cli.main(["predict", "x.png", "--out", "o.csv"]) == 130
     assert capsys.readouterr().err == "stopped\n"
     assert cli.main(["train", "vgg16", "--data", "d", "--run", "r", "--init", "random"]) in (1, 130)
@@ -269,7 +270,7 @@ def test_an_out_that_cannot_be_or_is_a_scan_is_refused_before_the_work(
 ) -> None:
     (tmp_path / "scan.csv").write_bytes(b"a scan under a strange name")
     monkeypatch.setattr(
-        "oct_core.cli.files.predict_files", lambda *_: pytest.fail("it began to work")
+        "oct_core.cli.predict.predict_files", lambda *_: pytest.fail("it began to work")
     )
     assert cli.main(["predict", str(tmp_path / "scan.csv"), "--out", str(tmp_path / name)]) == 1
     assert message in capsys.readouterr().err and (tmp_path / "scan.csv").read_bytes().startswith(
@@ -548,7 +549,7 @@ def test_predict_says_which_run_is_damaged_and_asks_the_others(
     (root / "broken" / "card.json").write_text("{")
     (root / "densenet121").symlink_to(demo_root / "densenet121")
     monkeypatch.setenv("OCT_CHECKPOINTS", str(root))
-    for options, told in (([], 1), (["--run", "densenet121"], 0)):
+    for options, left_out in (([], 1), (["--run", "densenet121"], 0)):
         assert (
             cli.main(
                 [
@@ -561,10 +562,107 @@ def test_predict_says_which_run_is_damaged_and_asks_the_others(
                     "cpu",
                 ]
             )
-            == 0
+            == left_out
         )
-        assert capsys.readouterr().err.count("left out: the run broken:") == told
+        assert capsys.readouterr().err.count("left out: the run broken:") == left_out
         assert {row["run"] for row in rows_of(tmp_path / "out.csv")} == {"densenet121"}
+
+
+@pytest.fixture
+def odd_runs(demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sound run, one whose test part is of one patient, and one without a class in it."""
+    root = tmp_path / "odd"
+    for name, rows in (("sound", None), ("one-patient", "CNV"), ("three-classes", "NORMAL")):
+        shutil.copytree(demo_root / "densenet121", root / name)
+        path = root / name / "predictions.csv"
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            table, columns = list(reader), reader.fieldnames or []
+        for row in table:
+            if rows == "CNV" and row["split"] == "test":
+                row["patient"] = "7"
+        if rows == "NORMAL":
+            table = [row for row in table if (row["split"], row["label"]) != ("test", "NORMAL")]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(root))
+    return root
+
+
+@pytest.mark.usefixtures("odd_runs")
+def test_a_figure_without_an_interval_says_why_and_hides_no_other_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In a narrow terminal the words of a cell stand on several lines.
+    monkeypatch.setattr("oct_core.cli.app.out.width", 200)
+    for name, reason in (
+        ("one-patient", "no interval: one patient"),
+        ("three-classes", "not defined: no NORMAL"),
+    ):
+        assert cli.main(["evaluate", name]) == 0
+        shown = capsys.readouterr().out
+        assert reason in shown and "nan" not in shown
+    assert cli.main(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [one] = [line for line in lines if "one-patient" in line]
+    [sound] = [line for line in lines if "sound" in line]
+    assert re.search(r"0\.\d{3} \(no interval: one patient\)", one)
+    assert re.search(r"0\.\d{3} \(0\.\d{3} to \d\.\d{3}\)", sound)
+
+
+def test_a_card_with_broken_figures_hides_no_other_run(
+    odd_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = json.loads((odd_runs / "sound" / "card.json").read_text())
+    raw["metrics"]["test"]["accuracy"] = {"value": "much"}
+    write_card(odd_runs / "sound", raw)
+    assert cli.main(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("sound" in line and "cannot be read" in line for line in lines)
+    assert any("three-classes" in line for line in lines)
+
+
+def test_no_runs_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
+    assert cli.main(["runs"]) == 0
+    assert f"there is no finished run in {tmp_path}; train one" in capsys.readouterr().err
+
+
+def cut_off(root: Path, sound: Path) -> None:
+    """A run beside ``sound`` whose weights end early."""
+    shutil.copytree(sound, root / "cut")
+    weights = root / "cut" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+
+
+def test_a_run_with_damaged_weights_is_left_out_and_named(
+    demo_root: Path,
+    scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, out = tmp_path / "some", tmp_path / "out.csv"
+    root.mkdir()
+    (root / "densenet121").symlink_to(demo_root / "densenet121")
+    cut_off(root, demo_root / "densenet121")
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(root))
+    arguments = ["predict", str(scans), "--out", str(out), "--device", "cpu"]
+    assert cli.main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert re.search(r"left out: the run cut: .*weights.safetensors is not the file of its", errors)
+    assert [row["run"] for row in rows_of(out)] == ["densenet121"] * 2
+    out.unlink()
+    assert cli.main([*arguments, "--run", "cut", "--run", "densenet121"]) == 1
+    assert "error: " in capsys.readouterr().err and not out.exists()
+    (root / "densenet121").unlink()
+    assert cli.main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert f"error: no run in {root} can be used: cut: " in errors and not out.exists()
 
 
 def test_phantoms_are_prepared_trained_and_evaluated(
@@ -642,4 +740,5 @@ def test_phantoms_are_prepared_trained_and_evaluated(
     assert cli.main(["evaluate", "mine", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     assert "accuracy" in shown and "│ val " in shown and "│ test " in shown
+    assert "Cohen's kappa" in shown and "nan" not in shown
     assert sorted(os.listdir(tmp_path / "runs")) == ["mine"]

@@ -24,7 +24,7 @@ from oct_core.runs.predict import logits_of_pack, predict
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.corruptions import CORRUPTIONS, corrupt
 from oct_core.scans.phantom import make_phantom
-from oct_core.training.run import PHANTOM_SEED
+from oct_core.training.data import PHANTOM_SEED
 from oct_core.types import CLASSES
 
 torch.set_num_threads(1)
@@ -102,11 +102,12 @@ def test_other_data_or_another_size_is_refused_and_the_card_stays(
     for pack in (
         Pack(tiny_pack.folder, moved, tiny_pack.pixels, 64),
         Pack(tiny_pack.folder, tiny_pack.records, larger, 128),
+        Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels, 64, preprocessing_version=2),
     ):
         with pytest.raises(
             DataError,
-            match=r"is not the data of this run \(manifest \w{12}, 64 px\); give the prepared "
-            r"folder",
+            match=r"is not the data of this run \(manifest \w{12}, 64 px, preprocessing version "
+            r"1\); give the prepared folder",
         ):
             evaluate_run(own_run, pack)
     assert (own_run / CARD).read_bytes() == before

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ import torch
 
 import oct_core
 from oct_core.data.pack import Pack
+from oct_core.errors import CheckpointError, ScanError
+from oct_core.explanations import explain
 from oct_core.runs.predict import logits_of_pack, predict
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
@@ -110,3 +115,70 @@ def test_the_mode_of_the_model_is_restored_also_after_an_error(
         assert run.model.training is training
     finally:
         run.model.eval()
+
+
+NO_SCANS: list[tuple[Any, str]] = [
+    (Path("scan.png"), r"got the path 'scan.png'; read it first: read_scan\('scan.png'\)"),
+    ("scan.png", "got the path 'scan.png'"),
+    (np.zeros((64, 64), np.uint8), r"got an array uint8 \(64, 64\); .* Scan\(pixels\)"),
+    (b"\x89PNG", "got bytes; read them first"),
+    (None, "got NoneType; read_scan makes one of a file"),
+    (make_phantom("CNV", 1, 64, 64), "got Phantom"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), NO_SCANS)
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_is_no_scan_is_refused_in_words(
+    run: LoadedRun, given: Any, message: str, listed: bool
+) -> None:
+    for ask in (predict, explain):
+        with pytest.raises(ScanError, match=f"expected a Scan, {message}"):
+            ask([given] if listed else given, run)
+
+
+def test_pixels_that_are_no_gray_picture_are_refused(run: LoadedRun) -> None:
+    with pytest.raises(ScanError, match=r"expected a gray uint8 picture .*, got uint8 \(9, 9, 3\)"):
+        predict(Scan(np.zeros((9, 9, 3), np.uint8)), run)
+
+
+def test_one_scan_is_taken_for_a_list_of_one(run: LoadedRun, scans: list[Scan]) -> None:
+    [alone], [listed] = predict(scans[0], run), predict([scans[0]], run)
+    np.testing.assert_array_equal(alone.logits, listed.logits)
+
+
+@pytest.mark.parametrize("part", ["model", "model.backbone.features.norm5"])
+def test_a_model_in_training_mode_is_refused_and_learns_nothing(
+    run: LoadedRun, scans: list[Scan], part: str
+) -> None:
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    operator.attrgetter(part)(run).train()
+    try:
+        with pytest.raises(CheckpointError, match=r"in training mode; call model\.eval\(\)"):
+            predict(scans, run)
+    finally:
+        run.model.eval()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.state_dict().items())
+
+
+def test_half_precision_answers_and_explains_nearly_the_same(
+    demo_run: Callable[[str], LoadedRun], scans: list[Scan]
+) -> None:
+    own = demo_run("densenet121")
+    expected, maps = predict(scans, own), explain(scans, own, methods=["gradcam"])
+    own.model.half()
+    for found, whole in zip(predict(scans, own), expected, strict=True):
+        assert found.logits.dtype == np.float32
+        np.testing.assert_allclose(found.probabilities, whole.probabilities, atol=0.02)
+    for found, whole in zip(explain(scans, own, methods=["gradcam"]), maps, strict=True):
+        assert [one.key for one in found] == [one.key for one in whole]
+        assert all(one.values.dtype == np.float32 for one in found)
+
+
+def test_a_run_that_is_not_loaded_is_refused_in_words(run: LoadedRun, scans: list[Scan]) -> None:
+    for given in ("densenet121", Path("densenet121"), run.card):
+        for ask in (predict, explain):
+            with pytest.raises(
+                CheckpointError, match=r"got \w+; load it first: load_run\('densenet121'\)"
+            ):
+                ask(scans, given)  # type: ignore[arg-type]

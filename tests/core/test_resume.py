@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,13 @@ from oct_core.runs.files import (
 )
 from oct_core.runs.predict import logits_of_pack
 from oct_core.runs.weights import load_run
+from oct_core.training import publish
 from oct_core.training import run as training_run
-from oct_core.training.config import recipe
+from oct_core.training.job import Events, TrainingJob
 from oct_core.training.loop import Trainer
+from oct_core.training.recipes import recipe
 from oct_core.training.resume import FOLDER, STATE, best_file, load_state
-from oct_core.training.run import Events, train_run
+from oct_core.training.run import train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -66,7 +70,7 @@ class Stop(BaseException):
 @pytest.fixture(scope="module")
 def whole(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nothing stopped."""
-    return train_run(CONFIG, tiny_pack, tmp_path_factory.mktemp("whole") / "run", CPU)
+    return train_run(TrainingJob(CONFIG, tiny_pack, tmp_path_factory.mktemp("whole") / "run", CPU))
 
 
 def digest(folder: Path) -> str:
@@ -94,7 +98,7 @@ def stopped(pack: Pack, folder: Path, error: BaseException, epoch: int, step: in
             raise error
 
     with pytest.raises(type(error)):
-        train_run(CONFIG, pack, folder, CPU, events=Events(step=after_step))
+        train_run(TrainingJob(CONFIG, pack, folder, CPU, events=Events(step=after_step)))
     return folder
 
 
@@ -102,8 +106,9 @@ def stopped(pack: Pack, folder: Path, error: BaseException, epoch: int, step: in
 COMMAND = """
 import sys, time, torch
 from oct_core import cli
+from oct_core.cli import train
 torch.set_num_threads(1)
-events = cli._training_events
+events = train.training_events
 def slow(bar, run, epochs):
     inner = events(bar, run, epochs)
     def step(epoch, done, total):
@@ -112,7 +117,7 @@ def slow(bar, run, epochs):
             print("in epoch 2", flush=True)
             time.sleep(120)
     return type(inner)(step, inner.epoch)
-cli._training_events = slow
+train.training_events = slow
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -190,7 +195,7 @@ def test_stopped_in_the_first_or_last_epoch(
     tiny_pack: Pack, whole: Path, tmp_path: Path, epoch: int, step: int
 ) -> None:
     folder = stopped(tiny_pack, tmp_path / "run", Stop(), epoch, step)
-    assert_same_run(train_run(CONFIG, tiny_pack, folder, CPU, resume=True), whole)
+    assert_same_run(train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True), whole)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,7 @@ def test_stopped_between_two_writes(
     """The second call of a writer stops the run after it wrote; the only call of those that finish,
     before.
     """
-    holder = shutil if moment == "rmtree" else training_run
+    holder = {"rmtree": shutil, "write_predictions": publish}.get(moment, training_run)
     original: Callable[..., object] = getattr(holder, moment)
     calls: list[int] = []
 
@@ -216,8 +221,8 @@ def test_stopped_between_two_writes(
     with monkeypatch.context() as patch:
         patch.setattr(holder, moment, stopping)
         with pytest.raises(Stop):
-            train_run(CONFIG, tiny_pack, tmp_path / "run", CPU)
-    train_run(CONFIG, tiny_pack, tmp_path / "run", CPU, resume=True)
+            train_run(TrainingJob(CONFIG, tiny_pack, tmp_path / "run", CPU))
+    train_run(TrainingJob(CONFIG, tiny_pack, tmp_path / "run", CPU), resume=True)
     shutil.rmtree(tmp_path / "run" / FOLDER, ignore_errors=True)
     assert_same_run(tmp_path / "run", whole)
 
@@ -249,11 +254,11 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(
             TrainingError,
             match=r"could not be written .*No space left.*last good state is kept: .*--resume",
         ):
-            train_run(CONFIG, tiny_pack, folder, CPU)
+            train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU))
     state = load_state(folder)
     assert (state.progress.epoch if state else 0) == (1 if name == STATE else 0)
     assert not list(folder.rglob("*.part"))
-    assert_same_run(train_run(CONFIG, tiny_pack, folder, CPU, resume=True), whole)
+    assert_same_run(train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True), whole)
 
 
 def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_of_the_best(
@@ -262,7 +267,7 @@ def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_o
     """As on a GPU, which is not exact: the second epoch is better before the kill, and worse when
     it is trained again.
     """
-    losses, real = iter([1.0, 0.5, 2.0, 3.0]), training_run._history_row
+    losses, real = iter([1.0, 0.5, 2.0, 3.0]), training_run.history_row
 
     def row(*arguments: Any) -> dict[str, float]:
         return real(*arguments) | {"val_loss": next(losses)}
@@ -278,13 +283,13 @@ def test_weights_of_an_epoch_whose_state_was_not_written_do_not_take_the_place_o
             raise Stop
         save(*arguments)
 
-    monkeypatch.setattr(training_run, "_history_row", row)
+    monkeypatch.setattr(training_run, "history_row", row)
     monkeypatch.setattr(training_run, "save_state", saving)
     with pytest.raises(Stop):
-        train_run(CONFIG, tiny_pack, folder, CPU)
+        train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU))
     first = best_file(folder, 1).read_bytes()
     assert best_file(folder, 2).read_bytes() != first
-    train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
+    train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True)
     assert read_card(folder).best_epoch == 1 and (folder / WEIGHTS).read_bytes() == first
 
 
@@ -293,13 +298,58 @@ def test_an_existing_run_is_an_error_and_stays_as_it_is(tiny_pack: Pack, whole: 
     with pytest.raises(
         RunExistsError, match="run run exists; choose another --run, or go on with --resume"
     ):
-        train_run(CONFIG, tiny_pack, whole, CPU)
+        train_run(TrainingJob(CONFIG, tiny_pack, whole, CPU))
     assert digest(whole) == before and read_card(whole).status == "done"
+
+
+def test_two_that_resume_at_once_train_a_run_once(
+    tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looks at the run before the first has finished it, and comes to the lock when it
+    is free again.
+    """
+    folder, started, finished = tmp_path / "run", threading.Event(), threading.Event()
+    epochs: list[str] = []
+
+    def job(who: str) -> TrainingJob:
+        events = Events(epoch=lambda row, best: epochs.append(who))
+        return TrainingJob(CONFIG, tiny_pack, folder, CPU, events=events)
+
+    real = training_run.initial_model
+
+    def slow_for_the_second(*given: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            started.set()
+            assert finished.wait(120)
+        return real(*given)
+
+    monkeypatch.setattr(training_run, "initial_model", slow_for_the_second)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(train_run, job("second"), True)
+        assert started.wait(60)
+        train_run(job("first"), resume=True)
+        before = digest(folder)
+        finished.set()
+        assert second.result(120) == folder
+    assert digest(folder) == before and read_card(folder).status == "done"
+    assert set(epochs) == {"first"}
+
+
+def test_who_did_not_ask_to_resume_does_not_touch_a_run_finished_meanwhile(
+    tiny_pack: Pack, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setattr(
+        training_run, "initial_model", lambda *given: shutil.copytree(whole, folder)
+    )
+    with pytest.raises(RunExistsError, match="run run exists"):
+        train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(os.listdir(whole))
 
 
 def test_resuming_a_finished_run_changes_nothing(tiny_pack: Pack, whole: Path) -> None:
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
-    assert train_run(CONFIG, tiny_pack, whole, CPU, resume=True) == whole
+    assert train_run(TrainingJob(CONFIG, tiny_pack, whole, CPU), resume=True) == whole
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
 
 
@@ -318,7 +368,7 @@ def test_other_settings_or_data_are_refused(tiny_pack: Pack, whole: Path) -> Non
             match="run run was started with other settings or data; give the same ones, or "
             "another --run",
         ):
-            train_run(config, pack, whole, CPU, resume=True)
+            train_run(TrainingJob(config, pack, whole, CPU), resume=True)
 
 
 def test_a_run_of_before_a_setting_was_there_goes_on(
@@ -329,13 +379,15 @@ def test_a_run_of_before_a_setting_was_there_goes_on(
     for setting in ("teachers", "trained_layers"):
         del raw["training"][setting]
     (folder / CARD).write_text(json.dumps(raw))
-    assert train_run(CONFIG, tiny_pack, folder, CPU, resume=True) == folder
+    assert train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True) == folder
     with pytest.raises(TrainingError, match="was started with other settings"):
         train_run(
-            replace(CONFIG, initialisation="w.safetensors", trained_layers=2),
-            tiny_pack,
-            folder,
-            CPU,
+            TrainingJob(
+                replace(CONFIG, initialisation="w.safetensors", trained_layers=2),
+                tiny_pack,
+                folder,
+                CPU,
+            ),
             resume=True,
         )
 
@@ -343,7 +395,7 @@ def test_a_run_of_before_a_setting_was_there_goes_on(
 def test_a_folder_that_is_no_run_is_never_filled(tiny_pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunExistsError, match="is there and is no run; choose another --run"):
-        train_run(CONFIG, tiny_pack, tmp_path, CPU, resume=True)
+        train_run(TrainingJob(CONFIG, tiny_pack, tmp_path, CPU), resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -354,7 +406,7 @@ def test_a_damaged_state_is_named(tiny_pack: Pack, tmp_path: Path) -> None:
         TrainingError,
         match=r"state\.safetensors cannot be read .*; remove the run run and train it anew",
     ):
-        train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
+        train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True)
 
 
 def test_a_run_being_trained_is_listed_and_cannot_be_used(tiny_pack: Pack, tmp_path: Path) -> None:
@@ -367,11 +419,13 @@ def test_a_run_being_trained_is_listed_and_cannot_be_used(tiny_pack: Pack, tmp_p
             load_run("run", root=tmp_path)
 
     train_run(
-        replace(CONFIG, epochs=2),
-        tiny_pack,
-        tmp_path / "run",
-        CPU,
-        events=Events(epoch=after_epoch),
+        TrainingJob(
+            replace(CONFIG, epochs=2),
+            tiny_pack,
+            tmp_path / "run",
+            CPU,
+            events=Events(epoch=after_epoch),
+        )
     )
     assert seen == [("training", 1), ("training", 2)]
 
@@ -412,7 +466,7 @@ def test_the_seconds_before_a_stop_count(tiny_pack: Pack, tmp_path: Path) -> Non
     state = load_state(folder)
     assert state is not None and state.progress.seconds > 0
     start_again = time.perf_counter()
-    train_run(CONFIG, tiny_pack, folder, CPU, resume=True)
+    train_run(TrainingJob(CONFIG, tiny_pack, folder, CPU), resume=True)
     assert (
         read_card(folder).raw["wall_seconds"]
         <= state.progress.seconds + time.perf_counter() - start_again + 0.1
@@ -441,11 +495,11 @@ def test_a_failed_training_says_so_in_its_card_and_goes_on(
         TrainingError,
         match="ran out of memory at batch size 8; start a new run with --batch-size 4",
     ):
-        train_run(config, tiny_pack, folder, torch.device("cpu"))
+        train_run(TrainingJob(config, tiny_pack, folder, torch.device("cpu")))
     card = read_card(folder)
     assert card.status == "failed" and "not enough memory" in card.raw["reason"]
     monkeypatch.undo()
-    train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
+    train_run(TrainingJob(config, tiny_pack, folder, torch.device("cpu")), resume=True)
     assert read_card(folder).status == "done" and "reason" not in read_card(folder).raw
 
 
@@ -458,5 +512,5 @@ def test_killed_during_its_first_write_a_run_can_be_started_again(
     )
     folder.mkdir()
     (folder / "card.json.part").write_bytes(b'{"sch')
-    train_run(config, tiny_pack, folder, torch.device("cpu"), resume=True)
+    train_run(TrainingJob(config, tiny_pack, folder, torch.device("cpu")), resume=True)
     assert read_card(folder).status == "done"

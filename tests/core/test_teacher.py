@@ -14,14 +14,16 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from oct_core.cli import app
+from oct_core.cli import program
 from oct_core.data.manifest import write_manifest
 from oct_core.data.pack import MANIFEST, PACK, Pack
 from oct_core.errors import TrainingError
 from oct_core.runs.files import WEIGHTS, read_card, read_history
 from oct_core.runs.weights import LoadedRun
-from oct_core.training.config import recipe
-from oct_core.training.run import Events, teacher_name, train_run
+from oct_core.training.job import Events, TrainingJob
+from oct_core.training.recipes import recipe
+from oct_core.training.run import train_run
+from oct_core.training.teachers import teacher_name
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -37,8 +39,8 @@ def test_the_answers_of_a_teacher_change_what_is_learned_and_the_card_names_it(
 ) -> None:
     alone = recipe("densenet121", initialisation="random", epochs=1, batch_size=4)
     taught = replace(alone, teachers=(teacher_name(teacher),))
-    train_run(alone, tiny_pack, tmp_path / "alone", CPU)
-    train_run(taught, tiny_pack, tmp_path / "taught", CPU, teachers=[teacher])
+    train_run(TrainingJob(alone, tiny_pack, tmp_path / "alone", CPU))
+    train_run(TrainingJob(taught, tiny_pack, tmp_path / "taught", CPU, teachers=(teacher,)))
     assert (tmp_path / "alone" / WEIGHTS).read_bytes() != (
         tmp_path / "taught" / WEIGHTS
     ).read_bytes()
@@ -64,14 +66,25 @@ def test_a_stopped_student_goes_on_to_the_same_weights_and_with_no_other_teacher
         if (epoch, done) == (2, 1):
             raise KeyboardInterrupt
 
-    train_run(config, tiny_pack, tmp_path / "whole", CPU, teachers=[teacher])
+    train_run(TrainingJob(config, tiny_pack, tmp_path / "whole", CPU, teachers=(teacher,)))
     with pytest.raises(KeyboardInterrupt):
         train_run(
-            config, tiny_pack, tmp_path / "cut", CPU, events=Events(step=stop), teachers=[teacher]
+            TrainingJob(
+                config,
+                tiny_pack,
+                tmp_path / "cut",
+                CPU,
+                events=Events(step=stop),
+                teachers=(teacher,),
+            )
         )
     with pytest.raises(TrainingError, match="started with other settings"):
-        train_run(replace(config, teachers=()), tiny_pack, tmp_path / "cut", CPU, resume=True)
-    train_run(config, tiny_pack, tmp_path / "cut", CPU, resume=True, teachers=[teacher])
+        train_run(
+            TrainingJob(replace(config, teachers=()), tiny_pack, tmp_path / "cut", CPU), resume=True
+        )
+    train_run(
+        TrainingJob(config, tiny_pack, tmp_path / "cut", CPU, teachers=(teacher,)), resume=True
+    )
     assert (tmp_path / "cut" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     np.testing.assert_array_equal(
         read_history(tmp_path / "cut")["train_loss"], read_history(tmp_path / "whole")["train_loss"]
@@ -97,7 +110,7 @@ def test_a_teacher_that_reads_smaller_scans_is_shown_them_at_its_size(
     doubled = Pack(
         tiny_pack.folder, tiny_pack.records, tiny_pack.pixels.repeat(2, 1).repeat(2, 2), 128
     )
-    train_run(config, doubled, tmp_path / "run", CPU, teachers=[teacher])
+    train_run(TrainingJob(config, doubled, tmp_path / "run", CPU, teachers=(teacher,)))
     shown = [
         np.asarray(Image.fromarray(pixels).resize((64, 64), Image.Resampling.BILINEAR)) / 255
         for pixels in doubled.pixels
@@ -112,19 +125,21 @@ def test_a_teacher_of_a_larger_size_or_another_split_is_refused(
 ) -> None:
     config = recipe("densenet121", initialisation="random", teachers=(teacher_name(teacher),))
     with pytest.raises(TrainingError, match=r"the runs given are \(\)"):
-        train_run(config, tiny_pack, tmp_path / "run", CPU)
+        train_run(TrainingJob(config, tiny_pack, tmp_path / "run", CPU))
     smaller = Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels[:, ::2, ::2], 32)
     with pytest.raises(TrainingError, match="reads scans of 64 px, these are packed at 32"):
-        train_run(config, smaller, tmp_path / "run", CPU, teachers=[teacher])
+        train_run(TrainingJob(config, smaller, tmp_path / "run", CPU, teachers=(teacher,)))
     swapped = {"train": "test", "test": "train", "val": "val"}
     records = tuple(replace(record, split=swapped[record.split]) for record in tiny_pack.records)
     with pytest.raises(TrainingError, match="may have seen validation or test scans"):
         train_run(
-            config,
-            Pack(tiny_pack.folder, records, tiny_pack.pixels, 64),
-            tmp_path / "run",
-            CPU,
-            teachers=[teacher],
+            TrainingJob(
+                config,
+                Pack(tiny_pack.folder, records, tiny_pack.pixels, 64),
+                tmp_path / "run",
+                CPU,
+                teachers=(teacher,),
+            )
         )
     assert not (tmp_path / "run").exists()
 
@@ -151,7 +166,7 @@ def test_the_command_takes_the_name_of_a_run(
         "--batch-size",
         "4",
     ]
-    done = CliRunner().invoke(app, [*options, "--device", "cpu", "--teacher", "vgg16"])
+    done = CliRunner().invoke(program, [*options, "--device", "cpu", "--teacher", "vgg16"])
     assert done.exit_code == 0, done.output
     [named] = read_card(tmp_path / "runs" / "student").raw["training"]["teachers"]
     assert named.startswith("vgg16:")

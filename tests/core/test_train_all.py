@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oct_core.cli.files import write_phantoms
+from oct_core.cli.phantom import write_phantoms
 
 SCRIPT = Path(__file__).resolve().parents[2] / "train_all.sh"
 

@@ -18,10 +18,12 @@ from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
 from oct_core.models.networks import first_modules
 from oct_core.runs.files import read_card, read_steps
-from oct_core.training.config import TrainingConfig, recipe
+from oct_core.training.config import TrainingConfig
 from oct_core.training.initial import initial_model
+from oct_core.training.job import Events, TrainingJob
 from oct_core.training.loop import TEACHER_SHARE, Trainer, TrainingData
-from oct_core.training.run import Events, train_run
+from oct_core.training.recipes import recipe
+from oct_core.training.run import train_run
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -234,8 +236,8 @@ def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(
         seen.append(len(read_steps(folder).get("step", ())))
         if len(seen) == 1:
             with pytest.raises(RunExistsError, match="trained by another process"):
-                train_run(config, tiny_pack, folder, CPU, resume=True)
+                train_run(TrainingJob(config, tiny_pack, folder, CPU), resume=True)
 
-    train_run(config, tiny_pack, folder, CPU, events=Events(step=step))
+    train_run(TrainingJob(config, tiny_pack, folder, CPU, events=Events(step=step)))
     assert seen[5] == 2, "a row after every fifth step, not only when an epoch of four ends"
     assert read_card(folder).status == "done"

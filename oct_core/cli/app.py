@@ -1,0 +1,71 @@
+"""What every command shares: the two consoles, the bar, the options of run and device, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from oct_core.errors import OctError
+
+# Names of files and runs are printed as they are: no [markup], no :emoji:.
+out, err = (
+    Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True)
+)
+
+RunName = Annotated[
+    str,
+    typer.Option(
+        "--run", help="Name of the run: a folder in checkpoints/ (or in $OCT_CHECKPOINTS)."
+    ),
+]
+Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best there is.")]
+
+
+class Bar:
+    """One line of progress on stderr; nothing where that is no terminal."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=None)
+
+    def step(self, done: int, total: int, what: str | None = None) -> None:
+        """So much is done; ``what`` replaces the text before the bar."""
+        self._progress.update(self._task, completed=done, total=total, description=what)
+
+    def describe(self, what: str) -> None:
+        """Replace the text before the bar."""
+        self._progress.update(self._task, description=what)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Bar]:
+    """A bar that is gone when the work inside ends."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        yield Bar(progress, what)
+
+
+def tell_error(error: Exception) -> int:
+    """Print an error as one line; returns the exit status."""
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        err.print(f"error: {usage()} (see --help)", soft_wrap=True)
+        return 2
+    if isinstance(error, OctError | OSError):
+        err.print(f"error: {error}", soft_wrap=True)
+        return 1
+    err.print(
+        f"error: {type(error).__name__}: {error} (run again with --debug for the traceback)",
+        soft_wrap=True,
+    )
+    return 1

@@ -1,0 +1,106 @@
+"""python -m oct_core explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oct_core.cli.app import Device, RunName, err, out, progress_bar
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="One scan.")],
+    run: RunName,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNG and the .npz.")],
+    target: Annotated[
+        str | None, typer.Option(help="Class to explain; the model's own prediction by default.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Method, may be repeated; gradcam and the guided pair by default."),
+    ] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Named layer, may be repeated; all by default.")
+    ] = None,
+    device: Device = "",
+) -> None:
+    """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
+    scan's own pixels.
+    """
+    with progress_bar("making maps"):
+        written = explain_file(image, run, out_folder, target, method, layer, device)
+    if written.left_out:
+        err.print(written.left_out, soft_wrap=True)
+    if written.without_evidence:
+        err.print(
+            f"no evidence for {written.target}: these maps are zero everywhere: "
+            f"{', '.join(written.without_evidence)}",
+            soft_wrap=True,
+        )
+    out.print(f"{written.png}\n{written.npz}", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What explain wrote. without_evidence : keys of the maps that are zero everywhere. left_out :
+    which default methods do not hold for the network, in words.
+    """
+
+    png: Path
+    npz: Path
+    target: str
+    without_evidence: tuple[str, ...]
+    left_out: str
+
+
+def explain_file(
+    image: Path,
+    run_name: str,
+    out: Path,
+    target: str | None,
+    methods: Sequence[str] | None,
+    layers: Sequence[str] | None,
+    device: str,
+) -> Written:
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run,
+    class, method or layer.
+
+    Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two
+    folders may hold a scan of one name).
+    """
+    from PIL import Image
+
+    from oct_core.explanations import explain_with_predictions
+    from oct_core.explanations.api import default_methods, say_left_out
+    from oct_core.exports import maps_npz
+    from oct_core.figures.contact_sheet import contact_sheet
+    from oct_core.models.device import choose_device
+    from oct_core.runs.weights import load_run
+    from oct_core.scans import read_scan
+
+    scan, run = read_scan(image), load_run(run_name, choose_device(device))
+    [(prediction, maps)] = explain_with_predictions(
+        scan, run, target, tuple(methods or default_methods(run.model)), layers or None
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    png, npz = _unused(out, f"{image.stem}_{run.card.name}")
+    Image.fromarray(contact_sheet(scan, maps)).save(png)
+    npz.write_bytes(maps_npz(run.card, prediction, maps))
+    return Written(
+        png,
+        npz,
+        maps[0].target,
+        tuple(each.key for each in maps if not each.evidence),
+        "" if methods else say_left_out(run.model),
+    )
+
+
+def _unused(out: Path, stem: str) -> tuple[Path, Path]:
+    ends = chain([""], (f"_{number}" for number in count(2)))
+    pairs = ((out / f"{stem}{end}.png", out / f"{stem}{end}.npz") for end in ends)
+    return next(pair for pair in pairs if not any(file.exists() for file in pair))

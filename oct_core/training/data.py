@@ -1,0 +1,38 @@
+"""The scans a training learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oct_core.data.pack import Pack
+from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Preprocessing
+from oct_core.training.config import TrainingConfig
+from oct_core.training.loop import TrainingData
+from oct_core.types import CLASSES
+
+PHANTOM_SEED = 1_000_000
+"""Training phantoms count up from here; the app's samples and the tests use smaller seeds, fresh
+phantoms 2,000,000 on.
+"""
+
+
+def training_data(config: TrainingConfig, pack: Pack) -> TrainingData:
+    """The training part, cut to the limit, with the recipe's phantoms behind it."""
+    rows = pack.rows("train")
+    if config.limit is not None and config.limit < len(rows):
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.limit, replace=False))
+    preprocessing = Preprocessing(pack.size, version=pack.preprocessing_version)
+    phantoms = [
+        (
+            preprocessing.prepare(make_phantom(label, PHANTOM_SEED + index).pixels),
+            CLASSES.index(label),
+        )
+        for index in range(config.phantoms_per_class)
+        for label in CLASSES
+    ]
+    pixels = np.concatenate([pack.pixels[rows], *(picture[None] for picture, _ in phantoms)])
+    labels = np.concatenate(
+        [pack.labels[rows], np.array([label for _, label in phantoms], dtype=np.int64)]
+    )
+    return TrainingData(pixels, labels)
