@@ -44,16 +44,19 @@ def measure(repeats: int, way: str) -> tuple[float, float]:
     if way != "spinning":
         yield_when_waiting()
     from oct_core import explain, load_run, predict
-    from oct_core.runs.files import SHIPPED
+    from oct_core.runs.files import list_runs
     from oct_core.scans.phantom import make_phantom
-    from oct_core.system import begun
+    from oct_core.system import run_side_by_side
 
-    runs, scan = [load_run(name) for name in SHIPPED], make_phantom("CNV", 7_000_000).scan
+    runs, scan = (
+        [load_run(card.name) for card in list_runs() if card.status == "done"],
+        make_phantom("CNV", 7_000_000).scan,
+    )
 
     def seconds(work: Callable[[LoadedRun], object]) -> float:
         started = time.perf_counter()
         if way == "side_by_side":
-            with begun([partial(work, run) for run in runs]) as results:
+            with run_side_by_side([partial(work, run) for run in runs]) as results:
                 for wait in results:
                     wait()
         else:

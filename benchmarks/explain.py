@@ -38,7 +38,8 @@ from torch import Tensor, nn
 from oct_core.errors import OctError
 from oct_core.explanations import METHODS, Request, explain, passes
 from oct_core.explanations.gradcam import upsample
-from oct_core.models.networks import ARCHITECTURES, build_model, layer_modules
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import build_model, layer_modules
 from oct_core.runs.weights import load_run
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing

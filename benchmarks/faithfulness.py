@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from oct_core.explanations import explain_with_predictions
 from oct_core.runs.weights import load_run
 from oct_core.scans.phantom import make_phantom
-from oct_core.trust.faithfulness import BATCH, FILLS, ROAD_FRACTIONS, curves, road
+from oct_core.trust.faithfulness import BATCH, FILLS, ROAD_FRACTIONS, Trial, curves, road
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -55,6 +55,7 @@ def main() -> None:
         torch.from_numpy(explanation.values)[None],
         torch.tensor([0]),
     )
+    trial = Trial(run.model, x, values, target)
 
     def forwards(frames: int) -> None:
         with torch.inference_mode():
@@ -63,10 +64,10 @@ def main() -> None:
 
     work: dict[str, tuple[Callable[[], Any], int]] = {
         "deletion_insertion": (
-            lambda: [curves(run.model, x, values, target, fill, options.steps) for fill in FILLS],
+            lambda: [curves(trial, fill, options.steps) for fill in FILLS],
             2 * 2 * options.steps,
         ),
-        "road": (lambda: road(run.model, x, values, target), 2 * len(ROAD_FRACTIONS)),
+        "road": (lambda: road(trial), 2 * len(ROAD_FRACTIONS)),
     }
     result: dict[str, Any] = {
         "run": options.run,

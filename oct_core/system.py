@@ -15,13 +15,12 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 _SPIN = "1000"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # malloc.h
-_NEVER = -1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE_BYTES = 2**22
 """Of 2**19, the maps of three networks took a fifth longer: each activation is then new memory."""
 _NOT_GLIBC = (OSError, AttributeError, TypeError)
@@ -41,18 +40,6 @@ def yield_when_waiting() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPIN)
-
-
-def keep_freed_memory() -> None:
-    """Use freed memory again instead of returning it to the system: for a program that does one
-    thing and ends.
-
-    Else every large activation of a batch is new memory that the system first clears page by page;
-    benchmarks/heap.py measures it.
-    """
-    with suppress(*_NOT_GLIBC):
-        ctypes.CDLL(None).mallopt(_M_MMAP_MAX, 0)
-        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 def keep_little_memory() -> None:
@@ -77,21 +64,27 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-@contextmanager
-def begun(work: Sequence[Callable[[], R]]) -> Iterator[list[Callable[[], R]]]:
-    """Begin each piece of work in the process's workers; gives, in order, functions that wait for
-    its result or raise its error.
+def start_side_by_side(work: Sequence[Callable[[], R]]) -> list[Future[R]]:
+    """Start each piece of quick work in the process's workers, which have equal shares of torch's
+    threads.
+    """
+    with _making:
+        pool = _workers()
+    return [pool.submit(piece) for piece in work]
 
-    The workers have equal shares of torch's threads. A single piece is done when its result is
-    asked for, on all cores. What is not begun when the block ends, by an error or since nobody
-    waits any more, is not begun at all.
+
+@contextmanager
+def run_side_by_side(work: Sequence[Callable[[], R]]) -> Iterator[list[Callable[[], R]]]:
+    """Start each piece of quick work in the process's workers; gives, in order, functions that wait
+    for its result or raise its error.
+
+    A single piece is done when its result is asked for, on all cores. What has not started when the
+    block ends, by an error or since nobody waits any more, does not start at all.
     """
     if len(work) == 1:
         yield list(work)
         return
-    with _making:
-        pool = _workers()
-    futures = [pool.submit(piece) for piece in work]
+    futures = start_side_by_side(work)
     try:
         yield [future.result for future in futures]
     finally:

@@ -3,7 +3,14 @@
 from oct_core.explanations import attribution, cams, gradcam
 from oct_core.explanations.api import DEFAULT_METHODS, explain, explain_with_predictions
 from oct_core.explanations.engine import Pass, passes
-from oct_core.explanations.methods import METHODS, ExplainableRun, Method, Request
+from oct_core.explanations.methods import (
+    METHODS,
+    ExplainableRun,
+    Method,
+    Request,
+    activations_of,
+    methods_for,
+)
 
 # In the order in which selectors show them.
 for _method in (*gradcam.FAMILY, *cams.FAMILY, *attribution.FAMILY):
@@ -16,7 +23,9 @@ __all__ = [
     "Method",
     "Pass",
     "Request",
+    "activations_of",
     "explain",
     "explain_with_predictions",
+    "methods_for",
     "passes",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -13,10 +15,22 @@ from torch import Tensor, nn
 from oct_core.errors import ExplanationError
 from oct_core.explanations.engine import Pass, passes
 from oct_core.explanations.gradcam import upsample
-from oct_core.explanations.methods import METHODS, ExplainableRun, Method, Request
-from oct_core.types import Explanation, Float32Array, FloatArray, Prediction, Scan
+from oct_core.explanations.methods import (
+    METHODS,
+    ExplainableRun,
+    Method,
+    Request,
+    activations_of,
+    check_methods,
+    methods_for,
+)
+from oct_core.runs.predictor import check_loaded, make_prediction
+from oct_core.scans.checks import as_scans
+from oct_core.types import Explanation, Float32Array, Prediction, Scan
+from oct_core.words import say
 
 DEFAULT_METHODS = ("gradcam", "guided_backprop", "guided_gradcam")
+"""What is made unless something else is asked for, of those that hold for the network."""
 Target = str | int | Integral | None
 """A class by name or number (numpy's integers too), or None for the scan's own prediction."""
 Explained = tuple[Prediction, list[Explanation]]
@@ -26,16 +40,17 @@ def _targets(
     target: Target | Sequence[Target], count: int, classes: tuple[str, ...]
 ) -> list[int | None]:
     """One class index (or None) a scan; raises ExplanationError naming the near classes."""
-    asked: list[Target] = (
+    targets: list[Target] = (
         list(target) if not isinstance(target, str | int | Integral | None) else [target] * count
     )
-    if len(asked) != count:
+    if len(targets) != count:
         raise ExplanationError(
-            "expected one target class for all or one a scan ({count}), got {asked_count}",
-            count=count,
-            asked_count=len(asked),
+            "expected one target class for all or one a scan ({scans}), got {targets}; give one "
+            "or one a scan",
+            scans=count,
+            targets=len(targets),
         )
-    return [_class_index(one, classes) for one in asked]
+    return [_class_index(each, classes) for each in targets]
 
 
 def _class_index(target: Target, classes: tuple[str, ...]) -> int | None:
@@ -50,38 +65,72 @@ def _class_index(target: Target, classes: tuple[str, ...]) -> int | None:
     ):
         return int(target)
     raise ExplanationError(
-        "expected a target class of {classes} (or 0 to {classes_count}), got {target!r}; None "
+        "expected a target class of {classes} (or 0 to {highest}), got {target!r}; None "
         "explains the prediction",
         classes=", ".join(classes),
-        classes_count=len(classes) - 1,
+        highest=len(classes) - 1,
         target=target,
     )
 
 
-def chosen_layers(
+def select_layers(
     available: Mapping[str, nn.Module], names: Sequence[str] | None
 ) -> dict[str, nn.Module]:
     """The named layers, all by default; raises ExplanationError naming the near ones."""
-    asked = (
+    selected = (
         list(available)
         if names is None
         else list(dict.fromkeys([names] if isinstance(names, str) else names))
     )
-    for name in asked:
+    for name in selected:
         if name not in available:
             near = difflib.get_close_matches(name, available, n=3)
-            hint = (
-                f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(available)}"
-            )
+            if near:
+                raise ExplanationError(
+                    "expected a named layer, got {name!r}; did you mean {near}?",
+                    name=name,
+                    near=", ".join(near),
+                )
             raise ExplanationError(
-                "expected a named layer, got {name!r}; {hint}", name=name, hint=hint
+                "expected a named layer, got {name!r}; there are: {layers}",
+                name=name,
+                layers=", ".join(available),
             )
-    return {name: available[name] for name in asked}
+    return {name: available[name] for name in selected}
 
 
-def _chosen_methods(names: Sequence[str]) -> list[Method]:
-    asked = [names] if isinstance(names, str) else names
-    return [METHODS.get(name) for name in dict.fromkeys(asked)]
+def default_methods(model: nn.Module) -> tuple[str, ...]:
+    """Those of DEFAULT_METHODS that hold for a model."""
+    usable = methods_for(model)
+    return tuple(name for name in DEFAULT_METHODS if name in usable)
+
+
+def say_left_out(model: nn.Module) -> str:
+    """Which of DEFAULT_METHODS do not hold for a model, and why; "" if all do."""
+    usable = default_methods(model)
+    left_out = [METHODS.get(name) for name in DEFAULT_METHODS if name not in usable]
+    if not left_out:
+        return ""
+    allowed = {name for method in left_out for name in method.activations or ()}
+    others = [name for name in activations_of(model) if name not in allowed]
+    return say(
+        "left out, because they hold only for networks whose activations are all ReLU and this "
+        "one has {activations}: {methods}",
+        activations=", ".join(others),
+        methods=", ".join(say(method.title) for method in left_out),
+    )
+
+
+def _select_methods(names: Sequence[str] | None, model: nn.Module) -> list[Method]:
+    """The named methods, or the default ones with a warning of those that do not hold."""
+    if names is None:
+        names = default_methods(model)
+        if words := say_left_out(model):
+            warnings.warn(words, stacklevel=3)
+    listed = [names] if isinstance(names, str) else names
+    methods = [METHODS.get(name) for name in dict.fromkeys(listed)]
+    check_methods(methods, model)
+    return methods
 
 
 def _check_scans(scans: Sequence[Scan]) -> None:
@@ -98,17 +147,6 @@ def _check_scans(scans: Sequence[Scan]) -> None:
             )
 
 
-def _softmax(logits: Float32Array, temperature: float) -> FloatArray:
-    scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max())
-    return np.asarray(exponentials / exponentials.sum(), dtype=np.float64)
-
-
-def _prediction(run: ExplainableRun, logits: Tensor) -> Prediction:
-    raw = logits.cpu().numpy().astype(np.float32)
-    return Prediction(run.card.name, raw, _softmax(raw, run.card.temperature), run.card.classes)
-
-
 def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
     """A scan of one gray value shows nothing to point at: its map is zero (what borders and biases
     alone would draw is dropped).
@@ -116,59 +154,63 @@ def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
     return torch.where(shared.blank[:, None, None], torch.zeros_like(maps), maps)
 
 
-def _shown(maps: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Float32Array]:
+def _arrays(maps: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Float32Array]:
     """(N, h, w) -> one float32 (H, W) a scan, each of its size."""
-    sized = [upsample(one[None].float(), size) for one, size in zip(maps, sizes, strict=True)]
-    return [np.ascontiguousarray(one[0].cpu().numpy()) for one in sized]
+    sized = [upsample(each[None].float(), size) for each, size in zip(maps, sizes, strict=True)]
+    return [np.ascontiguousarray(each[0].cpu().numpy()) for each in sized]
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What to make of every batch. network_size : maps as the network saw the scan."""
+
+    methods: Sequence[Method]
+    layers: Mapping[str, nn.Module]
+    precision: str
+    network_size: bool
 
 
 def _explain_batch(
-    scans: Sequence[Scan],
-    run: ExplainableRun,
-    targets: Sequence[int | None],
-    methods: Sequence[Method],
-    layers: Mapping[str, nn.Module],
-    precision: str,
-    network_size: bool,
+    scans: Sequence[Scan], run: ExplainableRun, targets: Sequence[int | None], task: _Task
 ) -> list[Explained]:
     x = run.inputs(scans)
-    sizes = [
-        (x.shape[2], x.shape[3]) if network_size else (scan.pixels.shape[0], scan.pixels.shape[1])
-        for scan in scans
-    ]
-    captured = layers if any(method.gradients for method in methods) else {}
-    with run.lock:
+    side = (x.shape[2], x.shape[3])
+    sizes = [side if task.network_size else scan.pixels.shape for scan in scans]
+    captured = task.layers if any(method.gradients for method in task.methods) else {}
+    slow = any(method.slow for method in task.methods)
+    with run.lock.slow() if slow else run.lock:
         shared = passes(
             run.model,
             captured,
             x,
             targets,
-            guided=any(method.guided for method in methods),
-            precision=precision,
+            guided=any(method.guided for method in task.methods),
+            precision=task.precision,
         )
-        request = Request(run.model, layers, shared)
-        made = [
+        request = Request(run.model, task.layers, shared, run.lock)
+        computed = [
             (method, layer, maps)
-            for method in methods
+            for method in task.methods
             for layer, maps in method.compute(request).items()
         ]
     classes = [run.card.classes[index] for index in shared.targets.tolist()]
-    results: list[Explained] = [(_prediction(run, logits), []) for logits in shared.logits]
-    for method, layer, maps in made:
-        for (_, found), name, values in zip(
-            results, classes, _shown(_without_blank(maps, shared), sizes), strict=True
-        ):
-            found.append(
-                Explanation(run.card.name, method.name, layer, name, values, method.signed)
+    results: list[Explained] = [
+        (make_prediction(run.card, logits.cpu().numpy()), []) for logits in shared.logits
+    ]
+    for method, layer, maps in computed:
+        arrays = _arrays(_without_blank(maps, shared), sizes)
+        for (_, explanations), label, values in zip(results, classes, arrays, strict=True):
+            explanations.append(
+                Explanation(run.card.name, method.name, layer, label, values, method.signed)
             )
     return results
 
 
-def explain_with_predictions(
+def explain_with_predictions(  # noqa: PLR0913 - public, the last ones by keyword only
     scans: Scan | Sequence[Scan],
     run: ExplainableRun,
     target: Target | Sequence[Target] = None,
-    methods: Sequence[str] = DEFAULT_METHODS,
+    methods: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     *,
     batch_size: int = 8,
@@ -183,8 +225,9 @@ def explain_with_predictions(
     run : a loaded run; its lock is held while its model works, and the model is left as it was.
     target : a class (name or index) for all scans, or one a scan; None explains each scan's own
     prediction.
-    methods : names in METHODS. layers : names in run.layers, all by default ("input" maps have no
-    layer).
+    methods : names in METHODS; by default Grad-CAM and the guided pair, or, with a warning, what of
+    these holds for the network's activations.
+    layers : names in run.layers, all by default ("input" maps have no layer).
     batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see
     engine.passes).
     network_size : give maps (S, S) as the network saw the scan, instead of in the scan's own
@@ -200,31 +243,37 @@ def explain_with_predictions(
     Raises
     ------
     UnknownNameError : a method that does not exist.
-    ExplanationError : a layer or class that does not exist, NaN, a model in training mode, a
-    package that is missing.
+    ScanError : what is no scan (a path, an array). CheckpointError : a run that is not loaded.
+    ExplanationError : a layer or class that does not exist, a method that does not hold for the
+    network's activations (before any pass), NaN, a model in training mode, a package that is
+    missing.
     """
-    listed = [scans] if isinstance(scans, Scan) else list(scans)
+    check_loaded(run)
+    listed = as_scans(scans)
     _check_scans(listed)
     if batch_size < 1:
         raise ExplanationError(
             "expected a batch size of at least 1, got {batch_size}", batch_size=batch_size
         )
-    wanted, modules = _chosen_methods(methods), chosen_layers(run.layers, layers)
+    task = _Task(
+        _select_methods(methods, run.model),
+        select_layers(run.layers, layers),
+        precision,
+        network_size,
+    )
     targets = _targets(target, len(listed), run.card.classes)
     results: list[Explained] = []
     for start in range(0, len(listed), batch_size):
         part = slice(start, start + batch_size)
-        results += _explain_batch(
-            listed[part], run, targets[part], wanted, modules, precision, network_size
-        )
+        results += _explain_batch(listed[part], run, targets[part], task)
     return results
 
 
-def explain(
+def explain(  # noqa: PLR0913 - public, the last ones by keyword only
     scans: Scan | Sequence[Scan],
     run: ExplainableRun,
     target: Target | Sequence[Target] = None,
-    methods: Sequence[str] = DEFAULT_METHODS,
+    methods: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     *,
     batch_size: int = 8,

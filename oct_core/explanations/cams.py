@@ -9,7 +9,8 @@ Maps are >= 0, at the layer's own size.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,10 +21,13 @@ from torch import Tensor, nn
 from oct_core.errors import ExplanationError
 from oct_core.explanations.engine import Pass
 from oct_core.explanations.methods import Compute, Method, Request
+from oct_core.explanations.pieces import InPieces, piece_size
 from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
 from oct_core.explanations.tail import tail_of
 
 PACKAGE = "grad-cam"
+ABLATIONS = 32
+"""Channels left out at once, as in the library."""
 
 
 def _library(module: str) -> Any:
@@ -74,7 +78,7 @@ def _without_hooks(module: str, name: str) -> Compute:
 
     def compute(request: Request) -> dict[str, Tensor]:
         # No target layers: the library registers no hook and never sees the model's layers.
-        calculator = getattr(_library(module), name)(request.model, [])
+        calculator = getattr(_library(module), name)(request.in_pieces(), [])
         with SwitchableReLUs(GuidedSwitch()):
             return {
                 layer: _cam(calculator, None, request.shared, layer) for layer in request.layers
@@ -111,6 +115,13 @@ def eigencam_map(activations: Tensor) -> Tensor:
     )
 
 
+def _channels_at_once(tail: nn.Module, device: torch.device) -> int:
+    """Where nothing but the head is left, a pass takes so little that many go together."""
+    if any(isinstance(module, nn.Conv2d) for module in tail.modules()):
+        return piece_size(device)
+    return ABLATIONS
+
+
 def _ablationcam(request: Request) -> dict[str, Tensor]:
     """Each layer of a copy that shares the weights, so that the library's swapped layer never
     reaches the model.
@@ -123,7 +134,12 @@ def _ablationcam(request: Request) -> dict[str, Tensor]:
         )
         # The library's default ablation layer is one object shared by every instance: state of
         # another thread.
-        calculator = library.AblationCAM(copy, [], ablation_layer=layers.AblationLayer())
+        calculator = library.AblationCAM(
+            InPieces(copy, request.lock, split=False),
+            [],
+            ablation_layer=layers.AblationLayer(),
+            batch_size=_channels_at_once(copy, request.shared.x.device),
+        )
         with torch.no_grad(), SwitchableReLUs(GuidedSwitch()):
             maps[name] = _cam(calculator, layer, request.shared, name)
     return maps
@@ -135,11 +151,14 @@ def _cam_method(
     reference: str,
     compute: Compute,
     needs: tuple[str, ...] = (PACKAGE,),
-    slow: bool = False,
+    runs: Callable[[int, int], int] | None = None,
 ) -> Method:
-    return Method(
-        name, title, "layer", False, reference, compute, gradients=True, needs=needs, slow=slow
-    )
+    method = Method(name, title, "layer", False, reference, compute, gradients=True, needs=needs)
+    return replace(method, runs=runs, from_layer=name == "ablationcam")
+
+
+def _one_a_channel(channels: int, side: int) -> int:
+    return channels
 
 
 FAMILY = (
@@ -175,13 +194,13 @@ FAMILY = (
         "Score-CAM",
         "Wang et al. 2020, arXiv:1910.01279",
         _without_hooks("score_cam", "ScoreCAM"),
-        slow=True,
+        runs=_one_a_channel,
     ),
     _cam_method(
         "ablationcam",
         "Ablation-CAM",
         "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360",
         _ablationcam,
-        slow=True,
+        runs=_one_a_channel,
     ),
 )

@@ -32,11 +32,10 @@ class Captured:
             return None
         if not isinstance(output, Tensor) or output.dim() != 4:
             raise ExplanationError(
-                "layer {name!r}: expected an output (N, channels, height, width), got "
-                "{name_2}{value}; choose a convolutional layer",
-                name=name,
-                name_2=type(output).__name__,
-                value=list(output.shape) if isinstance(output, Tensor) else "",
+                "layer {layer!r}: expected an output (N, channels, height, width), got {output}; "
+                "choose a convolutional layer",
+                layer=name,
+                output=list(output.shape) if isinstance(output, Tensor) else type(output).__name__,
             )
         self.outputs[name] = output
         self._versions[name] = output._version

@@ -13,6 +13,7 @@ from oct_core.errors import ExplanationError
 from oct_core.explanations.capture import Captured, capture
 from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
 from oct_core.models.precision import multiplied_in
+from oct_core.models.state import check_evaluation_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +43,7 @@ def check_model(model: nn.Module) -> None:
     """Raises ExplanationError if any part of the model is in training mode (dropout and batch
     statistics would change maps).
     """
-    training = [
-        name or "the whole model" for name, module in model.named_modules() if module.training
-    ]
-    if training:
-        raise ExplanationError(
-            "expected a model in evaluation mode, got {training} in training mode; call "
-            "model.eval()",
-            training=training[0],
-        )
+    check_evaluation_mode(model, ExplanationError)
 
 
 def check_inputs(x: Tensor) -> None:
@@ -73,10 +66,10 @@ def check_targets(targets: Sequence[int | None], count: int, classes: int) -> No
     """Raises ExplanationError for a wrong number of targets or a class that is out of range."""
     if len(targets) != count:
         raise ExplanationError(
-            "expected one target class a scan, {count} in all, got {targets_count}; give one for "
+            "expected one target class a scan, {scans} in all, got {targets}; give one for "
             "all or a list",
-            count=count,
-            targets_count=len(targets),
+            scans=count,
+            targets=len(targets),
         )
     for target in targets:
         if target is not None and not 0 <= target < classes:
@@ -116,6 +109,16 @@ def _forward(
             missing=", ".join(missing),
         )
     return logits, captured
+
+
+def _check_activations(switch: GuidedSwitch) -> None:
+    """Also those called as functions, which no look at the modules shows."""
+    if switch.others:
+        raise ExplanationError(
+            "guided maps hold only for networks whose activations are all ReLU; this one calls "
+            "{others}: use Grad-CAM instead",
+            others=" and ".join(sorted(switch.others)),
+        )
 
 
 def _resolve(logits: Tensor, targets: Sequence[int | None]) -> Tensor:
@@ -161,7 +164,7 @@ def passes(
     Raises
     ------
     ExplanationError : a model in training mode, a wrong x, NaN, a class out of range, a layer
-    without a map.
+    without a map; with ``guided``, an activation that is no ReLU, as module or function.
     """
     check_model(model)
     check_inputs(x)
@@ -169,6 +172,8 @@ def passes(
     with _recording(x.device, precision, wants_graph):
         gray = x.detach().clone().to(next(model.parameters()).dtype).requires_grad_(wants_graph)
         logits, captured = _forward(model, layers, gray, switch)
+        if guided:
+            _check_activations(switch)
         check_targets(targets, len(x), logits.shape[1])
         classes = _resolve(logits, targets)
         # Scans of a batch do not meet in evaluation mode, so the sum has each scan's own gradient.

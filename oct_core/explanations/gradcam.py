@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from oct_core.errors import ExplanationError
 from oct_core.explanations.methods import Method, Request
+from oct_core.words import message
 
 
 def gradcam_map(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def _guided_gradcam(request: Request) -> dict[str, Tensor]:
 FAMILY = (
     Method(
         "gradcam",
-        "Grad-CAM",
+        message("Grad-CAM"),
         "layer",
         False,
         "Selvaraju et al. 2017, arXiv:1610.02391",
@@ -65,21 +66,23 @@ FAMILY = (
     ),
     Method(
         "guided_backprop",
-        "Guided backpropagation",
+        message("Guided backpropagation"),
         "input",
         True,
         "Springenberg et al. 2014, arXiv:1412.6806",
         _guided_backprop,
         guided=True,
+        activations=("ReLU",),
     ),
     Method(
         "guided_gradcam",
-        "Guided Grad-CAM",
+        message("Guided Grad-CAM"),
         "layer",
         True,
         "Selvaraju et al. 2017, arXiv:1610.02391",
         _guided_gradcam,
         gradients=True,
         guided=True,
+        activations=("ReLU",),
     ),
 )

@@ -9,7 +9,7 @@ changes a model others may be using.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,13 +24,52 @@ _RETURNING: frozenset[Callable[..., Any]] = frozenset({functional.relu, torch.re
 _OVERWRITING: frozenset[Callable[..., Any]] = frozenset({torch.relu_, Tensor.relu_})
 
 
+# Every other activation in torch's public functions, for which there is no guided rule.
+_OTHER_NAMES = (
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+)
+_OTHERS: dict[Callable[..., Any], str] = {
+    function: name
+    for name in _OTHER_NAMES
+    for home in (functional, torch, Tensor)
+    for form in (name, name + "_")
+    if (function := getattr(home, form, None)) is not None
+}
+
+
 @dataclass
 class GuidedSwitch:
     """Whether gradients that pass the ReLUs of a graph follow the guided rule. One a graph: other
     threads have their own.
+
+    others : names of the activations in the graph that are no ReLU, for which there is no such
+    rule.
     """
 
     guided: bool = False
+    others: set[str] = field(default_factory=set)
 
 
 class _SwitchedReLU(torch.autograd.Function):
@@ -80,4 +119,6 @@ class SwitchableReLUs(TorchFunctionMode):
             return _SwitchedReLU.apply(
                 args[0] if args else kwargs["input"], self._switch, overwrite
             )
+        if func in _OTHERS:
+            self._switch.others.add(_OTHERS[func])
         return func(*args, **kwargs)

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from oct_core.registry import Registry
 from oct_core.types import Float32Array, GrayImage
+from oct_core.words import message
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ def random_map(pixels: GrayImage, seed: int = 0) -> Float32Array:
 
 
 def centred_gaussian(pixels: GrayImage, seed: int = 0) -> Float32Array:
-    """A bell at the centre, 1 at its top, a quarter of each side wide (standard deviation): most
+    """A Gaussian at the centre, 1 at its top, standard deviation a quarter of each side: most
     lesions lie near the middle.
     """
     rows, columns = ((np.arange(side) - (side - 1) / 2) / (side / 4) for side in pixels.shape)
-    bell: Float32Array = np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(
+    gaussian: Float32Array = np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(
         np.float32
     )
-    return bell
+    return gaussian
 
 
 def gradient_magnitude(pixels: GrayImage, seed: int = 0) -> Float32Array:
@@ -47,17 +48,22 @@ def gradient_magnitude(pixels: GrayImage, seed: int = 0) -> Float32Array:
     )
 
 
-BASELINES: Registry[Baseline] = Registry("baseline")
+BASELINES: Registry[Baseline] = Registry(message("baseline"))
 BASELINES.add(
     "random_map",
-    Baseline("random_map", "Random map", "Uniform noise: a map that says nothing.", random_map),
+    Baseline(
+        "random_map",
+        message("Random map"),
+        message("Uniform noise: a map without information."),
+        random_map,
+    ),
 )
 BASELINES.add(
     "centred_gaussian",
     Baseline(
         "centred_gaussian",
-        "Centred Gaussian",
-        "A bell at the centre of the scan, a quarter of each side wide.",
+        message("Centred Gaussian"),
+        message("A Gaussian at the centre of the scan; its width is a quarter of each side."),
         centred_gaussian,
     ),
 )
@@ -65,8 +71,8 @@ BASELINES.add(
     "gradient_magnitude",
     Baseline(
         "gradient_magnitude",
-        "Image gradient",
-        "How steep the gray value is at each pixel: edges, without any network.",
+        message("Image gradient"),
+        message("How steeply the gray value changes at each pixel: edges, without any network."),
         gradient_magnitude,
     ),
 )

@@ -18,7 +18,7 @@ left as it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +28,11 @@ from torch.nn import functional
 
 from oct_core.errors import ExplanationError
 from oct_core.explanations.engine import check_inputs, check_model
-from oct_core.models.precision import multiplied_in
+from oct_core.models.precision import check_precision, multiplied_in
 from oct_core.registry import Registry
 from oct_core.trust.imputation import NOISE, impute
 from oct_core.types import FloatArray
+from oct_core.words import message
 
 STEPS = 16
 """Equal steps of a deletion or insertion curve by default: each removes 1/16 of the pixels."""
@@ -41,7 +42,7 @@ BATCH = 16
 _BLUR_SIGMA = 10 / 224
 
 Fill = Callable[[Tensor], Tensor]
-FILLS: Registry[Fill] = Registry("fill")
+FILLS: Registry[Fill] = Registry(message("fill"))
 """What stands where a pixel was removed: scans (N, 1, S, S) -> the same shape."""
 
 
@@ -137,21 +138,82 @@ class Masked:
         return np.asarray(self.seen > self.whole, dtype=np.float64)
 
 
-def _check(model: nn.Module, x: Tensor, maps: Tensor, targets: Tensor) -> None:
-    check_model(model)
-    check_inputs(x)
-    if maps.shape != x[:, 0].shape or targets.shape != x.shape[:1]:
-        raise ExplanationError(
-            "expected one map at the network's size and one target a scan, got scans {shape}, "
-            "maps {shape_2}, targets {shape_3}; use at_network_size(values, side)",
-            shape=list(x.shape),
-            shape_2=list(maps.shape),
-            shape_3=list(targets.shape),
-        )
-    if not bool(torch.isfinite(maps).all()):
-        raise ExplanationError(
-            "expected finite map values, got NaN or infinity; explain the scan again"
-        )
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Scans with one map each, and the network whose answer is followed.
+
+    model : in evaluation mode. x : (N, 1, S, S), gray in [0, 1]. maps : (N, S, S). targets : int64
+    (N,), the class whose probability is followed.
+    temperature : of the softmax, the run card's. batch_size : scans a pass. seed : of the order
+    among equal values, and of the imputation's noise. precision : of the model's passes, "float32",
+    or "bfloat16" (autocast; areas within 0.02).
+
+    Raises ExplanationError for shapes that do not fit, NaN, a model in training mode, another
+    precision or a batch of less than 1.
+    """
+
+    model: nn.Module
+    x: Tensor
+    maps: Tensor
+    targets: Tensor
+    temperature: float = 1.0
+    batch_size: int = BATCH
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_model(self.model)
+        check_inputs(self.x)
+        check_precision(self.precision)
+        if self.maps.shape != self.x[:, 0].shape or self.targets.shape != self.x.shape[:1]:
+            raise ExplanationError(
+                "expected one map at the network's size and one target a scan, got scans {scans}, "
+                "maps {maps}, targets {targets}; use at_network_size(values, side)",
+                scans=list(self.x.shape),
+                maps=list(self.maps.shape),
+                targets=list(self.targets.shape),
+            )
+        if not bool(torch.isfinite(self.maps).all()):
+            raise ExplanationError(
+                "expected finite map values, got NaN or infinity; explain the scan again"
+            )
+        if self.batch_size < 1:
+            raise ExplanationError(
+                "expected a batch of at least 1, got {batch_size}; raise it",
+                batch_size=self.batch_size,
+            )
+
+    def ranks(self) -> Tensor:
+        """int64 (N, S, S): the place of each pixel by relevance, 0 for the most relevant."""
+        return pixel_ranks(self.maps, self.seed).reshape(self.maps.shape)
+
+    def probabilities(self, frames: Tensor, scans: Tensor) -> Tensor:
+        """The followed probability of each frame, (M,); scans : int64 (M,), which scan a frame is
+        made of.
+        """
+        # The model only: fills and imputation stay exact.
+        with multiplied_in(self.precision, frames.device):
+            logits = self.model(frames).float()
+        if not bool(torch.isfinite(logits).all()):
+            raise ExplanationError(
+                "expected finite logits, got NaN or infinity; the weights are damaged: load or "
+                "train the run again"
+            )
+        shares = torch.softmax(logits / self.temperature, 1)
+        return shares.gather(1, self.targets[scans, None])[:, 0]
+
+    def batches(self, jobs: Sequence[tuple[int, int, bool]]) -> Iterator[tuple[Tensor, ...]]:
+        """The columns of the jobs on the device, batch by batch."""
+        for start in range(0, len(jobs), self.batch_size):
+            yield tuple(
+                torch.tensor(column, device=self.x.device)
+                for column in zip(*jobs[start : start + self.batch_size], strict=True)
+            )
+
+
+def _on_host(parts: Sequence[Tensor]) -> FloatArray:
+    """float64 (M,), made there: not every device has it."""
+    return torch.cat(list(parts)).cpu().double().numpy()
 
 
 def at_network_size(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], side: int) -> Tensor:
@@ -176,72 +238,28 @@ def pixel_ranks(maps: Tensor, seed: int = 0) -> Tensor:
     return torch.empty_like(order).scatter_(1, order, places)
 
 
-def _probabilities(
-    model: nn.Module, frames: Tensor, targets: Tensor, temperature: float, precision: str
-) -> Tensor:
-    with multiplied_in(precision, frames.device):  # the model only: fills and imputation stay exact
-        logits = model(frames).float()
-    if not bool(torch.isfinite(logits).all()):
-        raise ExplanationError(
-            "expected finite logits, got NaN or infinity; the weights are damaged: load or train "
-            "the run again"
-        )
-    return torch.softmax(logits / temperature, 1).gather(1, targets[:, None])[:, 0]
-
-
 @torch.inference_mode()
-def curves(
-    model: nn.Module,
-    x: Tensor,
-    maps: Tensor,
-    targets: Tensor,
-    fill: str = "mean",
-    steps: int = STEPS,
-    temperature: float = 1.0,
-    batch_size: int = BATCH,
-    seed: int = 0,
-    precision: str = "float32",
-) -> Curves:
+def curves(trial: Trial, fill: str = "mean", steps: int = STEPS) -> Curves:
     """Deletion and insertion curves of N scans with one map each, from 2 * steps forward passes a
     scan.
 
-    Parameters
-    ----------
-    x : (N, 1, S, S), gray in [0, 1]. maps : (N, S, S). targets : int64 (N,), the class whose
-    probability is followed.
-    fill : a name in FILLS. steps : equal steps, at least 1. temperature : of the softmax, the run
-    card's.
-    seed : of the order among equal values. precision : of the model's passes, "float32", or
-    "bfloat16" (autocast; areas within 0.02).
-
-    Raises
-    ------
-    ExplanationError : shapes that do not fit, NaN, a model in training mode, steps < 1.
-    UnknownNameError : no such fill.
+    fill : a name in FILLS. steps : equal steps, at least 1. Raises ExplanationError for steps < 1
+    and logits that are not finite, UnknownNameError for another fill.
     """
-    _check(model, x, maps, targets)
-    if steps < 1 or batch_size < 1:
-        raise ExplanationError(
-            "expected at least 1 step and a batch of at least 1, got {steps} and {batch_size}",
-            steps=steps,
-            batch_size=batch_size,
-        )
-    ranks, filled = pixel_ranks(maps, seed).reshape(maps.shape)[:, None], FILLS.get(fill)(x)
+    if steps < 1:
+        raise ExplanationError("expected at least 1 step, got {steps}; raise it", steps=steps)
+    x, ranks, filled = trial.x, trial.ranks()[:, None], FILLS.get(fill)(trial.x)
     # A frame is (scan, how many pixels changed, whether they are removed). Both curves share their
     # ends.
-    limits = [round(step / steps * ranks[0].numel()) for step in range(steps + 1)]
+    limits = [round(step / steps * trial.maps[0].numel()) for step in range(steps + 1)]
     jobs = [(scan, limit, True) for scan in range(len(x)) for limit in limits]
     jobs += [(scan, limit, False) for scan in range(len(x)) for limit in limits[1:-1]]
-    found = []
-    for start in range(0, len(jobs), batch_size):
-        scan, limit, removing = (
-            torch.tensor(column, device=x.device)
-            for column in zip(*jobs[start : start + batch_size], strict=True)
-        )
+    parts = []
+    for scan, limit, removing in trial.batches(jobs):
         changed = ranks[scan] < limit[:, None, None, None]
         frames = torch.where(changed == removing[:, None, None, None], filled[scan], x[scan])
-        found.append(_probabilities(model, frames, targets[scan], temperature, precision))
-    values = torch.cat(found).double().cpu().numpy() if found else np.empty(0)
+        parts.append(trial.probabilities(frames, scan))
+    values = _on_host(parts)
     deletion = values[: len(x) * (steps + 1)].reshape(len(x), steps + 1)
     inner = values[len(x) * (steps + 1) :].reshape(len(x), steps - 1)
     insertion = np.concatenate([deletion[:, -1:], inner, deletion[:, :1]], axis=1)
@@ -249,77 +267,42 @@ def curves(
 
 
 @torch.inference_mode()
-def road(
-    model: nn.Module,
-    x: Tensor,
-    maps: Tensor,
-    targets: Tensor,
-    fractions: Sequence[float] = ROAD_FRACTIONS,
-    temperature: float = 1.0,
-    noise: float = NOISE,
-    batch_size: int = BATCH,
-    seed: int = 0,
-    precision: str = "float32",
-) -> Road:
+def road(trial: Trial, fractions: Sequence[float] = ROAD_FRACTIONS, noise: float = NOISE) -> Road:
     """Remove and debias: impute the most and the least relevant pixels, 2 * len(fractions) forward
     passes a scan.
 
-    Parameters as in ``curves``; fractions : shares removed, each between 0 and 1. noise : see
-    imputation.NOISE. Raises ExplanationError as there, and for a fraction outside (0, 1).
+    fractions : shares removed, each between 0 and 1. noise : see imputation.NOISE. Raises
+    ExplanationError for a fraction outside (0, 1) and logits that are not finite.
     """
-    _check(model, x, maps, targets)
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
         raise ExplanationError(
-            "expected shares between 0 and 1, got {fractions}; {road_fractions} is usual",
+            "expected shares between 0 and 1, got {fractions}; {usual} is usual",
             fractions=list(fractions),
-            road_fractions=list(ROAD_FRACTIONS),
+            usual=list(ROAD_FRACTIONS),
         )
-    ranks = pixel_ranks(maps, seed).reshape(maps.shape)
-    pixels = ranks[0].numel()
+    x, ranks = trial.x, trial.ranks()
+    pixels = trial.maps[0].numel()
     jobs = [
         (scan, round(share * pixels), most)
         for most in (True, False)
         for scan in range(len(x))
         for share in fractions
     ]
-    found = []
-    for start in range(0, len(jobs), batch_size):
-        scan, limit, most = (
-            torch.tensor(column, device=x.device)
-            for column in zip(*jobs[start : start + batch_size], strict=True)
-        )
+    parts = []
+    for scan, limit, most in trial.batches(jobs):
         limit, most = limit[:, None, None], most[:, None, None]
         keep = torch.where(most, ranks[scan] >= limit, ranks[scan] < pixels - limit)
-        found.append(
-            _probabilities(
-                model, impute(x[scan], keep, noise, seed), targets[scan], temperature, precision
-            )
-        )
-    values = (
-        torch.cat(found).double().cpu().numpy().reshape(2, len(x), len(fractions))
-        if found
-        else np.empty((2, 0, len(fractions)))
-    )
+        parts.append(trial.probabilities(impute(x[scan], keep, noise, trial.seed), scan))
+    values = _on_host(parts).reshape(2, len(x), len(fractions))
     return Road(np.asarray(fractions, dtype=np.float64), values[0], values[1])
 
 
 @torch.inference_mode()
-def masked(
-    model: nn.Module,
-    x: Tensor,
-    maps: Tensor,
-    targets: Tensor,
-    temperature: float = 1.0,
-    batch_size: int = BATCH,
-    precision: str = "float32",
-) -> Masked:
+def masked(trial: Trial) -> Masked:
     """The class probability of each scan, and of the scan times its map scaled to [0, 1] (a zero
-    map shows black).
-
-    Parameters and errors as in ``curves``.
+    map shows black). Raises ExplanationError for logits that are not finite.
     """
-    _check(model, x, maps, targets)
-    magnitude = maps.abs()
+    magnitude = trial.maps.abs()
     top = magnitude.amax((1, 2), keepdim=True)
     scaled = torch.where(
         top > 0,
@@ -327,15 +310,8 @@ def masked(
         torch.zeros_like(magnitude),
     )
     whole, seen = [], []
-    for part in torch.split(torch.arange(len(x), device=x.device), batch_size):
-        whole.append(_probabilities(model, x[part], targets[part], temperature, precision))
-        seen.append(
-            _probabilities(
-                model,
-                x[part] * scaled[part, None].to(x.dtype),
-                targets[part],
-                temperature,
-                precision,
-            )
-        )
-    return Masked(*(torch.cat(values).double().cpu().numpy() for values in (whole, seen)))
+    for scans in torch.split(torch.arange(len(trial.x), device=trial.x.device), trial.batch_size):
+        x = trial.x[scans]
+        whole.append(trial.probabilities(x, scans))
+        seen.append(trial.probabilities(x * scaled[scans, None].to(x.dtype), scans))
+    return Masked(_on_host(whole), _on_host(seen))

@@ -81,9 +81,10 @@ def impute(x: Tensor, keep: Tensor, noise: float = NOISE, seed: int = 0) -> Tens
     """
     if x.dim() != 4 or keep.shape != x[:, 0].shape or keep.dtype != torch.bool:
         raise ExplanationError(
-            "expected scans (N, 1, H, W) and a bool mask (N, H, W), got {shape}, {shape_2} {dtype}",
-            shape=list(x.shape),
-            shape_2=list(keep.shape),
+            "expected scans (N, 1, H, W) and a bool mask (N, H, W), got {scans} and {mask} "
+            "{dtype}; convert them",
+            scans=list(x.shape),
+            mask=list(keep.shape),
             dtype=keep.dtype,
         )
     kept = keep[:, None].to(x.dtype)

@@ -27,9 +27,9 @@ _MEDIAN = 1 / 8
 def _magnitude(values: NDArray[np.floating], shape: tuple[int, ...]) -> FloatArray:
     if values.ndim != 2 or values.shape != shape:
         raise ExplanationError(
-            "expected a map of the scan's shape {shape}, got {shape_2}; stretch the map first",
-            shape=shape,
-            shape_2=values.shape,
+            "expected a map of the scan's shape {expected}, got {shape}; stretch the map first",
+            expected=shape,
+            shape=values.shape,
         )
     if not bool(np.isfinite(values).all()):
         raise ExplanationError(

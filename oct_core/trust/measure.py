@@ -10,11 +10,12 @@ import torch
 from torch.nn import functional
 
 from oct_core.explanations.methods import ExplainableRun
+from oct_core.explanations.pieces import InPieces
 from oct_core.registry import Registry
 from oct_core.trust import faithfulness
 from oct_core.trust.localisation import energy_inside, mass_shares, pointing_hit, retina_band
-from oct_core.trust.sanity import FOLLOWS, PARTLY
 from oct_core.types import Explanation, Float32Array, Mask, Scan
+from oct_core.words import message
 
 
 @dataclass(frozen=True)
@@ -30,151 +31,175 @@ class Measure:
     source: str
 
 
-MEASURES: Registry[Measure] = Registry("measure")
+MEASURES: Registry[Measure] = Registry(message("measure"))
 _RISE = "Petsiuk et al. 2018, arXiv:1806.07421"
 _ADEBAYO = "Adebayo et al. 2018, arXiv:1810.03292"
-_MEAN, _BLUR = "the scan's mean gray", "the blurred scan (Gaussian, 10 pixels at 224)"
+_OURS = message("this project")
 _ROWS = (
     (
         "deletion_mean",
-        "Deletion (mean fill)",
-        f"Area under the class probability while the most relevant pixels are replaced first, by "
-        f"{_MEAN}. 0 to 1.",
+        message("Deletion (mean fill)"),
+        message(
+            "Area under the class probability while the most relevant pixels are replaced "
+            "first, by the scan's mean gray value. 0 to 1."
+        ),
         "lower",
         _RISE,
     ),
     (
         "insertion_mean",
-        "Insertion (mean fill)",
-        f"Area under the class probability while the most relevant pixels return first into "
-        f"{_MEAN}. 0 to 1.",
+        message("Insertion (mean fill)"),
+        message(
+            "Area under the class probability while the most relevant pixels return first, "
+            "into the scan's mean gray value. 0 to 1."
+        ),
         "higher",
         _RISE,
     ),
     (
         "deletion_blur",
-        "Deletion (blurred fill)",
-        f"As deletion, with {_BLUR} behind the removed pixels. 0 to 1.",
+        message("Deletion (blurred fill)"),
+        message(
+            "Like deletion, with the blurred scan (Gaussian, 10 pixels at 224) in place of "
+            "the removed pixels. 0 to 1."
+        ),
         "lower",
         _RISE,
     ),
     (
         "insertion_blur",
-        "Insertion (blurred fill)",
-        f"As insertion, into {_BLUR}. 0 to 1.",
+        message("Insertion (blurred fill)"),
+        message("Like insertion, into the blurred scan (Gaussian, 10 pixels at 224). 0 to 1."),
         "higher",
         _RISE,
     ),
     (
         "road",
-        "ROAD",
-        "Half the gap in class probability between removing the least and the most relevant 20, "
-        "40, 60 and 80% of the pixels, "
-        "each imputed from its surroundings. -0.5 to 0.5; 0 tells nothing.",
+        message("ROAD"),
+        message(
+            "Half the difference in class probability between removing the least and the "
+            "most relevant 20, 40, 60 and 80% of the pixels, each imputed from its "
+            "surroundings. -0.5 to 0.5; 0 is uninformative."
+        ),
         "higher",
         "Rong et al. 2022, arXiv:2202.00449",
     ),
     (
         "average_drop",
-        "Average drop",
-        "Share of the class probability lost when only what the map shows is left. 0 to 1.",
+        message("Average drop"),
+        message(
+            "Share of the class probability lost when only what the map highlights is left. 0 to 1."
+        ),
         "lower",
         "Chattopadhay et al. 2018, arXiv:1710.11063",
     ),
     (
         "average_increase",
-        "Average increase",
-        "Share of scans whose class becomes more probable when only what the map shows is left. "
-        "0 to 1.",
+        message("Average increase"),
+        message(
+            "Share of scans whose class becomes more probable when only what the map "
+            "highlights is left. 0 to 1."
+        ),
         "higher",
         "Chattopadhay et al. 2018, arXiv:1710.11063",
     ),
     (
         "pointing",
-        "Pointing game",
-        "Share of phantoms, among those with a lesion that the model reads rightly, where the "
-        "map's largest value lies on the "
-        "lesion. 0 to 1.",
+        message("Pointing game"),
+        message(
+            "Share of phantoms where the map's largest value lies on the lesion, among the "
+            "phantoms with a lesion that the model classifies correctly. 0 to 1."
+        ),
         "higher",
         "Zhang et al. 2016, arXiv:1608.00507",
     ),
     (
         "energy",
-        "Energy on the lesion",
-        "Share of the map's sum that lies on the lesion, over the same phantoms. 0 to 1; compare "
-        "it with the lesion's area.",
+        message("Energy on the lesion"),
+        message(
+            "Share of the map's sum that lies on the lesion, over the same phantoms. 0 to "
+            "1; compare it with the lesion's area."
+        ),
         "higher",
         "Wang et al. 2020, arXiv:1910.01279",
     ),
     (
         "lesion_area",
-        "Lesion area",
-        "Share of the picture that the lesion covers: what energy a map without any aim would "
-        "have.",
+        message("Lesion area"),
+        message(
+            "Share of the picture that the lesion covers: the energy of a map that is the "
+            "same everywhere."
+        ),
         "",
         "",
     ),
     (
         "mass_retina",
-        "On the retina",
-        "Share of the map's sum between the inner limiting membrane and Bruch's membrane. The band "
-        "is estimated from the scan; it is "
-        "checked on phantoms, and can miss where a lesion breaks the layers, as CNV does.",
+        message("On the retina"),
+        message(
+            "Share of the map's sum between the inner limiting membrane and Bruch's "
+            "membrane. The band is estimated from the scan. It was checked on phantoms and "
+            "can be wrong where a lesion disrupts the layers, as CNV does."
+        ),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "mass_above",
-        "Above the retina",
-        "Share of the map's sum in the vitreous.",
+        message("Above the retina"),
+        message("Share of the map's sum in the vitreous."),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "mass_below",
-        "Below the retina",
-        "Share of the map's sum in choroid and sclera.",
+        message("Below the retina"),
+        message("Share of the map's sum in the choroid and sclera."),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "mass_borders",
-        "On the borders",
-        "Share of the map's sum in the outer 3% of each side.",
+        message("On the borders"),
+        message("Share of the map's sum in the outer 3% of each side."),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "mass_wedges",
-        "On wedges",
-        "Share of the map's sum on white corners that rotation left.",
+        message("On wedges"),
+        message("Share of the map's sum on the white corners that rotation leaves."),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "no_evidence",
-        "No evidence",
-        "Share of scans with a map that is zero everywhere.",
+        message("No evidence"),
+        message("Share of scans with a map that is zero everywhere."),
         "",
-        "this project",
+        _OURS,
     ),
     (
         "rank_correlation",
-        "Rank correlation with random weights",
-        "Spearman's correlation of the magnitudes of a map before and after blocks of the network, "
-        "from the head down, get random weights. "
-        "1 is the same map, 0 nothing in common. Verdict: the larger of the values with the upper "
-        "half of the blocks random and with all; "
-        f"below {FOLLOWS} the map follows the weights, from {PARTLY} on it fails.",
+        message("Rank correlation with random weights"),
+        message(
+            "Spearman's correlation of the magnitudes of a map before and after blocks of "
+            "the network, from the head down, get random weights. 1 is the same map, 0 "
+            "nothing in common. Verdict: the larger of the values with the upper half of "
+            "the blocks random and with all; below 0.25 the map follows the weights, from "
+            "0.5 on it fails."
+        ),
         "lower",
         _ADEBAYO,
     ),
     (
         "ssim",
-        "Structural similarity with random weights",
-        "SSIM (Gaussian window, sigma 1.5) of the same two maps, each scaled to its maximum. 1 is "
-        "the same map. Maps that are mostly near "
-        "zero are alike by this measure whatever they show, so it takes no part in the verdict.",
+        message("Structural similarity with random weights"),
+        message(
+            "SSIM (Gaussian window, sigma 1.5) of the same two maps, each scaled to its "
+            "maximum. 1 is the same map. Maps that are mostly near zero are alike by this "
+            "measure whatever they show, so it has no part in the verdict."
+        ),
         "lower",
         f"Wang et al. 2004, doi:10.1109/TIP.2003.819861; {_ADEBAYO}",
     ),
@@ -194,63 +219,63 @@ def stretched(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
     return sized
 
 
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How maps are scored. fills, steps : of the deletion and insertion curves. extended : ROAD,
+    drop and increase too. precision : of the model's passes, see ``faithfulness.Trial``.
+    """
+
+    fills: tuple[str, ...] = ("mean",)
+    steps: int = faithfulness.STEPS
+    extended: bool = False
+    precision: str = "float32"
+
+
 def faithfulness_scores(
     run: ExplainableRun,
     scan: Scan,
     maps: Sequence[Float32Array],
     target: str,
-    fills: Sequence[str] = ("mean",),
-    steps: int = faithfulness.STEPS,
-    extended: bool = False,
-    precision: str = "float32",
+    options: ScoreOptions | None = None,
 ) -> list[dict[str, float]]:
-    """Deletion and insertion areas of each map of one scan, by measure name; with ``extended`` also
-    ROAD, drop and increase.
+    """Deletion and insertion areas of each map of one scan, by measure name; with
+    ``options.extended`` also ROAD, drop and increase.
 
     maps : float32 (H, W) each, any size (the scan's, or the network's). target : the class
-    followed; its probability has the run's temperature. precision : of the model's passes, see
-    ``faithfulness.curves``. Takes the run's lock. Raises ExplanationError for NaN or another
-    precision, UnknownNameError for another fill.
+    followed; its probability has the run's temperature. Takes the run's lock. Raises
+    ExplanationError for NaN or another precision, UnknownNameError for another fill.
     """
+    options = options or ScoreOptions()
     x = run.inputs([scan])
     side = int(x.shape[-1])
     # Magnitudes first: between neighbours of different sign, an average over a signed map would
     # cancel.
     magnitudes = [np.abs(values) for values in maps]
-    sized = torch.stack(
-        [
-            faithfulness.at_network_size(one, side)
-            if one.shape != (side, side)
-            else torch.from_numpy(one)
-            for one in magnitudes
-        ]
+    sized = [
+        faithfulness.at_network_size(values, side)
+        if values.shape != (side, side)
+        else torch.from_numpy(values)
+        for values in magnitudes
+    ]
+    trial = faithfulness.Trial(
+        InPieces(run.model, run.lock),
+        x.expand(len(maps), -1, -1, -1),
+        torch.stack(sized).to(x.device),
+        torch.full((len(maps),), run.card.classes.index(target), device=x.device),
+        run.card.temperature,
+        precision=options.precision,
     )
-    sized = sized.to(x.device)
-    many = x.expand(len(maps), -1, -1, -1)
-    targets = torch.full((len(maps),), run.card.classes.index(target), device=x.device)
-    temperature = run.card.temperature
-    columns: dict[str, Sequence[float]] = {}
-    with run.lock:
-        for fill in fills:
-            curves = faithfulness.curves(
-                run.model, many, sized, targets, fill, steps, temperature, precision=precision
-            )
-            columns[f"deletion_{fill}"], columns[f"insertion_{fill}"] = (
-                curves.deletion_area.tolist(),
-                curves.insertion_area.tolist(),
-            )
-        if extended:
-            masked = faithfulness.masked(
-                run.model, many, sized, targets, temperature, precision=precision
-            )
-            road = faithfulness.road(
-                run.model, many, sized, targets, temperature=temperature, precision=precision
-            )
-            columns["road"] = road.score.tolist()
-            columns["average_drop"], columns["average_increase"] = (
-                masked.drop.tolist(),
-                masked.increase.tolist(),
-            )
+    columns: dict[str, list[float]] = {}
+    with run.lock.slow():
+        for fill in options.fills:
+            curves = faithfulness.curves(trial, fill, options.steps)
+            columns[f"deletion_{fill}"] = curves.deletion_area.tolist()
+            columns[f"insertion_{fill}"] = curves.insertion_area.tolist()
+        if options.extended:
+            columns["road"] = faithfulness.road(trial).score.tolist()
+            masked = faithfulness.masked(trial)
+            columns["average_drop"] = masked.drop.tolist()
+            columns["average_increase"] = masked.increase.tolist()
     return [{name: values[index] for name, values in columns.items()} for index in range(len(maps))]
 
 
@@ -264,8 +289,8 @@ def place_scores(
     """
     height, width = scan.pixels.shape
     band = retina_band(scan.pixels)
-    found = []
-    for values in (stretched(np.abs(one), (height, width)) for one in maps):
+    rows = []
+    for values in (stretched(np.abs(each), (height, width)) for each in maps):
         scores = {
             f"mass_{region}": share
             for region, share in mass_shares(values, scan.pixels, band).items()
@@ -277,8 +302,8 @@ def place_scores(
                 "energy": energy_inside(values, lesion),
                 "lesion_area": float(lesion.mean()),
             }
-        found.append(scores)
-    return found
+        rows.append(scores)
+    return rows
 
 
 def map_scores(run: ExplainableRun, scan: Scan, explanation: Explanation) -> Mapping[str, float]:

@@ -20,19 +20,20 @@ from pathlib import Path
 import torch
 
 from oct_core.errors import CheckpointError, DataError, ExplanationError, ReportError
-from oct_core.explanations.api import DEFAULT_METHODS, explain_with_predictions
-from oct_core.explanations.methods import METHODS
+from oct_core.explanations.api import DEFAULT_METHODS, default_methods, explain_with_predictions
+from oct_core.explanations.methods import METHODS, check_methods
 from oct_core.models.precision import PRECISIONS
 from oct_core.runs.files import checkpoints_root, list_runs, write_atomically
-from oct_core.runs.weights import LoadedRun, load_run
+from oct_core.runs.weights import LoadedRun
 from oct_core.trust import sanity
 from oct_core.trust.baselines import BASELINES
 from oct_core.trust.faithfulness import FILLS, STEPS
-from oct_core.trust.measure import MEASURES, faithfulness_scores, place_scores
+from oct_core.trust.measure import MEASURES, ScoreOptions, faithfulness_scores, place_scores
 from oct_core.trust.report_file import SCHEMA, Line, merged, of_runs, read_report
 from oct_core.trust.report_items import Item, phantom_items, validation_items
 from oct_core.trust.report_summary import summarise
 from oct_core.types import Explanation, Float32Array
+from oct_core.words import language
 
 Progress = Callable[[int, int, str], None]
 
@@ -71,7 +72,7 @@ class ReportOptions:
         ):
             raise DataError(
                 "expected at least 1 phantom, step and resample, and no negative number of scans; "
-                "mend the options"
+                "correct the options"
             )
         if self.minutes is not None and self.minutes <= 0:
             raise DataError(
@@ -80,8 +81,8 @@ class ReportOptions:
             )
         if self.precision not in PRECISIONS:
             raise DataError(
-                "expected a precision of {precisions}, got {precision!r}",
-                precisions=" or ".join(PRECISIONS),
+                "expected a precision of {precisions}, got {precision!r}; use one of these",
+                precisions=", ".join(PRECISIONS),
                 precision=self.precision,
             )
 
@@ -139,7 +140,7 @@ def plan(
 def _named_maps(
     explained: Sequence[Explanation], item: Item, options: ReportOptions
 ) -> dict[tuple[str, str], Float32Array]:
-    maps = {(one.method, one.layer): one.values for one in explained}
+    maps = {(each.method, each.layer): each.values for each in explained}
     # Seeded by the scan, so that every run meets the same random map.
     seed = int(hashlib.sha256(f"{options.seed}/{item.key}".encode()).hexdigest()[:8], 16)
     return maps | {
@@ -151,12 +152,12 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
     (item,) = task.items
     wider = task.kind == "wider"
     layers = [run.architecture.last_layer] if wider else None
-    methods = [task.method] if wider else DEFAULT_METHODS
+    methods = [task.method] if wider else default_methods(run.model)
     ((prediction, explained),) = explain_with_predictions(
         item.scan, run, methods=methods, layers=layers, network_size=True
     )
     maps = (
-        {(one.method, one.layer): one.values for one in explained}
+        {(each.method, each.layer): each.values for each in explained}
         if wider
         else _named_maps(explained, item, options)
     )
@@ -166,10 +167,7 @@ def _score_scan(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line
         item.scan,
         list(maps.values()),
         prediction.predicted,
-        list(FILLS),
-        options.steps,
-        extended=True,
-        precision=options.precision,
+        ScoreOptions(tuple(FILLS), options.steps, True, options.precision),
     )
     lesion = item.lesion is not None and bool(item.lesion.any())
     places = place_scores(item.scan, list(maps.values()), item.lesion if right else None)
@@ -206,6 +204,20 @@ def _beside_the_wider(
     ]
 
 
+def _left_out(runs: Mapping[str, LoadedRun]) -> list[Line]:
+    """The core methods that do not hold for a run's network, and why."""
+    rows = []
+    for name, run in runs.items():
+        for method in DEFAULT_METHODS:
+            try:
+                check_methods([METHODS.get(method)], run.model)
+            except ExplanationError as error:
+                rows.append(
+                    {"kind": "skipped", "run": name, "method": method, "reason": str(error)}
+                )
+    return rows
+
+
 def _hidden(patient: str) -> str:
     """Patients as a short digest: the report needs to know who is the same, not who."""
     return hashlib.sha256(patient.encode()).hexdigest()[:12]
@@ -213,21 +225,24 @@ def _hidden(patient: str) -> str:
 
 def _score_sanity(task: Task, run: LoadedRun, options: ReportOptions) -> list[Line]:
     stages = sanity.cascade(
-        run, run.architecture.name, [item.scan for item in task.items], seed=options.seed
+        run,
+        [item.scan for item in task.items],
+        default_methods(run.model),
+        seed=options.seed,
     )
     return [
         {
             "kind": "sanity",
             "run": task.run,
-            "method": one.method,
-            "layer": one.layer,
-            "depth": one.depth,
-            "stage": one.stage,
+            "method": similarity.method,
+            "layer": similarity.layer,
+            "depth": similarity.depth,
+            "stage": similarity.stage,
             "patients": [_hidden(item.patient) for item in task.items],
-            "rank_correlation": one.rank_correlation.tolist(),
-            "ssim": one.ssim.tolist(),
+            "rank_correlation": similarity.rank_correlation.tolist(),
+            "ssim": similarity.ssim.tolist(),
         }
-        for one in sanity.compare(stages)
+        for similarity in sanity.compare(stages)
     ]
 
 
@@ -288,18 +303,6 @@ def _fingerprints(runs: dict[str, LoadedRun], options: ReportOptions) -> dict[st
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
-def _load(
-    names: Sequence[str] | None, device: str | torch.device, root: Path | None
-) -> dict[str, LoadedRun]:
-    base = root or checkpoints_root()
-    chosen = list(names or [card.name for card in list_runs(base) if card.status == "done"])
-    if not chosen:
-        raise CheckpointError(
-            "expected at least one finished run in {base}, found none; train one first", base=base
-        )
-    return {name: load_run(name, device, base) for name in chosen}
-
-
 def _work(
     tasks: Sequence[Task],
     runs: dict[str, LoadedRun],
@@ -337,12 +340,12 @@ def _work(
     return {task.key: done[task.key] for task in tasks if task.key in done}
 
 
+@language("en")  # the file is in English, whatever language its writer speaks
 def write_report(
     out: Path,
+    runs: Sequence[LoadedRun],
     data: Path | None = None,
-    runs: Sequence[str] | None = None,
     options: ReportOptions | None = None,
-    device: str | torch.device = "cpu",
     root: Path | None = None,
     progress: Progress = lambda done, total, what: None,
 ) -> Line:
@@ -350,63 +353,39 @@ def write_report(
 
     Parameters
     ----------
-    out : the JSON file. data : a prepared folder for validation scans; without it the report has
-    phantoms only and says so.
-    runs : names, all finished ones by default; what ``out`` holds of other runs stays, as long as
-    their weights are the installed ones.
-    root : of the runs. progress : called with (tasks done, tasks in all, what).
+    out : the JSON file. runs : loaded, all on one device; what ``out`` holds of other runs stays,
+    as long as their weights are the installed ones.
+    data : a prepared folder for validation scans; without it the report has phantoms only and says
+    so.
+    root : of the installed runs. progress : called with (tasks done, tasks in all, what).
 
-    Raises CheckpointError without a finished run, DataError for a folder that is not prepared.
+    Raises CheckpointError without a run, DataError for a folder that is not prepared.
     """
-    chosen = options or ReportOptions()
-    loaded = _load(runs, device, root)
-    phantoms = phantom_items(chosen.phantoms, chosen.height, chosen.width)
+    if not runs:
+        raise CheckpointError("expected at least one run, got none; load a finished one first")
+    options, by_name = options or ReportOptions(), {run.name: run for run in runs}
+    phantoms = phantom_items(options.phantoms, options.height, options.width)
     real = (
-        validation_items(data, chosen.validation, chosen.seed) if data and chosen.validation else []
+        validation_items(data, options.validation, options.seed)
+        if data and options.validation
+        else []
     )
     # Not ".part": that is the temporary name under which the report itself is written, and it would
     # replace the lines.
-    part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprints(loaded, chosen))
-    tasks = plan(list(loaded), phantoms, real, chosen)
-    lines = _work(tasks, loaded, part, chosen, progress)
-    rows = [row for line in lines.values() for row in line["rows"]]
-    rows += _beside_the_wider(
-        rows, [item.key for item in _balanced(phantoms, real, chosen.wider)], loaded
-    )
-    where = (
-        torch.cuda.get_device_name()
-        if torch.device(device).type == "cuda"
-        else f"{torch.get_num_threads()} CPU threads"
-    )
+    part = PartFile(out.with_suffix(".tasks.jsonl"), _fingerprints(by_name, options))
+    tasks = plan(list(by_name), phantoms, real, options)
+    lines = _work(tasks, by_name, part, options, progress)
+    rows = [row for line in lines.values() for row in line["rows"]] + _left_out(by_name)
+    few = [item.key for item in _balanced(phantoms, real, options.wider)]
+    rows += _beside_the_wider(rows, few, by_name)
     scans = {
         "phantoms": len(phantoms),
         "validation": len(real),
         "packed": sum(item.packed for item in real),
     }
+    settings = {**asdict(options), "minutes": None, "fills": list(FILLS)}
     measured = {
-        name: {
-            "architecture": run.architecture.name,
-            "weights_sha256": run.card.weights_sha256,
-            "layers": list(run.architecture.layers),
-            "size": run.preprocessing.size,
-            "temperature": run.card.temperature,
-            "scans": scans,
-            "settings": {**asdict(chosen), "minutes": None, "fills": list(FILLS)},
-            "device": where,
-            "tasks": {
-                "done": sum(task.key in lines for task in tasks if task.run == name),
-                "planned": sum(task.run == name for task in tasks),
-            },
-            "seconds": round(
-                sum(
-                    lines[task.key]["seconds"]
-                    for task in tasks
-                    if task.run == name and task.key in lines
-                ),
-                1,
-            ),
-        }
-        for name, run in loaded.items()
+        run.name: _about(run, tasks, lines) | {"scans": scans, "settings": settings} for run in runs
     }
     report: Line = {
         "schema": SCHEMA,
@@ -415,12 +394,32 @@ def write_report(
         | {name: BASELINES.get(name).title for name in BASELINES},
         "measures": {name: asdict(MEASURES.get(name)) for name in MEASURES},
         **merged(
-            {"runs": measured, **summarise(rows, chosen.resamples, chosen.seed)},
-            _other_runs(out, list(loaded), root),
+            {"runs": measured, **summarise(rows, options.resamples, options.seed)},
+            _other_runs(out, list(by_name), root),
         ),
     }
     write_atomically(out, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     return report
+
+
+def _about(run: LoadedRun, tasks: Sequence[Task], lines: Mapping[str, Line]) -> Line:
+    """What was measured, and how far it is."""
+    keys = [task.key for task in tasks if task.run == run.name]
+    done = [key for key in keys if key in lines]
+    return {
+        "architecture": run.architecture.name,
+        "weights_sha256": run.card.weights_sha256,
+        "layers": list(run.architecture.layers),
+        "size": run.preprocessing.size,
+        "temperature": run.card.temperature,
+        "device": (
+            torch.cuda.get_device_name(run.device)
+            if run.device.type == "cuda"
+            else f"{torch.get_num_threads()} CPU threads"
+        ),
+        "tasks": {"done": len(done), "planned": len(keys)},
+        "seconds": round(sum(lines[key]["seconds"] for key in done), 1),
+    }
 
 
 def _other_runs(out: Path, measured: Sequence[str], root: Path | None) -> Line:
@@ -428,17 +427,17 @@ def _other_runs(out: Path, measured: Sequence[str], root: Path | None) -> Line:
     still.
     """
     try:
-        found = read_report(out)
+        report = read_report(out)
     except ReportError:
         return {}
-    if found is None:
+    if report is None:
         return {}
     hashes = {card.name: card.weights_sha256 for card in list_runs(root or checkpoints_root())}
     return of_runs(
-        found.raw,
+        report.raw,
         [
             name
-            for name, about in found.runs.items()
+            for name, about in report.runs.items()
             if name not in measured and hashes.get(name) == about["weights_sha256"]
         ],
     )

@@ -5,7 +5,6 @@ page opens at once.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from typing import Any
 
 from oct_core.errors import ReportError
 from oct_core.metrics.intervals import Interval
-from oct_core.runs.files import run_rank
+from oct_core.runs.files import beside_the_library, run_rank
+from oct_core.trust.randomisation import half_depth, verdict
+from oct_core.words import say, say_count
 
 SCHEMA = 3
 COMMAND = "python -m oct_core explain-report --data DATA"
@@ -66,14 +67,11 @@ _FIELDS = {
 
 def report_path() -> Path:
     """Where the report lies: the environment variable OCT_REPORT, else reports/explanations.json
-    beside the library.
+    beside the library or, where pip installed it elsewhere, in the current folder.
     """
     given = os.environ.get("OCT_REPORT")
-    return (
-        Path(given)
-        if given
-        else Path(__file__).resolve().parents[2] / "reports" / "explanations.json"
-    )
+    name = "explanations.json"
+    return Path(given) if given else beside_the_library("reports", name) / name
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +108,14 @@ class Report:
         """The kinds of scans that rows exist of, phantoms first."""
         return sorted({row["source"] for row in self.rows})
 
-    def intervals(self, **wanted: str) -> dict[tuple[str, str], Interval]:
-        """(method, layer) -> value and interval of the rows whose fields are all as wanted (kind,
+    def intervals(self, **fields: str) -> dict[tuple[str, str], Interval]:
+        """(method, layer) -> value and interval of the rows that have all these fields (kind,
         run, source, measure).
         """
         return {
             (row["method"], row["layer"]): interval_of(row)
             for row in self.rows
-            if all(row[name] == value for name, value in wanted.items())
+            if all(row[name] == value for name, value in fields.items())
         }
 
     def verdict_of(self, run: str, weights_sha256: str, method: str, layer: str) -> str:
@@ -126,18 +124,31 @@ class Report:
         """
         if self.runs.get(run, {}).get("weights_sha256") != weights_sha256:
             return ""
-        wanted = {"run": run, "method": method, "layer": layer}
-        return next(
-            (str(row["verdict"]) for row in self.raw["verdicts"] if wanted.items() <= row.items()),
-            "",
-        )
+        return self.verdict(run, method, layer)
+
+    def verdict(self, run: str, method: str, layer: str) -> str:
+        """As ``verdict_of``, whatever weights are installed. Said anew from the figures, since the
+        file's own sentence is in English.
+        """
+        place = {"run": run, "method": method, "layer": layer}
+        left = {
+            int(row["depth"]): row["rank_correlation"]["value"]
+            for row in self.raw["sanity"]
+            if place.items() <= row.items()
+        }
+        deepest = max(left, default=0)
+        half, whole = left.get(half_depth(deepest)), left.get(deepest)
+        return "" if half is None or whole is None else verdict(float(half), float(whole))
+
+    @property
+    def note(self) -> str:
+        """On which scans the maps were measured, in words."""
+        return scans_note(self.runs)
 
 
 def interval_of(row: Mapping[str, Any]) -> Interval:
     """The value and interval of a row; NaN where it has none."""
-    return Interval(
-        *(math.nan if row[name] is None else float(row[name]) for name in ("value", "low", "high"))
-    )
+    return Interval.from_dict(row)
 
 
 def of_runs(parts: Line, names: Sequence[str]) -> Line:
@@ -159,9 +170,9 @@ def merged(first: Line, second: Line) -> Line:
     The runs stand by name, in the order of ``runfiles.list_runs``.
     """
     whole: Line = {}
-    for part, found in first.items():
-        other = second.get(part, type(found)())
-        whole[part] = [*found, *other] if isinstance(found, list) else found | other
+    for part, lines in first.items():
+        other = second.get(part, type(lines)())
+        whole[part] = [*lines, *other] if isinstance(lines, list) else lines | other
     whole["runs"] = dict(sorted(whole["runs"].items(), key=lambda run: run_rank(run[0])))
     abouts = list(whole["runs"].values())
     tasks = {count: sum(about["tasks"][count] for about in abouts) for count in ("done", "planned")}
@@ -170,54 +181,61 @@ def merged(first: Line, second: Line) -> Line:
         "complete": tasks["done"] == tasks["planned"],
         "tasks": tasks,
         "seconds": round(seconds, 1),
-        "note": _note(whole["runs"]),
+        "note": scans_note(whole["runs"]),
     }
 
 
-def _note(runs: Mapping[str, Line]) -> str:
-    """On which scans, in words; run by run where they differ."""
+def scans_note(runs: Mapping[str, Line]) -> str:
+    """On which scans the maps were measured, in words; run by run where they differ."""
     by_words: dict[str, list[str]] = {}
     for name, about in runs.items():
         by_words.setdefault(_scans_in_words(about["scans"]), []).append(name)
     if len(by_words) == 1:
-        return f"Measured {next(iter(by_words))}"
-    return " ".join(f"{', '.join(names)}: measured {words}" for words, names in by_words.items())
+        return next(iter(by_words))
+    return " ".join(f"{', '.join(names)}: {words}" for words, names in by_words.items())
 
 
 def _scans_in_words(scans: Mapping[str, int]) -> str:
     if not scans["validation"]:
-        return (
-            f"on {scans['phantoms']} synthetic scans only: no folder of scans was given. "
-            f"Nothing here says how the maps lie on real scans."
+        return say(
+            "Measured on {phantoms} synthetic scans only, because no folder of scans was given. "
+            "These figures do not describe maps of real scans.",
+            phantoms=scans["phantoms"],
         )
-    missing = ""
-    if scans["packed"]:
-        missing = (
-            f" The files of {scans['packed']} were not at hand: their prepared pictures "
-            f"(square, wedges painted over) took their place."
-        )
-    return (
-        f"on {scans['phantoms']} synthetic scans and {scans['validation']} validation scans; "
-        f"the test part is never used.{missing}"
+    words = say(
+        "Measured on {phantoms} synthetic scans and {validation} validation scans; the test part "
+        "is never used.",
+        phantoms=scans["phantoms"],
+        validation=scans["validation"],
     )
+    if not scans["packed"]:
+        return words
+    replaced = say_count(
+        "The file of {count} scan was missing; its prepared picture (square, wedges painted over) "
+        "was used instead.",
+        "The files of {count} scans were missing; their prepared pictures (square, wedges painted "
+        "over) were used instead.",
+        scans["packed"],
+    )
+    return f"{words} {replaced}"
 
 
 def _check(raw: Any, path: Path) -> None:
-    again = f"make it again with `{COMMAND}`"
     if not isinstance(raw, dict) or "schema" not in raw:
         raise ReportError(
-            "expected a report with a schema in {path_name}, got another JSON file; {again}",
-            path_name=path.name,
-            again=again,
+            "expected a report with a schema in {file}, got another JSON file; make it again with "
+            "`{command}`",
+            file=path.name,
+            command=COMMAND,
         )
     if raw["schema"] != SCHEMA:
         raise ReportError(
-            "expected a report of schema {schema} in {path_name}, got {schema_2}; update the "
-            "app, or {again}",
-            schema=SCHEMA,
-            path_name=path.name,
-            schema_2=raw["schema"],
-            again=again,
+            "expected a report of schema {expected} in {file}, got {found}; update the app, or "
+            "make the report again with `{command}`",
+            expected=SCHEMA,
+            file=path.name,
+            found=raw["schema"],
+            command=COMMAND,
         )
     wrong = [name for name, kind in _KEYS.items() if not isinstance(raw.get(name), kind)]
     listed = {name: raw[name] for name in ("rows", "sanity", "skipped") if name not in wrong}
@@ -225,11 +243,11 @@ def _check(raw: Any, path: Path) -> None:
     wrong += [name for name, lines in listed.items() if not _all_have(lines, _FIELDS[name])]
     if wrong:
         raise ReportError(
-            "expected the parts of a report in {path_name}, missing or of another form: {wrong}; "
-            "{again}",
-            path_name=path.name,
+            "expected the parts of a report in {file}, missing or of another form: {wrong}; make "
+            "it again with `{command}`",
+            file=path.name,
             wrong=", ".join(wrong),
-            again=again,
+            command=COMMAND,
         )
 
 
@@ -243,18 +261,17 @@ def read_report(path: Path | None = None) -> Report | None:
     Raises ReportError for a file that cannot be read, is no JSON, has another schema, or lacks a
     part.
     """
-    chosen = path or report_path()
-    if not chosen.is_file():
+    path = path or report_path()
+    if not path.is_file():
         return None
     try:
-        raw = json.loads(chosen.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(
-            "expected JSON in {chosen_name}, got a damaged file ({name}); make it again with "
-            "`{command}`",
-            chosen_name=chosen.name,
-            name=type(error).__name__,
+            "expected JSON in {file}, got a damaged file ({fault}); make it again with `{command}`",
+            file=path.name,
+            fault=type(error).__name__,
             command=COMMAND,
         ) from error
-    _check(raw, chosen)
+    _check(raw, path)
     return Report(raw)

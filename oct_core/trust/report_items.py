@@ -69,8 +69,8 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
         )
         for label in CLASSES
     ]
-    chosen = [row for row in chain.from_iterable(zip_longest(*by_class)) if row is not None][:count]
-    return [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in chosen]
+    picks = [row for row in chain.from_iterable(zip_longest(*by_class)) if row is not None][:count]
+    return [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in picks]
 
 
 def _new_patients_first(rows: list[int], records: tuple[Record, ...]) -> list[int]:

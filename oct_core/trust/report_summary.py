@@ -17,7 +17,7 @@ from oct_core.metrics.intervals import (
     patient_weights,
     percentile_interval,
 )
-from oct_core.trust.sanity import half_depth, verdict
+from oct_core.trust.randomisation import half_depth, verdict
 
 Line = dict[str, Any]
 PROPORTIONS = {"pointing", "average_increase", "no_evidence"}
@@ -45,10 +45,10 @@ def mean_interval(
         or not np.isfinite(numbers).all()
     ):
         raise MetricError(
-            "expected finite values (N,) and as many patients, got {shape} and {shape_2}; leave "
+            "expected finite values (N,) and as many patients, got {values} and {patients}; leave "
             "undefined ones out",
-            shape=numbers.shape,
-            shape_2=groups.shape,
+            values=numbers.shape,
+            patients=groups.shape,
         )
     mean = float(numbers.mean())
     if len(np.unique(groups)) < 2:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,17 +22,16 @@ from scipy import ndimage, stats
 from torch import Tensor, nn
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations.api import chosen_layers, explain
+from oct_core.explanations.api import explain, select_layers
 from oct_core.explanations.capture import capture
 from oct_core.explanations.methods import ExplainableRun
-from oct_core.models.networks import ARCHITECTURES, GrayClassifier, first_modules
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import GrayClassifier, first_modules
+from oct_core.runs.turns import ModelLock
+from oct_core.trust.randomisation import half_depth, verdict
 from oct_core.types import Explanation, Float32Array, FloatArray, RunCard, Scan
 
 HEAD = "head"
-FOLLOWS, PARTLY = 0.25, 0.5
-"""Rank correlation left with random weights: below the first the map follows the weights, from the
-second on it does not.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ class ModelRun:
 
     card: RunCard
     model: nn.Module
-    lock: threading.Lock
+    lock: ModelLock
     layers: dict[str, nn.Module]
     prepare: Callable[[Sequence[Scan]], Tensor]
 
@@ -99,10 +97,10 @@ def rank_correlation(first: Float32Array, second: Float32Array) -> float:
 def _pair(first: Float32Array, second: Float32Array) -> tuple[FloatArray, FloatArray]:
     if first.shape != second.shape or first.ndim != 2:
         raise ExplanationError(
-            "expected two maps (H, W) of one shape, got {shape} and {shape_2}; stretch one to "
+            "expected two maps (H, W) of one shape, got {first} and {second}; stretch one to "
             "the other",
-            shape=first.shape,
-            shape_2=second.shape,
+            first=first.shape,
+            second=second.shape,
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ExplanationError(
@@ -134,32 +132,6 @@ def ssim(first: Float32Array, second: Float32Array) -> float:
     return float(inner.mean())
 
 
-def half_depth(deepest: int) -> int:
-    """How many blocks are random when the upper half of them is, of ``deepest`` in all."""
-    return (deepest + 1) // 2
-
-
-def verdict(half: float, whole: float) -> str:
-    """The finding in words, for the mean rank correlations left with the upper half of the blocks
-    random, and with all.
-
-    The larger of the two decides: a map that lasts while the layers that decide are random fails,
-    whatever becomes of it later.
-    """
-    left = (
-        f"(rank correlation {half:.2f} with the upper half of the network random, {whole:.2f} "
-        f"with all of it)"
-    )
-    if max(half, whole) < FOLLOWS:
-        return f"Follows the weights: little of the map stays when weights are random {left}."
-    if max(half, whole) < PARTLY:
-        return f"Follows the weights in part: some of the map stays when weights are random {left}."
-    return (
-        f"Fails: much of the map stays when weights are random {left}, so it shows the picture "
-        f"more than the model."
-    )
-
-
 def chance_correlation(cells: int) -> float:
     """How far from 0 the rank correlation of two unrelated maps of so many cells lies in one case
     of twenty: 1.96 / sqrt(cells - 1).
@@ -171,7 +143,7 @@ def layer_grid(run: ExplainableRun, layer: str, scan: Scan) -> tuple[int, int]:
     """(h, w) of the output of a named layer; raises ExplanationError for a layer that does not
     exist.
     """
-    modules, x = chosen_layers(run.layers, [layer]), run.inputs([scan])
+    modules, x = select_layers(run.layers, [layer]), run.inputs([scan])
     with run.lock, torch.no_grad(), capture(modules) as captured:
         run.model(x)
     height, width = captured.outputs[layer].shape[2:]
@@ -209,9 +181,9 @@ def randomise(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
             module.reset_parameters()
         else:
             raise ExplanationError(
-                "expected convolutions, linear layers and batch norms, got {name}; extend "
+                "expected convolutions, linear layers and batch norms, got {kind}; extend "
                 "sanity.randomise",
-                name=type(module).__name__,
+                kind=type(module).__name__,
             )
         bias = getattr(module, "bias", None)
         if bias is not None:
@@ -236,9 +208,8 @@ def _measure_statistics(model: nn.Module, norms: Sequence[nn.BatchNorm2d], x: Te
 
 def cascade(
     run: ExplainableRun,
-    architecture: str,
     scans: Sequence[Scan],
-    methods: Sequence[str] = ("gradcam", "guided_backprop", "guided_gradcam"),
+    methods: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -248,7 +219,7 @@ def cascade(
 
     Parameters
     ----------
-    run : a loaded run; only copied, under its lock. architecture : its name in ARCHITECTURES.
+    run : a loaded run; only copied, under its lock.
     scans : at least one. Each map explains the class that the TRAINED model predicts, at every
     depth.
     methods, layers : as in ``explain``. seed : of the fresh weights. progress : called with (stages
@@ -267,8 +238,8 @@ def cascade(
         targets = model(x).argmax(1).tolist()
     if not isinstance(model, GrayClassifier):
         raise ExplanationError(
-            "expected a network of this project (GrayClassifier), got {name}",
-            name=type(model).__name__,
+            "expected a network of this project (GrayClassifier), got {kind}; load the run anew",
+            kind=type(model).__name__,
         )
     small = _at_input_size(x)
     paths = {
@@ -280,11 +251,11 @@ def cascade(
     copied = ModelRun(
         run.card,
         model,
-        threading.Lock(),
+        ModelLock(),
         {name: model.get_submodule(paths[name]) for name in run.layers},
         lambda _: x,
     )
-    parts, generator = blocks(model, architecture), torch.Generator().manual_seed(seed)
+    parts, generator = blocks(model, run.card.architecture), torch.Generator().manual_seed(seed)
     model.cpu()  # the generator is the CPU's, so that a seed gives the same weights on every device
     stages: list[Stage] = []
     norms: list[nn.BatchNorm2d] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from oct_core.models.networks import ARCHITECTURES, build_model
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import build_model
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
@@ -41,13 +43,23 @@ def scans() -> tuple[Scan, ...]:
 
 
 def cosine(first: Any, second: Any) -> float:
-    """1 also if both are zero everywhere: a class may have no evidence in a network with random
-    weights.
-    """
+    """Of two maps that have values: zero everywhere is no direction that could be the same."""
     a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
-    if not a.any() and not b.any():
-        return 1.0
+    assert a.any() and b.any(), "expected two maps with values, got one that is zero everywhere"
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def assert_same_direction(pairs: Iterable[tuple[Any, Any]], over: float, most: float = 0.5) -> None:
+    """The cosine of each pair is over the bound; a class without evidence in a network with random
+    weights is zero in both, which may not be so for more than a share of ``most`` of the pairs.
+    """
+    checked = []
+    for first, second in pairs:
+        has_values = bool(np.asarray(first).any())
+        assert has_values == bool(np.asarray(second).any())
+        assert not has_values or cosine(first, second) > over
+        checked.append(has_values)
+    assert checked and np.mean(checked) >= 1 - most
 
 
 def fingerprint(model: nn.Module) -> list[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import IntegratedGradients, LayerGradCam
+from random_runs import cosine
 from torch import Tensor, nn
 
 from oct_core.errors import ExplanationError
@@ -25,6 +26,7 @@ from oct_core.explanations.gradcam import gradcam_map
 from oct_core.explanations.methods import Request
 from oct_core.explanations.tail import shared_copy, tail_of
 from oct_core.models.networks import build_model, layer_modules
+from oct_core.runs.turns import ModelLock
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, RunCard, Scan
@@ -59,7 +61,7 @@ class Tiny(nn.Module):
 @dataclass
 class TinyRun:
     model: Tiny = field(default_factory=lambda: Tiny().eval().requires_grad_(False))
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: ModelLock = field(default_factory=ModelLock)
     card: RunCard = field(
         default_factory=lambda: RunCard(
             "tiny", Path("."), "done", "tiny", CLASSES, {}, "", 1.0, None, {}
@@ -78,11 +80,6 @@ class TinyRun:
 
 def picture(seed: int = 0) -> Scan:
     return Scan(np.random.default_rng(seed).integers(0, 256, (14, 14), dtype=np.uint8))
-
-
-def cosine(first: Any, second: Any) -> float:
-    a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 def scaled(values: Any) -> Any:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer, neighbors_weights
+from random_runs import random_run
 from scipy.sparse.linalg import spsolve
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from oct_core.errors import ExplanationError
-from oct_core.explanations import explain
+from oct_core.explanations import METHODS, explain
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust.faithfulness import (
+    Trial,
     at_network_size,
     blur_fill,
     curves,
@@ -25,7 +29,7 @@ from oct_core.trust.faithfulness import (
     road,
 )
 from oct_core.trust.imputation import impute
-from oct_core.trust.measure import faithfulness_scores
+from oct_core.trust.measure import ScoreOptions, faithfulness_scores
 
 SIDE = 8
 
@@ -58,7 +62,7 @@ def probability(frame: np.ndarray, target: int, temperature: float) -> float:
 @pytest.mark.parametrize("fill", ["mean", "blur"])
 def test_deletion_and_insertion_equal_a_literal_loop(fill: str) -> None:
     steps, temperature = 5, 1.7
-    found = curves(MODEL, X, MAPS, TARGETS, fill, steps, temperature, batch_size=3)
+    found = curves(Trial(MODEL, X, MAPS, TARGETS, temperature, batch_size=3), fill, steps)
     filled = {"mean": mean_fill, "blur": blur_fill}[fill](X)
     for scan in range(2):
         order = np.argsort(-np.abs(MAPS[scan].numpy().ravel()))
@@ -90,15 +94,15 @@ def test_the_true_ranking_beats_its_reverse_and_noise() -> None:
         ]
     )
     many, targets = X[:1].expand(3, -1, -1, -1), torch.zeros(3, dtype=torch.int64)
-    found = curves(MODEL, many, maps, targets, steps=8)
+    found = curves(Trial(MODEL, many, maps, targets), steps=8)
     assert found.deletion_area.argmin() == 0 and found.deletion_area.argmax() == 1
     assert found.insertion_area.argmax() == 0 and found.insertion_area.argmin() == 1
-    scores = road(MODEL, many, maps, targets, noise=0.0).score
+    scores = road(Trial(MODEL, many, maps, targets), noise=0.0).score
     assert scores.argmax() == 0 and scores.argmin() == 1 and scores[0] > 0 > scores[1]
 
 
 def test_road_equals_imputing_by_hand() -> None:
-    found = road(MODEL, X, MAPS, TARGETS, fractions=(0.25, 0.5), temperature=2.0)
+    found = road(Trial(MODEL, X, MAPS, TARGETS, 2.0), fractions=(0.25, 0.5))
     for scan in range(2):
         order = np.argsort(-np.abs(MAPS[scan].numpy().ravel()))
         for place, share in enumerate((0.25, 0.5)):
@@ -129,7 +133,7 @@ def test_imputation_continues_what_is_smooth_and_leaves_the_rest() -> None:
 
 
 def test_drop_and_increase_equal_a_literal_loop() -> None:
-    found = masked(MODEL, X, MAPS, TARGETS, 1.3)
+    found = masked(Trial(MODEL, X, MAPS, TARGETS, 1.3))
     for scan in range(2):
         size = np.abs(MAPS[scan].numpy())
         whole = probability(X[scan, 0].numpy(), int(TARGETS[scan]), 1.3)
@@ -140,10 +144,10 @@ def test_drop_and_increase_equal_a_literal_loop() -> None:
 
 def test_a_zero_map_and_a_constant_scan_have_defined_answers() -> None:
     zero = torch.zeros_like(MAPS)
-    assert np.isfinite(road(MODEL, X, zero, TARGETS).score).all()
-    assert np.isfinite(masked(MODEL, X, zero, TARGETS).drop).all()
+    assert np.isfinite(road(Trial(MODEL, X, zero, TARGETS)).score).all()
+    assert np.isfinite(masked(Trial(MODEL, X, zero, TARGETS)).drop).all()
     flat = torch.full_like(X, 0.5)
-    found = curves(MODEL, flat, MAPS, TARGETS, steps=4)
+    found = curves(Trial(MODEL, flat, MAPS, TARGETS), steps=4)
     np.testing.assert_allclose(found.deletion_area, found.deletion[:, 0], atol=1e-6)
 
 
@@ -164,21 +168,29 @@ def test_a_map_is_averaged_down_to_the_networks_size() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ExplanationError, match="one map at the network's size"):
-        curves(MODEL, X, MAPS[:1], TARGETS)
+        Trial(MODEL, X, MAPS[:1], TARGETS)
     with pytest.raises(ExplanationError, match="at least 1 step"):
-        curves(MODEL, X, MAPS, TARGETS, steps=0)
+        curves(Trial(MODEL, X, MAPS, TARGETS), steps=0)
     with pytest.raises(ExplanationError, match="shares between 0 and 1"):
-        road(MODEL, X, MAPS, TARGETS, fractions=(1.0,))
+        road(Trial(MODEL, X, MAPS, TARGETS), fractions=(1.0,))
     with pytest.raises(ExplanationError, match="finite map values"):
-        masked(MODEL, X, MAPS * float("nan"), TARGETS)
+        Trial(MODEL, X, MAPS * float("nan"), TARGETS)
 
 
 def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], LoadedRun]) -> None:
     run, scan = demo_run("resnet50"), make_phantom("DME", 4, 96, 128).scan
-    maps = [one.values for one in explain(scan, run, methods=["gradcam", "guided_backprop"])[0]]
+    maps = [
+        explanation.values
+        for explanation in explain(scan, run, None, ["gradcam", "guided_backprop"], ["layer4"])[0]
+    ]
+    assert len(maps) == 2  # a pass in bfloat16 takes 20 times as long on most CPUs
     exact, quick = (
         faithfulness_scores(
-            run, scan, maps, "DME", ("mean", "blur"), extended=True, precision=precision
+            run,
+            scan,
+            maps,
+            "DME",
+            ScoreOptions(steps=2, extended=True, precision=precision),
         )
         for precision in ("float32", "bfloat16")
     )
@@ -189,7 +201,40 @@ def test_bfloat16_scores_are_near_those_of_float32(demo_run: Callable[[str], Loa
             [first[name] for name in areas], [second[name] for name in areas], atol=0.02
         )
     with pytest.raises(ExplanationError, match="precision of float32 or bfloat16"):
-        faithfulness_scores(run, scan, maps, "DME", precision="float16")
+        faithfulness_scores(run, scan, maps, "DME", ScoreOptions(precision="float16"))
+
+
+class NoFloat64OnTheDevice(TorchFunctionMode):
+    """Every tensor is on a device without float64, as Apple's is, until ``cpu()`` brings it to the
+    host.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [each for each in args if isinstance(each, Tensor)]
+        result = func(*args, **(kwargs or {}))
+        if func is Tensor.cpu:
+            result = result.view(result.shape)  # not the tensor that stays on the device
+            result.on_host = True
+        elif isinstance(result, Tensor) and result.dtype == torch.float64:
+            known = any(each.dtype == torch.float64 for each in tensors)
+            if not known and not any(getattr(each, "on_host", False) for each in tensors):
+                raise TypeError(f"{func.__name__}: this device has no float64")
+        return result
+
+
+def test_no_score_or_map_needs_float64_on_the_device() -> None:
+    run, scan = random_run("resnet50"), make_phantom("DME", 4, 96, 128).scan
+    quick = (name for name in METHODS if not METHODS.get(name).slow)
+    names = [name for name in quick if not METHODS.get(name).needs]
+    layers = [run.architecture.last_layer]
+    with NoFloat64OnTheDevice():
+        with pytest.raises(TypeError, match="no float64"):
+            torch.ones(2).double()
+        maps = [each.values for each in explain(scan, run, "DME", names, layers)[0]]
+        (scores, *_) = faithfulness_scores(
+            run, scan, maps[:1], "DME", ScoreOptions(steps=2, extended=True)
+        )
+    assert len(maps) == len(names) and {"road", "average_drop", "deletion_mean"} <= scores.keys()
 
 
 def test_imputation_agrees_with_pytorch_grad_cams() -> None:

@@ -21,11 +21,11 @@ from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
 from oct_core.explanations.api import explain_with_predictions
 from oct_core.models.networks import build_model
 from oct_core.runs.files import write_card
-from oct_core.runs.weights import load_run, weights_bytes
+from oct_core.runs.weights import load_run, load_runs, weights_bytes
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.trust import report as module
-from oct_core.trust.faithfulness import curves
+from oct_core.trust.faithfulness import Trial, curves
 from oct_core.trust.localisation import REGIONS
 from oct_core.trust.report import PartFile, ReportOptions, Task, plan, write_report
 from oct_core.trust.report_file import merged, read_report, report_path
@@ -68,6 +68,7 @@ def test_every_map_is_scored_at_the_networks_size_beside_every_baseline(
     monkeypatch.setattr(module, "wider_methods", lambda: ["hirescam"])
     report = write_report(
         tmp_path / "report.json",
+        load_runs(root=one_run),
         options=replace(SMALL, height=96, width=130, wider=1),
         root=one_run,
     )
@@ -110,9 +111,8 @@ def test_every_map_is_scored_at_the_networks_size_beside_every_baseline(
     )
     assert seen.values.shape == (64, 64)
     x, target = run.inputs([item.scan]), torch.tensor([CLASSES.index(prediction.predicted)])
-    direct = curves(
-        run.model, x, torch.from_numpy(seen.values)[None], target, "mean", 1, run.card.temperature
-    )
+    values = torch.from_numpy(seen.values)[None]
+    direct = curves(Trial(run.model, x, values, target, run.card.temperature), "mean", 1)
     found = {
         row["measure"]: row["value"]
         for row in by_kind["wider"]
@@ -163,7 +163,9 @@ def figures_of(report: dict[str, Any]) -> list[dict[str, Any]]:
 def test_stopped_in_the_middle_it_goes_on_to_the_same_rows(
     one_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = write_report(tmp_path / "whole.json", options=SMALL, root=one_run)
+    whole = write_report(
+        tmp_path / "whole.json", load_runs(root=one_run), options=SMALL, root=one_run
+    )
     calls: list[str] = []
     real = module._score_scan
 
@@ -175,10 +177,17 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_rows(
 
     monkeypatch.setattr(module, "_score_scan", until_the_second)
     with pytest.raises(KeyboardInterrupt):
-        write_report(tmp_path / "cut.json", options=SMALL, root=one_run)
-    part = write_report(tmp_path / "cut.json", options=replace(SMALL, minutes=1e-9), root=one_run)
+        write_report(tmp_path / "cut.json", load_runs(root=one_run), options=SMALL, root=one_run)
+    part = write_report(
+        tmp_path / "cut.json",
+        load_runs(root=one_run),
+        options=replace(SMALL, minutes=1e-9),
+        root=one_run,
+    )
     assert not part["complete"] and part["tasks"] == {"done": 1, "planned": 2}
-    again = write_report(tmp_path / "cut.json", options=SMALL, root=one_run)
+    again = write_report(
+        tmp_path / "cut.json", load_runs(root=one_run), options=SMALL, root=one_run
+    )
     assert again["complete"] and len(calls) == 3, "the finished task is not done twice"
     assert figures_of(again) == figures_of(whole)
     found = read_report(tmp_path / "cut.json")
@@ -198,12 +207,12 @@ def test_one_run_is_measured_anew_and_the_others_stay_while_their_weights_do(
             json.loads((one_run / "resnet50" / "card.json").read_text()) | {"name": name},
         )
     out, root = tmp_path / "report.json", tmp_path / "runs"
-    write_report(out, runs=["second", "third"], options=SMALL, root=root)
+    write_report(out, load_runs(["second", "third"], root=root), options=SMALL, root=root)
     (tmp_path / "report.tasks.jsonl").unlink()
     card = json.loads((root / "third" / "card.json").read_text())
     write_card(root / "third", card | {"weights_sha256": "0" * 64})
     more = replace(SMALL, phantoms=3)
-    found = write_report(out, runs=["resnet50"], options=more, root=root)
+    found = write_report(out, load_runs(["resnet50"], root=root), options=more, root=root)
     assert list(found["runs"]) == ["resnet50", "second"], (
         "third has other weights now: what was measured of it is gone"
     )
@@ -218,10 +227,12 @@ def test_one_run_is_measured_anew_and_the_others_stay_while_their_weights_do(
     } == {2}
     assert found["tasks"] == {"done": 5, "planned": 5} and found["complete"]
     assert (
-        found["note"].startswith("resnet50: measured on 3 synthetic scans only")
-        and "second: measured on 2 synthetic" in found["note"]
+        found["note"].startswith("resnet50: Measured on 3 synthetic scans only")
+        and "second: Measured on 2 synthetic" in found["note"]
     )
-    anew = write_report(out, runs=["second"], options=replace(more, minutes=1e-9), root=root)
+    anew = write_report(
+        out, load_runs(["second"], root=root), options=replace(more, minutes=1e-9), root=root
+    )
     assert (anew["runs"]["second"]["tasks"], anew["complete"]) == (
         {"done": 0, "planned": 3},
         False,
@@ -242,13 +253,13 @@ def test_the_note_says_on_what_was_measured() -> None:
         merged(one, {})["note"]
         == "Measured on 2 synthetic scans and 4 validation scans; the test part is never used."
     )
-    assert "files of 1 were not at hand" in merged(other, {})["note"]
+    assert "The file of 1 scan was missing" in merged(other, {})["note"]
     other["runs"]["vgg16"] = other["runs"].pop("a")
     both = merged(one, other)
     assert (
         list(both["runs"]) == ["vgg16", "a"]
-        and both["note"].startswith("vgg16: measured")
-        and " a: measured on 2" in both["note"]
+        and both["note"].startswith("vgg16: Measured")
+        and " a: Measured on 2" in both["note"]
     )
 
 
@@ -274,7 +285,7 @@ def test_lines_of_other_weights_and_lines_cut_short_are_passed_over(tmp_path: Pa
 def test_other_weights_or_settings_change_the_fingerprint_and_more_scans_do_not(
     one_run: Path,
 ) -> None:
-    runs = module._load(None, "cpu", one_run)
+    runs = {run.name: run for run in load_runs(root=one_run)}
     now = module._fingerprints(runs, SMALL)
     other = replace(runs["resnet50"].card, weights_sha256="0" * 64)
     changed = {"resnet50": replace(runs["resnet50"], card=other)}
@@ -445,7 +456,9 @@ def test_options_and_roots_that_cannot_be_used_are_refused(tmp_path: Path) -> No
         ReportOptions(phantoms=0)
     with pytest.raises(DataError, match="minutes above 0"):
         ReportOptions(minutes=0)
-    with pytest.raises(DataError, match="precision of float32 or bfloat16"):
+    with pytest.raises(DataError, match="precision of float32, bfloat16"):
         ReportOptions(precision="float16")
-    with pytest.raises(CheckpointError, match="at least one finished run"):
-        write_report(tmp_path / "out.json", root=tmp_path)
+    with pytest.raises(CheckpointError, match="there is no finished run in"):
+        load_runs(root=tmp_path)
+    with pytest.raises(CheckpointError, match="expected at least one run, got none"):
+        write_report(tmp_path / "out.json", [])

@@ -11,7 +11,8 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 
 from oct_core.errors import ExplanationError
-from oct_core.models.networks import ARCHITECTURES, build_model
+from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.networks import build_model
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust.sanity import (
@@ -172,7 +173,6 @@ def test_the_cascade_randomises_block_after_block_and_leaves_the_run(
     layer = run.architecture.last_layer
     stages = cascade(
         run,
-        "resnet50",
         scans,
         ("gradcam",),
         (layer,),
@@ -184,7 +184,7 @@ def test_the_cascade_randomises_block_after_block_and_leaves_the_run(
         len(stages),
     )
     assert all((before[name] == value).all() for name, value in run.model.state_dict().items())
-    again = cascade(run, "resnet50", scans, ("gradcam",), (layer,))
+    again = cascade(run, scans, ("gradcam",), (layer,))
     np.testing.assert_array_equal(again[-1].maps[0][0].values, stages[-1].maps[0][0].values)
     found = compare(stages)
     assert len(found) == len(stages) - 1
@@ -203,6 +203,6 @@ def test_the_cascade_randomises_block_after_block_and_leaves_the_run(
 
 def test_what_cannot_be_compared_is_refused(demo_run: Callable[[str], LoadedRun]) -> None:
     with pytest.raises(ExplanationError, match="at least one scan"):
-        cascade(demo_run("resnet50"), "resnet50", [])
+        cascade(demo_run("resnet50"), [])
     with pytest.raises(ExplanationError, match="the trained one first"):
         compare([])

@@ -29,12 +29,12 @@ SHARES = """
 import json, threading, torch
 from concurrent.futures import ThreadPoolExecutor
 torch.set_num_threads({threads})
-from oct_core.system import begun
+from oct_core.system import run_side_by_side
 meet = threading.Barrier({workers})
 def look():
     meet.wait(20)  # only if so many work at once
     return threading.get_ident(), torch.get_num_threads()
-with begun([look] * {workers} * 2) as results, ThreadPoolExecutor(1) as later:
+with run_side_by_side([look] * {workers} * 2) as results, ThreadPoolExecutor(1) as later:
     found = [wait() for wait in results]
     shares = sorted({{share for _, share in found}})
     others = later.submit(torch.get_num_threads).result()
@@ -60,11 +60,11 @@ def test_a_single_piece_of_work_has_all_threads_and_waits_to_be_asked() -> None:
     code = """
 import threading, torch
 torch.set_num_threads(4)
-from oct_core.system import begun
+from oct_core.system import run_side_by_side
 done = []
 def work():
     done.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))
-with begun([work]) as (wait,):
+with run_side_by_side([work]) as (wait,):
     print(done)
     wait()
 print(done)
@@ -72,22 +72,22 @@ print(done)
     assert printed(code).split("\n")[:2] == ["[]", "[(True, 4)]"]
 
 
-def test_work_that_fails_says_so_to_who_waits_and_what_nobody_waits_for_is_not_begun() -> None:
+def test_work_that_fails_says_so_to_who_waits_and_what_nobody_waits_for_does_not_start() -> None:
     code = """
 import threading
-from oct_core.system import AT_ONCE, begun
+from oct_core.system import AT_ONCE, run_side_by_side
 gate, done = threading.Event(), []
-with begun([lambda: int("no number"), lambda: int("12", 16)]) as (failed, right):
+with run_side_by_side([lambda: int("no number"), lambda: int("12", 16)]) as (failed, right):
     try:
         failed()
     except ValueError:
         print("ValueError", right())
 try:
-    with begun([lambda: gate.wait(30)] * AT_ONCE + [lambda: done.append("too late")]):
+    with run_side_by_side([lambda: gate.wait(30)] * AT_ONCE + [lambda: done.append("too late")]):
         raise KeyError
 except KeyError:
     gate.set()
-with begun([int, int]) as results:
+with run_side_by_side([int, int]) as results:
     print([wait() for wait in results], done)
 """
     assert printed(code).split("\n")[:2] == ["ValueError 18", "[0, 0] []"]
