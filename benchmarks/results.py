@@ -16,16 +16,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.runs.files import list_runs, read_predictions
 from oct_core.trust.baselines import BASELINES
 from oct_core.trust.report_file import Report, read_report
 from oct_core.trust.sanity import half_depth
 from oct_core.types import CLASSES, RunCard
-
-
-def interval(cell: dict[str, Any]) -> str:
-    """0.951 (0.914 to 0.980)."""
-    return f"{cell['value']:.3f} ({cell['low']:.3f} to {cell['high']:.3f})"
 
 
 def held_out_table(cards: list[RunCard]) -> str:
@@ -36,11 +32,12 @@ def held_out_table(cards: list[RunCard]) -> str:
     ]
     for card in cards:
         test = card.raw["metrics"]["test"]
+        figures = [
+            interval_text(Interval.from_dict(test[name]), patients=test["n_patients"])
+            for name in ("accuracy", "macro_auc")
+        ]
         sensitivity = ", ".join(f"{test['sensitivity'][label]['value']:.2f}" for label in CLASSES)
-        lines.append(
-            f"| {card.name} | {interval(test['accuracy'])} | {interval(test['macro_auc'])} | "
-            f"{sensitivity} |"
-        )
+        lines.append(f"| {card.name} | {figures[0]} | {figures[1]} | {sensitivity} |")
     return "\n".join(lines)
 
 
@@ -75,13 +72,11 @@ def hardest_patient(cards: list[RunCard]) -> str:
 
 
 def _cell(row: dict[str, Any] | None) -> str:
-    """0.31 (0.20 to 0.42; 8), the last being n; without the interval where there is none, a dash
-    where nothing was measured.
-    """
+    """0.31 (0.20 to 0.42; 8), the last being n; a dash where nothing was measured."""
     if row is None:
         return "-"
-    interval = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}; "
-    return f"{row['value']:.2f} ({interval}{row['n']})"
+    text = interval_text(Interval.from_dict(row), 2, row["patients"])
+    return f"{text.removesuffix(')')}; {row['n']})"
 
 
 def explanations_table(report: Report) -> str:

@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import metric, ratio, weighted_mean
-from oct_core.metrics.checks import check_labels, check_probabilities, check_scores
+from oct_core.metrics.base import metric, ratio, sum_by_cell, weighted_mean
+from oct_core.metrics.checks import (
+    check_groups,
+    check_labels,
+    check_probabilities,
+    check_scores,
+)
+from oct_core.metrics.intervals import patient_weights, percentile_interval
 from oct_core.types import FloatArray, IntArray
+from oct_core.words import message
 
 ECE_BINS = 15
 TEMPERATURE_BOUNDS = (0.2, 10.0)
@@ -65,7 +72,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     truth = check_labels(labels, scores.shape[1])
     check_scores(scores, len(truth))
     low, high = (math.log(bound) for bound in TEMPERATURE_BOUNDS)
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         lambda x: _negative_log_likelihood(scores, truth, math.exp(x)),
         bounds=(low, high),
         method="bounded",
@@ -73,12 +80,12 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     )
     # The bounded search never tries its ends, which are the answer for separable or empty logits.
     return min(
-        (math.exp(found.x), *TEMPERATURE_BOUNDS),
+        (math.exp(minimum.x), *TEMPERATURE_BOUNDS),
         key=lambda value: _negative_log_likelihood(scores, truth, value),
     )
 
 
-@metric("Brier score", "scalar", highest=2.0, higher_is_better=False)
+@metric(message("Brier score"), "scalar", highest=2.0, higher_is_better=False)
 def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier
     1950).
@@ -89,14 +96,14 @@ def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray
     return weighted_mean(((probabilities - truth) ** 2).sum(axis=1), weights)
 
 
-@metric("Log-loss", "scalar", highest=math.inf, higher_is_better=False)
+@metric(message("Log-loss"), "scalar", highest=math.inf, higher_is_better=False)
 def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with
     sklearn.metrics.log_loss.
     """
     epsilon = np.finfo(np.float64).eps
-    chosen = np.clip(probabilities[np.arange(len(labels)), labels], epsilon, 1 - epsilon)
-    return weighted_mean(-np.log(chosen), weights)
+    of_truth = np.clip(probabilities[np.arange(len(labels)), labels], epsilon, 1 - epsilon)
+    return weighted_mean(-np.log(of_truth), weights)
 
 
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
@@ -109,7 +116,7 @@ def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
     )
 
 
-@metric("Expected calibration error", "scalar", higher_is_better=False)
+@metric(message("Expected calibration error"), "scalar", higher_is_better=False, biased=True)
 def expected_calibration_error(
     labels: IntArray, probabilities: FloatArray, weights: FloatArray
 ) -> FloatArray:
@@ -118,9 +125,50 @@ def expected_calibration_error(
     """
     confidence = probabilities.max(axis=1)
     gap = (probabilities.argmax(axis=1) == labels) - confidence
-    member = np.eye(ECE_BINS)[confidence_bins(confidence)]
-    distance = np.abs(weights @ (member * gap[:, None])).sum(axis=-1)
+    distance = np.abs(sum_by_cell(weights * gap, confidence_bins(confidence), ECE_BINS)).sum(
+        axis=-1
+    )
     return ratio(np.asarray(distance), np.asarray(weights.sum(axis=-1)))
+
+
+def _distances_by_class(
+    labels: IntArray, probabilities: FloatArray, weights: FloatArray
+) -> FloatArray:
+    n_classes = probabilities.shape[1]
+    distances = []
+    for k in range(n_classes):
+        gap = (labels == k) - probabilities[:, k]
+        sums = sum_by_cell(weights * gap, confidence_bins(probabilities[:, k]), ECE_BINS)
+        distances.append(np.abs(sums).sum(axis=-1))
+    return ratio(np.stack(distances, axis=-1), np.asarray(weights.sum(axis=-1))[..., None])
+
+
+@metric(
+    message("Calibration error by class"),
+    "class",
+    _distances_by_class,
+    higher_is_better=False,
+    biased=True,
+)
+def calibration_error_by_class(distances: FloatArray) -> FloatArray:
+    """For each class, mean distance of its probability from its frequency over 15 equal bins of its
+    probability, 0 to 1.
+    """
+    return distances
+
+
+@metric(
+    message("Classwise calibration error"),
+    "scalar",
+    _distances_by_class,
+    higher_is_better=False,
+    biased=True,
+)
+def classwise_calibration_error(distances: FloatArray) -> FloatArray:
+    """The mean of the calibration errors by class, 0 to 1 (Kull et al. 2019, classwise ECE): it
+    sees the classes that are not on top, too.
+    """
+    return np.asarray(distances.mean(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,18 +176,45 @@ class Reliability:
     """The points of a reliability diagram; empty bins are NaN.
 
     edges : (B + 1,). count : int64 (B,). confidence, accuracy : float64 (B,), means of the bin's
-    scans.
+    scans. low, high : float64 (B,), the 95% interval of the accuracy by patient, NaN where no
+    patients were given or fewer than two are in the bin.
     """
 
     edges: FloatArray
     count: IntArray
     confidence: FloatArray
     accuracy: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
-def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Reliability:
-    """Mean confidence and accuracy in equal bins of the top probability; raises MetricError for bad
-    arrays or bins < 1.
+def reliability_before_after(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    temperature: float,
+    bins: int = 10,
+    patients: ArrayLike | None = None,
+) -> tuple[Reliability, Reliability]:
+    """The points without a temperature and with it, in the same bins; raises MetricError as
+    ``softmax`` and ``reliability`` do.
+    """
+    return (
+        reliability(labels, softmax(logits), bins, patients),
+        reliability(labels, softmax(logits, temperature), bins, patients),
+    )
+
+
+def reliability(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    bins: int = 10,
+    patients: ArrayLike | None = None,
+    resamples: int = 2000,
+) -> Reliability:
+    """Mean confidence and accuracy in equal bins of the top probability.
+
+    labels : (N,). probabilities : (N, K). patients : (N,), for the intervals. Raises MetricError
+    for bad arrays or bins < 1.
     """
     if bins < 1:
         raise MetricError("expected at least one bin, got {bins}; 10 is usual", bins=bins)
@@ -147,12 +222,26 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     truth = check_labels(labels, scores.shape[1])
     check_probabilities(scores, len(truth))
     confidence = scores.max(axis=1)
-    member = np.eye(bins)[confidence_bins(confidence, bins)]
-    count = member.sum(axis=0)
+    bin_of = confidence_bins(confidence, bins)
+    count = sum_by_cell(np.ones(len(truth)), bin_of, bins)
     right = (scores.argmax(axis=1) == truth).astype(np.float64)
+    low = high = np.full(bins, math.nan)
+    if patients is not None:
+        groups = check_groups(patients, len(truth))
+        samples = [
+            ratio(sum_by_cell(weights * right, bin_of, bins), sum_by_cell(weights, bin_of, bins))
+            for weights in patient_weights(groups, resamples, seed=0)
+        ]
+        crowd = np.array([len(np.unique(groups[bin_of == b])) for b in range(bins)])
+        low, high = (
+            np.where(crowd > 1, end, math.nan)
+            for end in percentile_interval(np.concatenate(samples))
+        )
     return Reliability(
         np.linspace(0.0, 1.0, bins + 1),
         count.astype(np.int64),
-        ratio(confidence @ member, count),
-        ratio(right @ member, count),
+        ratio(sum_by_cell(confidence, bin_of, bins), count),
+        ratio(sum_by_cell(right, bin_of, bins), count),
+        low,
+        high,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,18 +58,18 @@ def check_scores(scores: ArrayLike, n_scans: int | None = None) -> FloatArray:
         )
     if n_scans is not None and len(array) != n_scans:
         raise MetricError(
-            "expected as many rows of scores as labels ({n_scans}), got {array_count}; pass both "
+            "expected as many rows of scores as labels ({n_scans}), got {rows}; pass both "
             "for the same scans",
             n_scans=n_scans,
-            array_count=len(array),
+            rows=len(array),
         )
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
         raise MetricError(
-            "expected finite scores, got NaN or infinity in row {bad} ({size} rows); leave those "
+            "expected finite scores, got NaN or infinity in row {row} ({count} rows); leave those "
             "scans out",
-            bad=bad[0],
-            size=bad.size,
+            row=bad[0],
+            count=bad.size,
         )
     return array.astype(np.float64)
 
@@ -89,12 +90,30 @@ def check_probabilities(probabilities: ArrayLike, n_scans: int | None = None) ->
     worst = int(np.argmax(np.abs(sums - 1)))
     if abs(sums[worst] - 1) > SUM_TOLERANCE:
         raise MetricError(
-            "expected rows of probabilities that sum to 1, got {sums:.4g} in row {worst}; use "
+            "expected rows of probabilities that sum to 1, got {total:.4g} in row {worst}; use "
             "softmax over the classes",
-            sums=sums[worst],
+            total=sums[worst],
             worst=worst,
         )
     return np.clip(array, 0.0, 1.0)
+
+
+def check_probability_columns(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
+) -> tuple[IntArray, FloatArray]:
+    """Class indices (N,) and probabilities (N, K) with one column for each of ``classes``; raises
+    MetricError otherwise.
+    """
+    scores = check_probabilities(probabilities)
+    if scores.shape[1] != len(classes):
+        raise MetricError(
+            "expected one column for each of the classes {classes}, got {shape}; pass the run's "
+            "own classes",
+            classes=", ".join(classes),
+            shape=scores.shape[1],
+        )
+    truth = check_labels(labels, scores.shape[1])
+    return truth, check_probabilities(scores, len(truth))
 
 
 def check_weights(weights: ArrayLike | None, n_scans: int) -> FloatArray:
@@ -147,9 +166,9 @@ def check_binary(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.boo
         )
     if values.shape != truth.shape:
         raise MetricError(
-            "expected one score for each of the {truth_count} truths, got shape {shape}; pass "
+            "expected one score for each of the {truths} truths, got shape {shape}; pass "
             "one column of them",
-            truth_count=len(truth),
+            truths=len(truth),
             shape=values.shape,
         )
     if not np.isfinite(values).all():

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
 from oct_core.metrics.base import metric, ratio
-from oct_core.metrics.checks import check_binary, check_labels, check_probabilities
+from oct_core.metrics.checks import check_binary, check_probability_columns
 from oct_core.types import CLASSES, FloatArray, IntArray
+from oct_core.words import message
 
-MACRO = "macro average"
+MACRO = message("macro average")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,13 @@ class RocCurve:
     auc: float
 
 
+def cumulate(weights: FloatArray) -> FloatArray:
+    """0 and the running sums of weights (..., M) along the last axis: (..., M + 1)."""
+    sums: FloatArray = np.zeros((*weights.shape[:-1], weights.shape[-1] + 1))
+    np.cumsum(weights, axis=-1, out=sums[..., 1:])
+    return sums
+
+
 def weighted_auc(
     positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray
 ) -> FloatArray:
@@ -42,13 +50,48 @@ def weighted_auc(
     The Mann-Whitney form of the area (Hanley & McNeil 1982), exact with ties; one sort serves all
     weightings.
     """
-    order = np.argsort(scores, kind="stable")
-    ranked, truth, taken = scores[order], positive[order], weights[..., order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    up = np.add.reduceat(taken * truth, starts, axis=-1)
-    down = np.add.reduceat(taken * ~truth, starts, axis=-1)
-    wins = (up * (np.cumsum(down, axis=-1) - down / 2)).sum(axis=-1)
-    return ratio(wins, up.sum(axis=-1) * down.sum(axis=-1))
+    labels = np.where(positive, 1, 0).astype(np.int64)
+    return ranking_areas(labels, np.stack([-scores, scores], axis=1), weights)[..., 1, 2]
+
+
+def ranking_areas(labels: IntArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
+    """The basis of all areas: how well class k's own score ranks its scans above the others.
+
+    labels (N,), scores (N, K), weights (..., N). Returns (..., K, K + 2). In row k, column j < K is
+    P(p_k of a scan of k > p_k of a scan of j) + P(equal) / 2 (Hand & Till 2001, A(k | j); NaN for
+    j = k), column K the same against all other classes, column K + 1 the average precision of k
+    against the rest. NaN where a side weighs nothing.
+    """
+    classes = range(scores.shape[1])
+    members = [np.flatnonzero(labels == k) for k in classes]
+    totals = [weights[..., member].sum(axis=-1) for member in members]
+    areas: FloatArray = np.full((*weights.shape[:-1], len(classes), len(classes) + 2), np.nan)
+    for k in classes:
+        own, score = members[k], scores[:, k]
+        up, at = np.take(weights, own, axis=-1), score[own]
+        wins = np.zeros(weights.shape[:-1])
+        reached, hits = np.zeros(up.shape), np.zeros(up.shape)
+        for j in classes:
+            ranked = members[j][np.argsort(score[members[j]], kind="stable")]
+            sums = cumulate(np.take(weights, ranked, axis=-1))
+            low, high = (np.searchsorted(score[ranked], at, side) for side in ("left", "right"))
+            below = np.take(sums, low, axis=-1)
+            reached += sums[..., -1:] - below
+            if j == k:
+                hits = sums[..., -1:] - below
+                continue
+            if (low != high).any():
+                below = (below + np.take(sums, high, axis=-1)) / 2
+            won = np.einsum("...n,...n->...", up, below)
+            areas[..., k, j] = ratio(won, totals[k] * totals[j])
+            wins += won
+        others = sum((totals[j] for j in classes if j != k), np.zeros(weights.shape[:-1]))
+        areas[..., k, len(classes)] = ratio(wins, totals[k] * others)
+        # A scan of weight 0 above all others has reached nothing: it counts nothing either.
+        precision = np.divide(hits, reached, out=np.zeros(up.shape), where=reached > 0)
+        gained = np.einsum("...n,...n->...", up, precision)
+        areas[..., k, len(classes) + 1] = ratio(gained, totals[k])
+    return areas
 
 
 def auc(positive: ArrayLike, scores: ArrayLike) -> float:
@@ -69,10 +112,10 @@ def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve:
     truth, values = check_binary(positive, scores)
     if truth.all() or not truth.any():
         raise MetricError(
-            "expected positive and negative scans, got {sum} positive of {truth_count}; no ROC "
+            "expected positive and negative scans, got {positive} positive of {scans}; no ROC "
             "curve without both",
-            sum=int(truth.sum()),
-            truth_count=len(truth),
+            positive=int(truth.sum()),
+            scans=len(truth),
         )
     order = np.argsort(-values, kind="stable")
     ranked, sorted_truth = values[order], truth[order]
@@ -123,21 +166,6 @@ def mean_curve(curves: Sequence[RocCurve]) -> RocCurve:
     )
 
 
-def _checked(
-    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
-) -> tuple[IntArray, FloatArray]:
-    scores = check_probabilities(probabilities)
-    if scores.shape[1] != len(classes):
-        raise MetricError(
-            "expected one column for each of the classes {classes}, got {shape}; pass the run's "
-            "own classes",
-            classes=", ".join(classes),
-            shape=scores.shape[1],
-        )
-    truth = check_labels(labels, scores.shape[1])
-    return truth, check_probabilities(scores, len(truth))
-
-
 def roc_one_vs_rest(
     labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
 ) -> dict[str, RocCurve]:
@@ -147,7 +175,7 @@ def roc_one_vs_rest(
     labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve and is
     left out of the mean. Raises MetricError for bad arrays or if no class has a curve.
     """
-    truth, scores = _checked(labels, probabilities, classes)
+    truth, scores = check_probability_columns(labels, probabilities, classes)
     curves = {
         name: roc_curve(truth == k, scores[:, k])
         for k, name in enumerate(classes)
@@ -172,7 +200,7 @@ def roc_one_vs_one(
     mean of the two, so its area is their A(i, j). Pairs of which a class does not occur are left
     out. Raises MetricError for bad arrays.
     """
-    truth, scores = _checked(labels, probabilities, classes)
+    truth, scores = check_probability_columns(labels, probabilities, classes)
     curves: dict[str, RocCurve] = {}
     for name, (i, j) in zip(pair_names(classes), combinations(range(len(classes)), 2), strict=True):
         inside = (truth == i) | (truth == j)
@@ -183,42 +211,60 @@ def roc_one_vs_one(
     return curves
 
 
-@metric("AUC, one against the rest", "class")
-def auc_one_vs_rest(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+@metric(message("AUC, one against the rest"), "class", ranking_areas, needs="class and others")
+def auc_one_vs_rest(areas: FloatArray) -> FloatArray:
     """For each class the area of its ROC curve against all others, 0 to 1; NaN if it never or
     always occurs.
     """
-    areas = [
-        weighted_auc(labels == k, probabilities[:, k], weights)
-        for k in range(probabilities.shape[1])
-    ]
-    return np.stack(areas, axis=-1)
+    return areas[..., -2]
 
 
-@metric("Macro AUC", "scalar")
-def macro_auc(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+@metric(message("Macro AUC"), "scalar", ranking_areas, needs="every class")
+def macro_auc(areas: FloatArray) -> FloatArray:
     """The mean one-against-the-rest area over the classes, 0 to 1; NaN if a class does not occur.
 
     Agrees with sklearn.metrics.roc_auc_score(multi_class="ovr", average="macro").
     """
-    return np.asarray(auc_one_vs_rest.compute(labels, probabilities, weights).mean(axis=-1))
+    return np.asarray(areas[..., -2].mean(axis=-1))
 
 
-@metric("AUC, one against one", "pair")
-def auc_one_vs_one(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+@metric(message("AUC, one against one"), "pair", ranking_areas, needs="pair")
+def auc_one_vs_one(areas: FloatArray) -> FloatArray:
     """For each pair of classes A(i, j) of Hand & Till (2001), 0 to 1; NaN if either does not occur.
 
     The mean over the pairs agrees with sklearn.metrics.roc_auc_score(multi_class="ovo",
     average="macro").
     """
-    areas = []
-    for i, j in combinations(range(probabilities.shape[1]), 2):
-        inside = weights * ((labels == i) | (labels == j))
-        areas.append(
-            (
-                weighted_auc(labels == i, probabilities[:, i], inside)
-                + weighted_auc(labels == j, probabilities[:, j], inside)
-            )
-            / 2
-        )
-    return np.stack(areas, axis=-1)
+    pairs = list(combinations(range(areas.shape[-2]), 2))
+    return np.stack([(areas[..., i, j] + areas[..., j, i]) / 2 for i, j in pairs], axis=-1)
+
+
+@metric(message("Hand-Till M"), "scalar", ranking_areas, needs="every class")
+def hand_till_m(areas: FloatArray) -> FloatArray:
+    """The mean of A(i, j) over the pairs of classes, 0 to 1 (Hand & Till 2001, eq. 7); NaN if a
+    class does not occur.
+
+    Agrees with sklearn.metrics.roc_auc_score(multi_class="ovo", average="macro"); unlike the
+    macro AUC it does not depend on the mix of classes.
+    """
+    return np.asarray(auc_one_vs_one.figure(areas).mean(axis=-1))
+
+
+@metric(message("Average precision"), "class", ranking_areas, needs="class")
+def average_precision(areas: FloatArray) -> FloatArray:
+    """For each class against the rest, the sum of (R_n - R_{n-1}) P_n over its thresholds, 0 to 1;
+    NaN if it does not occur.
+
+    The step interpolation of sklearn.metrics.average_precision_score; the line between points of a
+    precision-recall curve would promise too much (Davis & Goadrich 2006).
+    """
+    return areas[..., -1]
+
+
+@metric(message("Macro average precision"), "scalar", ranking_areas, needs="every class")
+def macro_average_precision(areas: FloatArray) -> FloatArray:
+    """The mean average precision over the classes, 0 to 1; NaN if a class does not occur.
+
+    Agrees with sklearn.metrics.average_precision_score(average="macro").
+    """
+    return np.asarray(areas[..., -1].mean(axis=-1))

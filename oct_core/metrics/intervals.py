@@ -15,27 +15,34 @@ patients are drawn.
 - A proportion of exactly 0 or 1 has no spread in any resample. It gets the exact binomial interval
   (Clopper & Pearson 1934) with each patient as one trial, instead of the claim that the model never
   errs.
-- Areas and macro averages of exactly 0 or 1 have no such interval: theirs is of no width, and says
-  only that no resample erred.
+- Areas, macro averages and costs have no such interval: where no scan is wrong, theirs is of no
+  width, and says only that no resample erred.
+- A distance from calibration (ECE) is larger in resamples than in the sample, because chance alone
+  moves a bin away from its confidence: its interval is the percentiles moved by as much as the
+  median of the resamples lies off the figure, inside the figure's range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import Metric
+from oct_core.metrics.base import Compute, Metric
 from oct_core.metrics.checks import check_fraction, check_groups, check_labels, check_probabilities
+from oct_core.metrics.triage import URGENT
 from oct_core.types import FloatArray, IntArray
+from oct_core.words import say
 
 LEVEL = 0.95
-_CELLS_AT_ONCE = 4_000_000
+_CELLS_AT_ONCE = 200_000
+"""Weights at once: they and what is made of them stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Interval:
         return {name: None if math.isnan(number) else number for name, number in vars(self).items()}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Interval:
+    def from_dict(cls, data: Mapping[str, Any]) -> Interval:
         """The reverse of to_dict."""
         return cls(
             *(
@@ -62,12 +69,30 @@ class Interval:
             )
         )
 
-    def __str__(self) -> str:
+
+def bounds_text(interval: Interval, digits: int = 3, patients: int | None = None) -> str:
+    """``0.951 to 0.988``, or why there is no interval or no figure at all.
+
+    patients : how many the figure rests on, where that is known.
+    """
+    if math.isnan(interval.value):
+        return say("not defined: a class has no scans")
+    if math.isnan(interval.low) or math.isnan(interval.high):
         return (
-            f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
-            if not math.isnan(self.low)
-            else f"{self.value:.3f} (no interval)"
+            say("no interval: one patient")
+            if patients == 1
+            else say("no interval: too few patients")
         )
+    low, high = (f"{end:.{digits}f}" for end in (interval.low, interval.high))
+    return say("{low} to {high}", low=low, high=high)
+
+
+def interval_text(interval: Interval, digits: int = 3, patients: int | None = None) -> str:
+    """``0.972 (0.951 to 0.988)``; ``0.912 (no interval: one patient)``; ``not defined: ...``. Never
+    a bare NaN. patients : see bounds_text.
+    """
+    bounds = bounds_text(interval, digits, patients)
+    return bounds if math.isnan(interval.value) else f"{interval.value:.{digits}f} ({bounds})"
 
 
 def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -126,73 +151,120 @@ def _patients_with(member: NDArray[np.bool_], patients: NDArray[Any]) -> int:
 
 
 def patients_behind(
-    metric: Metric, labels: IntArray, patients: NDArray[Any], n_classes: int
+    metric: Metric, labels: IntArray, probabilities: FloatArray, patients: NDArray[Any]
 ) -> IntArray:
     """How many patients a figure rests on, in the metric's own shape: of the class, of the rarer
-    class of a pair, or of all.
-
-    For specificity, of the other classes.
+    class of a pair, of the urgent classes, of the scans called a class, or of all, as the metric's
+    ``needs`` say.
     """
-    of_class = [_patients_with(labels == k, patients) for k in range(n_classes)]
+    classes, called = range(probabilities.shape[1]), probabilities.argmax(axis=1)
+    everyone = _patients_with(labels >= 0, patients)
+    if metric.needs == "urgent":
+        return np.asarray(_patients_with(np.isin(labels, URGENT), patients))
     if metric.kind == "scalar":
-        return np.asarray(_patients_with(labels >= 0, patients))
+        return np.asarray(everyone)
+    if metric.needs == "scans":
+        return np.full(len(classes), everyone)
+    if metric.needs in ("called", "not called"):
+        side = metric.needs == "called"
+        return np.asarray([_patients_with((called == k) == side, patients) for k in classes])
+    of_class = [_patients_with(labels == k, patients) for k in classes]
+    others = [_patients_with(labels != k, patients) for k in classes]
     if metric.kind == "pair":
-        return np.asarray(
-            [
-                min(of_class[i], of_class[j])
-                for i in range(n_classes)
-                for j in range(i + 1, n_classes)
-            ]
-        )
-    if metric.name == "specificity":
-        return np.asarray([_patients_with(labels != k, patients) for k in range(n_classes)])
-    return np.asarray(of_class)
+        return np.asarray([min(of_class[i], of_class[j]) for i, j in combinations(classes, 2)])
+    if metric.needs == "others":
+        return np.asarray(others)
+    return (
+        np.minimum(of_class, others) if metric.needs == "class and others" else np.asarray(of_class)
+    )
 
 
-def _interval(
-    value: float, low: float, high: float, patients: int, proportion: bool, level: float
-) -> Interval:
+def _interval(metric: Metric, value: float, ends: tuple[float, float], patients: int) -> Interval:
     if math.isnan(value) or patients < 2:
         return Interval(value, math.nan, math.nan)
-    if proportion and value in (0.0, 1.0):
-        return Interval(value, *exact_interval(patients if value else 0, patients, level))
-    return Interval(value, low, high)
+    if metric.proportion and value in (0.0, 1.0):
+        return Interval(value, *exact_interval(patients if value else 0, patients))
+    return Interval(value, *ends)
+
+
+def _ends(
+    metric: Metric, value: FloatArray, samples: FloatArray
+) -> tuple[list[float], list[float]]:
+    """The interval's two ends for each figure of a metric, value (...) of samples (R, ...)."""
+    low, high = percentile_interval(samples)
+    if metric.biased:
+        offset = value - np.median(samples, axis=0)
+        low, high = (np.clip(end + offset, metric.lowest, metric.highest) for end in (low, high))
+    return np.atleast_1d(low).tolist(), np.atleast_1d(high).tolist()
+
+
+def check_study(
+    metrics: Sequence[Metric], labels: ArrayLike, probabilities: ArrayLike, patients: ArrayLike
+) -> tuple[IntArray, FloatArray, NDArray[Any]]:
+    """Labels (N,), probabilities (N, K) and patients (N,) that fit each other and the metrics;
+    raises MetricError otherwise.
+    """
+    scores = check_probabilities(probabilities)
+    truth = check_labels(labels, scores.shape[1])
+    check_probabilities(scores, len(truth))
+    for metric in metrics:
+        metric.check_classes(scores.shape[1])
+    return truth, scores, check_groups(patients, len(truth))
+
+
+def bootstrap_samples(
+    metrics: Sequence[Metric],
+    labels: ArrayLike,
+    predictors: Sequence[ArrayLike],
+    patients: ArrayLike,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[dict[str, FloatArray]]:
+    """Each metric of each predictor in each resample by patient, the same resamples for all: for
+    each predictor by name, (resamples,) + the metric's own shape.
+
+    labels, patients : (N,). predictors : probabilities (N, K) each. What metrics have in common
+    (the confusion matrix, the areas) is computed once. Raises MetricError for bad arrays or
+    resamples < 1.
+    """
+    studies = [check_study(metrics, labels, scores, patients) for scores in predictors]
+    users: dict[Compute, list[Metric]] = {}
+    for metric in metrics:
+        users.setdefault(metric.shared, []).append(metric)
+    samples: list[dict[str, list[FloatArray]]] = [
+        {metric.name: [] for metric in metrics} for _ in studies
+    ]
+    for weights in patient_weights(patients, resamples, seed):
+        for (truth, scores, _), parts in zip(studies, samples, strict=True):
+            for shared, sharers in users.items():
+                basis = shared(truth, scores, weights)
+                for metric in sharers:
+                    parts[metric.name].append(metric.figure(basis))
+    return [{name: np.concatenate(part) for name, part in parts.items()} for parts in samples]
 
 
 def bootstrap_metrics(
-    metrics: list[Metric],
+    metrics: Sequence[Metric],
     labels: ArrayLike,
     probabilities: ArrayLike,
     patients: ArrayLike,
     resamples: int = 2000,
     seed: int = 0,
-    level: float = LEVEL,
 ) -> dict[str, list[Interval]]:
-    """Several metrics with intervals from the same resamples, by name: one Interval for a scalar,
-    else one a class or pair.
+    """Several metrics with 95% intervals from the same resamples, by name: one Interval for a
+    scalar, else one a class or pair.
 
     labels, patients : (N,). probabilities : (N, K). The module says how patients are drawn and what
-    degenerate cases give. Raises MetricError for bad arrays, resamples < 1 or a level outside (0,
-    1).
+    degenerate cases give. Raises MetricError for bad arrays or resamples < 1.
     """
-    scores = check_probabilities(probabilities)
-    truth = check_labels(labels, scores.shape[1])
-    check_probabilities(scores, len(truth))
-    groups = check_groups(patients, len(truth))
-    drawn: dict[str, list[FloatArray]] = {metric.name: [] for metric in metrics}
-    for weights in patient_weights(groups, resamples, seed):
-        for metric in metrics:
-            drawn[metric.name].append(metric.compute(truth, scores, weights))
+    truth, scores, groups = check_study(metrics, labels, probabilities, patients)
+    [samples] = bootstrap_samples(metrics, truth, [scores], groups, resamples, seed)
+    once = np.ones(len(truth))
     result = {}
     for metric in metrics:
-        value = np.atleast_1d(metric.compute(truth, scores, np.ones(len(truth))))
-        low, high = (
-            np.atleast_1d(end)
-            for end in percentile_interval(np.concatenate(drawn[metric.name]), level)
-        )
-        behind = np.atleast_1d(patients_behind(metric, truth, groups, scores.shape[1]))
-        rows = zip(value.tolist(), low.tolist(), high.tolist(), behind.tolist(), strict=True)
-        result[metric.name] = [
-            _interval(*row, proportion=metric.proportion, level=level) for row in rows
-        ]
+        value = metric.compute(truth, scores, once)
+        low, high = _ends(metric, value, samples[metric.name])
+        behind = np.atleast_1d(patients_behind(metric, truth, scores, groups))
+        rows = zip(np.atleast_1d(value).tolist(), low, high, behind.tolist(), strict=True)
+        result[metric.name] = [_interval(metric, v, (a, b), n) for v, a, b, n in rows]
     return result

@@ -4,16 +4,58 @@ kept for test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
 from oct_core.metrics.checks import check_binary, check_fraction, check_labels, check_probabilities
+from oct_core.metrics.classification import (
+    confusion_matrix,
+    negative_predictive_value,
+    precision,
+    predictive_value_metrics,
+    sensitivity,
+    specificity,
+)
 from oct_core.metrics.curves import roc_curve
-from oct_core.types import CLASSES
+from oct_core.metrics.intervals import Interval, bootstrap_metrics
+from oct_core.metrics.triage import URGENT, urgent_probability
+from oct_core.types import CLASSES, FloatArray, IntArray
+
+URGENT_REFERRAL = "urgent"
+"""Beside the classes what can be detected: CNV or DME, by the sum of their probabilities."""
+
+
+def detectable(classes: Sequence[str] = CLASSES) -> tuple[str, ...]:
+    """What a threshold can stand for: each class, and urgent referral where the classes are those
+    that it is defined for.
+    """
+    return (*classes, URGENT_REFERRAL) if tuple(classes) == CLASSES else tuple(classes)
+
+
+def detection(
+    target: str, labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str] = CLASSES
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Which scans are positive (N,), and their score (N,), 0 to 1, when one of ``detectable`` is to
+    be told from the rest.
+
+    labels : (N,). probabilities : (N, K). Raises MetricError for bad arrays or another target.
+    """
+    truth = check_labels(labels, len(classes))
+    scores = check_probabilities(probabilities, len(truth))
+    if target not in detectable(classes):
+        raise MetricError(
+            "expected one of {targets} to detect, got {target!r}; choose one of them",
+            targets=", ".join(detectable(classes)),
+            target=target,
+        )
+    if target == URGENT_REFERRAL:
+        return np.isin(truth, URGENT), urgent_probability(scores)
+    k = list(classes).index(target)
+    return truth == k, scores[:, k]
 
 
 @dataclass(frozen=True)
@@ -21,8 +63,7 @@ class OperatingPoint:
     """One class called from a threshold on.
 
     threshold : a scan is called the class if its probability is >= this, 0 to 1.
-    sensitivity, specificity : on the scans it was chosen (or measured) on. rule : how it was
-    chosen.
+    sensitivity, specificity : on the scans it was chosen on. rule : how it was chosen.
     """
 
     threshold: float
@@ -35,18 +76,59 @@ class OperatingPoint:
         return asdict(self)
 
 
-def at_threshold(positive: ArrayLike, scores: ArrayLike, threshold: float) -> tuple[float, float]:
-    """Sensitivity and specificity of calling scores >= threshold positive; NaN for a side without
-    scans.
+@dataclass(frozen=True, eq=False)
+class ThresholdFigures:
+    """What calling a class from a threshold on gives, with intervals by patient.
 
-    positive : bool (N,). scores : finite (N,). Raises MetricError for bad arrays.
+    threshold : a scan is called positive if its score is >= this. confusion : int64 (2, 2), rows
+    the truth, negative first: [[TN, FP], [FN, TP]]. sensitivity, specificity : of those scans.
+    ppv, npv : at ``prevalence``, which is the sample's own unless another was chosen.
+    """
+
+    threshold: float
+    confusion: IntArray
+    sensitivity: Interval
+    specificity: Interval
+    ppv: Interval
+    npv: Interval
+    prevalence: float
+
+
+def figures_at_threshold(
+    positive: ArrayLike,
+    scores: ArrayLike,
+    threshold: float,
+    patients: ArrayLike,
+    prevalence: float | None = None,
+    resamples: int = 2000,
+) -> ThresholdFigures:
+    """Sensitivity, specificity, predictive values and the confusion matrix at any threshold.
+
+    positive : bool (N,). scores : finite (N,). patients : (N,). prevalence : for the predictive
+    values, 0 to 1. The seed of the resamples is 0, so that a moving threshold does not shake the
+    intervals. A figure whose scans are missing is NaN. Raises MetricError for bad arrays.
     """
     truth, values = check_binary(positive, scores)
-    called = values >= threshold
-    hits, passes = called[truth], ~called[~truth]
-    return (
-        float(hits.mean()) if hits.size else float("nan"),
-        float(passes.mean()) if passes.size else float("nan"),
+    called = (values >= threshold).astype(np.int64)
+    labels = truth.astype(np.int64)
+    predictive = (
+        (precision, negative_predictive_value)
+        if prevalence is None
+        else predictive_value_metrics(np.array([1 - prevalence, prevalence]))
+    )
+    intervals = bootstrap_metrics(
+        [sensitivity, specificity, *predictive], labels, np.eye(2)[called], patients, resamples
+    )
+    names = (sensitivity.name, specificity.name, *(metric.name for metric in predictive))
+    of_class = [intervals[name][1] for name in names]
+    return ThresholdFigures(
+        threshold=threshold,
+        confusion=confusion_matrix(labels, called, 2).astype(np.int64),
+        sensitivity=of_class[0],
+        specificity=of_class[1],
+        ppv=of_class[2],
+        npv=of_class[3],
+        prevalence=float(truth.mean()) if prevalence is None else prevalence,
     )
 
 
@@ -92,45 +174,17 @@ def choose_operating_points(
     classes: Sequence[str] = CLASSES,
     target_sensitivity: float | None = None,
 ) -> dict[str, OperatingPoint]:
-    """A threshold for each class against the rest, see choose_point. Choose on validation scans,
-    never on test scans.
+    """A threshold for each class against the rest and for urgent referral (``detectable``), see
+    choose_point. Choose on validation scans, never on test scans.
 
-    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no point.
-    Raises MetricError.
+    labels : (N,). probabilities : (N, K). What never (or always) occurs has no point. Raises
+    MetricError.
     """
-    truth, scores = (
-        check_labels(labels, len(classes)),
-        check_probabilities(probabilities, len(np.asarray(labels))),
-    )
-    both = [k for k in range(len(classes)) if 0 < np.count_nonzero(truth == k) < len(truth)]
-    return {classes[k]: choose_point(truth == k, scores[:, k], target_sensitivity) for k in both}
-
-
-def measure_operating_points(
-    points: Mapping[str, OperatingPoint],
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[str] = CLASSES,
-) -> dict[str, OperatingPoint]:
-    """The same thresholds with sensitivity and specificity on other scans (the test part).
-
-    Raises MetricError for bad arrays or a class that is not among ``classes``.
-    """
-    truth, scores = (
-        check_labels(labels, len(classes)),
-        check_probabilities(probabilities, len(np.asarray(labels))),
-    )
-    measured = {}
-    for name, point in points.items():
-        if name not in classes:
-            raise MetricError(
-                "expected operating points of {classes}, got one of {name!r}; use points of the "
-                "same run",
-                classes=", ".join(classes),
-                name=name,
-            )
-        k = list(classes).index(name)
-        measured[name] = OperatingPoint(
-            point.threshold, *at_threshold(truth == k, scores[:, k], point.threshold), point.rule
-        )
-    return measured
+    sides = {
+        target: detection(target, labels, probabilities, classes) for target in detectable(classes)
+    }
+    return {
+        target: choose_point(positive, scores, target_sensitivity)
+        for target, (positive, scores) in sides.items()
+        if positive.any() and not positive.all()
+    }

@@ -4,27 +4,32 @@ draw.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from oct_core.errors import MetricError
+from oct_core.metrics.base import METRICS
 from oct_core.metrics.calibration import brier_score, expected_calibration_error, log_loss, softmax
-from oct_core.metrics.classification import (
-    accuracy,
-    balanced_accuracy,
-    confusion_matrix,
-    sensitivity,
-    specificity,
-)
-from oct_core.metrics.curves import auc_one_vs_one, auc_one_vs_rest, macro_auc, pair_names
-from oct_core.metrics.intervals import LEVEL, Interval, bootstrap_metrics
-from oct_core.types import IntArray, PredictionTable
+from oct_core.metrics.classification import confusion_matrix
+from oct_core.metrics.curves import pair_names
+from oct_core.metrics.intervals import LEVEL, Interval, bootstrap_metrics, interval_text
+from oct_core.metrics.undefined import reason_undefined
+from oct_core.types import CLASSES, FloatArray, IntArray, PredictionTable
+from oct_core.words import say
 
 _SCALARS = ("accuracy", "balanced_accuracy", "macro_auc")
 _TABLES = ("sensitivity", "specificity", "auc", "auc_pairs")
 _NUMBERS = ("ece", "brier", "log_loss")
+_FIELDS = {
+    **{name: name for name in (*_SCALARS, "sensitivity", "specificity")},
+    "auc_one_vs_rest": "auc",
+    "auc_one_vs_one": "auc_pairs",
+}
+"""Metrics that have a field of their own in every card; all others are in ``figures``."""
+ALL = "all"
+"""The cell of a metric that is one number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +44,8 @@ class Evaluation:
     against the rest.
     auc_pairs : by "CNV vs DME" ..., Hand & Till. confusion : int64 (K, K), rows are the truth.
     ece : 0 to 1. brier : 0 to 2. log_loss : nats. A figure that is not defined is NaN.
+    figures : the other metrics of the registry by name, then by "all", class or pair; those of
+    ece, brier and log_loss with their intervals too. Empty in cards of older versions.
     """
 
     split: str
@@ -58,33 +65,51 @@ class Evaluation:
     ece: float
     brier: float
     log_loss: float
+    figures: dict[str, dict[str, Interval]] = field(default_factory=dict)
+
+    def intervals(self, name: str) -> dict[str, Interval]:
+        """A metric of the registry by "all", class or pair; empty if this card does not have it."""
+        if name not in _FIELDS:
+            return self.figures.get(name, {})
+        value = getattr(self, _FIELDS[name])
+        return {ALL: value} if isinstance(value, Interval) else value
+
+    def describe(self, name: str, cell: str = ALL) -> str:
+        """A figure as a table shows it: "0.931 (0.904 to 0.957)", "not defined: no NORMAL", or ""
+        if this card does not have it.
+        """
+        cells = self.intervals(name)
+        if cell not in cells:
+            return ""
+        reason = reason_undefined(
+            METRICS.get(name), self.confusion, self.classes, list(cells).index(cell)
+        )
+        return reason or interval_text(cells[cell], patients=self.n_patients)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: plain lists, dicts and numbers, None for NaN."""
         data = dict(vars(self))
         data.update(classes=list(self.classes), confusion=self.confusion.tolist(), level=LEVEL)
         data.update({name: data[name].to_dict() for name in _SCALARS})
-        data.update(
-            {name: {key: cell.to_dict() for key, cell in data[name].items()} for name in _TABLES}
-        )
+        data.update({name: _cells_to_dict(data[name]) for name in _TABLES})
+        data["figures"] = {name: _cells_to_dict(cells) for name, cells in self.figures.items()}
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Evaluation:
-        """The reverse of to_dict; raises MetricError for a missing or broken field."""
+        """The reverse of to_dict, cards without ``figures`` included; raises MetricError for a
+        missing or broken field.
+        """
         try:
-            fields = {name: data[name] for name in cls.__dataclass_fields__}
+            fields = {name: data[name] for name in cls.__dataclass_fields__ if name != "figures"}
             fields.update(
                 classes=tuple(data["classes"]),
                 confusion=np.asarray(data["confusion"], dtype=np.int64),
             )
             fields.update({name: Interval.from_dict(data[name]) for name in _SCALARS})
-            fields.update(
-                {
-                    name: {key: Interval.from_dict(cell) for key, cell in data[name].items()}
-                    for name in _TABLES
-                }
-            )
+            fields.update({name: _cells_from_dict(data[name]) for name in _TABLES})
+            figures = data.get("figures", {})
+            fields["figures"] = {name: _cells_from_dict(cells) for name, cells in figures.items()}
             fields.update({name: float(data[name]) for name in _NUMBERS})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MetricError(
@@ -95,6 +120,31 @@ class Evaluation:
         return cls(**fields)
 
 
+def _cells_to_dict(cells: dict[str, Interval]) -> dict[str, Any]:
+    return {key: cell.to_dict() for key, cell in cells.items()}
+
+
+def _cells_from_dict(data: dict[str, Any]) -> dict[str, Interval]:
+    return {key: Interval.from_dict(cell) for key, cell in data.items()}
+
+
+def _measure(
+    rows: PredictionTable, probabilities: FloatArray, resamples: int, seed: int
+) -> dict[str, dict[str, Interval]]:
+    """Every metric of the registry that these classes allow, by name and then by cell."""
+    metrics = [
+        metric
+        for metric in map(METRICS.get, METRICS)
+        if rows.classes == CLASSES or not metric.by_name
+    ]
+    intervals = bootstrap_metrics(metrics, rows.label, probabilities, rows.patient, resamples, seed)
+    keys = {"scalar": [ALL], "class": rows.classes, "pair": pair_names(rows.classes)}
+    return {
+        metric.name: dict(zip(keys[metric.kind], intervals[metric.name], strict=True))
+        for metric in metrics
+    }
+
+
 def evaluate_table(
     table: PredictionTable,
     split: str,
@@ -102,7 +152,8 @@ def evaluate_table(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure the rows of one split.
+    """Measure the rows of one split: every metric of the registry (costs and triage only where the
+    classes are the four that they know).
 
     table : predictions.csv in memory. split : "val" or "test". temperature : fitted on validation,
     > 0. Raises MetricError if the split has no row or a logit is not finite. 2000 resamples of 200
@@ -110,27 +161,15 @@ def evaluate_table(
     """
     rows = table.of_split(split)
     if not len(rows):
-        have = ", ".join(sorted(set(table.split.tolist()))) or "none"
+        have = ", ".join(sorted(set(table.split.tolist()))) or say("none")
         raise MetricError(
             "expected predictions of the split {split!r}, got none; the table has: {have}",
             split=split,
             have=have,
         )
     probabilities = softmax(rows.logits, temperature)
-    metrics = [
-        accuracy,
-        balanced_accuracy,
-        macro_auc,
-        sensitivity,
-        specificity,
-        auc_one_vs_rest,
-        auc_one_vs_one,
-    ]
-    found = bootstrap_metrics(metrics, rows.label, probabilities, rows.patient, resamples, seed)
-    by_class = {
-        name: dict(zip(rows.classes, found[name], strict=True))
-        for name in ("sensitivity", "specificity", "auc_one_vs_rest")
-    }
+    figures = _measure(rows, probabilities, resamples, seed)
+    confusion = confusion_matrix(rows.label, probabilities.argmax(axis=1), len(rows.classes))
     return Evaluation(
         split=split,
         classes=rows.classes,
@@ -138,17 +177,16 @@ def evaluate_table(
         n_patients=len(np.unique(rows.patient)),
         temperature=temperature,
         resamples=resamples,
-        accuracy=found["accuracy"][0],
-        balanced_accuracy=found["balanced_accuracy"][0],
-        macro_auc=found["macro_auc"][0],
-        sensitivity=by_class["sensitivity"],
-        specificity=by_class["specificity"],
-        auc=by_class["auc_one_vs_rest"],
-        auc_pairs=dict(zip(pair_names(rows.classes), found["auc_one_vs_one"], strict=True)),
-        confusion=confusion_matrix(
-            rows.label, probabilities.argmax(axis=1), len(rows.classes)
-        ).astype(np.int64),
-        ece=float(expected_calibration_error(rows.label, probabilities)),
-        brier=float(brier_score(rows.label, probabilities)),
-        log_loss=float(log_loss(rows.label, probabilities)),
+        accuracy=figures["accuracy"][ALL],
+        balanced_accuracy=figures["balanced_accuracy"][ALL],
+        macro_auc=figures["macro_auc"][ALL],
+        sensitivity=figures["sensitivity"],
+        specificity=figures["specificity"],
+        auc=figures["auc_one_vs_rest"],
+        auc_pairs=figures["auc_one_vs_one"],
+        confusion=confusion.astype(np.int64),
+        ece=figures[expected_calibration_error.name][ALL].value,
+        brier=figures[brier_score.name][ALL].value,
+        log_loss=figures[log_loss.name][ALL].value,
+        figures={name: cells for name, cells in figures.items() if name not in _FIELDS},
     )

@@ -114,6 +114,77 @@ def twin_ece(labels: np.ndarray, scores: np.ndarray) -> float:
     return total / len(labels)
 
 
+def twin_ece_by_class(labels: np.ndarray, scores: np.ndarray) -> list[float]:
+    answer = []
+    for k in range(K):
+        total = 0.0
+        for b in range(15):
+            rows = [
+                (row[k], y == k)
+                for row, y in zip(scores, labels, strict=True)
+                if b / 15 < row[k] <= (b + 1) / 15 or (b == 0 and row[k] == 0)
+            ]
+            if rows:
+                says, holds = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+                total += len(rows) * abs(says - holds)
+        answer.append(total / len(labels))
+    return answer
+
+
+def twin_negative_predictive_value(labels: np.ndarray, scores: np.ndarray) -> list[float]:
+    return [
+        share([label != k for label, call in zip(labels, calls(scores), strict=True) if call != k])
+        for k in range(K)
+    ]
+
+
+def twin_average_precision(labels: np.ndarray, scores: np.ndarray) -> list[float]:
+    answer = []
+    for k in range(K):
+        area = recall = 0.0
+        for threshold in sorted(set(scores[:, k]), reverse=True):
+            called = [y == k for y, s in zip(labels, scores, strict=True) if s[k] >= threshold]
+            reached = sum(called) / sum(y == k for y in labels) if k in labels else math.nan
+            area += (reached - recall) * sum(called) / len(called)
+            recall = reached
+        answer.append(area)
+    return answer
+
+
+def twin_kappa(labels: np.ndarray, scores: np.ndarray) -> float:
+    n, called = len(labels), calls(scores)
+    agreed = sum(a == b for a, b in zip(labels, called, strict=True)) / n
+    chance = sum(list(labels).count(k) / n * called.count(k) / n for k in range(K))
+    return (agreed - chance) / (1 - chance)
+
+
+def twin_matthews(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Gorodkin (2004, eq. 8): the covariance of the indicator matrices over their spreads."""
+    truth, called = np.eye(K)[labels], np.eye(K)[calls(scores)]
+
+    def covariance(a: np.ndarray, b: np.ndarray) -> float:
+        return sum(float(np.cov(a[:, k], b[:, k])[0, 1]) for k in range(K))
+
+    return covariance(truth, called) / math.sqrt(
+        covariance(truth, truth) * covariance(called, called)
+    )
+
+
+def twin_cost(labels: np.ndarray, scores: np.ndarray) -> float:
+    total = 0
+    for truth, call in zip(labels, calls(scores), strict=True):
+        if truth in (0, 1) and call == 3:
+            total += 4
+        elif truth in (0, 1) and call == 2:
+            total += 2
+        elif truth != call:
+            total += 1
+    return total / len(labels)
+
+
+REFERRAL = np.array([0, 0, 1, 2])  # CNV and DME urgent, DRUSEN routine, NORMAL observation
+
+
 def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
@@ -157,6 +228,43 @@ CONTRACT: dict[str, tuple[Twin, Twin | None]] = {
         lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr"),
     ),
     "auc_one_vs_one": (twin_ovo, None),
+    "hand_till_m": (
+        lambda y, p: mean(twin_ovo(y, p)),
+        lambda y, p: reference.roc_auc_score(y, p, multi_class="ovo"),
+    ),
+    "average_precision": (
+        twin_average_precision,
+        lambda y, p: reference.average_precision_score(np.eye(K)[y], p, average=None),
+    ),
+    "macro_average_precision": (
+        lambda y, p: mean(twin_average_precision(y, p)),
+        lambda y, p: reference.average_precision_score(np.eye(K)[y], p, average="macro"),
+    ),
+    "negative_predictive_value": (
+        twin_negative_predictive_value,
+        lambda y, p: [
+            reference.precision_score(y == k, p.argmax(1) == k, pos_label=False) for k in range(K)
+        ],
+    ),
+    "cohen_kappa": (
+        twin_kappa,
+        lambda y, p: reference.cohen_kappa_score(y, p.argmax(1)),
+    ),
+    "matthews_correlation": (
+        twin_matthews,
+        lambda y, p: reference.matthews_corrcoef(y, p.argmax(1)),
+    ),
+    "kermany_cost": (twin_cost, None),
+    "triage_accuracy": (
+        lambda y, p: share([REFERRAL[a] == REFERRAL[b] for a, b in zip(y, calls(p), strict=True)]),
+        lambda y, p: reference.accuracy_score(REFERRAL[y], REFERRAL[p.argmax(1)]),
+    ),
+    "urgent_missed": (
+        lambda y, p: share([b > 1 for a, b in zip(y, calls(p), strict=True) if a < 2]),
+        lambda y, p: 1 - reference.recall_score(y < 2, p.argmax(1) < 2),
+    ),
+    "calibration_error_by_class": (twin_ece_by_class, None),
+    "classwise_calibration_error": (lambda y, p: mean(twin_ece_by_class(y, p)), None),
     "brier_score": (twin_brier, lambda y, p: reference.brier_score_loss(y, p, scale_by_half=False)),
     "log_loss": (twin_log_loss, lambda y, p: reference.log_loss(y, p, labels=range(K))),
     "expected_calibration_error": (twin_ece, None),
@@ -168,6 +276,9 @@ MISSING: dict[str, list[bool] | bool] = {
     "sensitivity": [False, False, False, True],
     "auc_one_vs_rest": [False, False, False, True],
     "auc_one_vs_one": [False, False, True, False, True, True],
+    "hand_till_m": True,
+    "average_precision": [False, False, False, True],
+    "macro_average_precision": True,
 }
 every_metric = pytest.mark.parametrize("name", list(METRICS))
 
@@ -236,7 +347,8 @@ def test_a_weight_counts_how_often_a_scan_is_taken(name: str) -> None:
 @every_metric
 def test_renaming_the_classes_moves_the_answers_with_them(name: str) -> None:
     labels, scores = data(7, ties=False)
-    new = np.array([2, 0, 3, 1])  # class k becomes class new[k]
+    # Class k becomes class new[k]; where classes have names, only the two urgent ones are alike.
+    new = np.array([1, 0, 2, 3] if METRICS.get(name).by_name else [2, 0, 3, 1])
     moved = np.empty_like(scores)
     moved[:, new] = scores
     before, after = METRICS.get(name)(labels, scores), METRICS.get(name)(new[labels], moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.classification import accuracy, sensitivity, specificity
 from oct_core.metrics.curves import auc_one_vs_one, macro_auc
 from oct_core.metrics.intervals import (
+    bounds_text,
     exact_interval,
+    interval_text,
     patient_weights,
     patients_behind,
     percentile_interval,
@@ -87,30 +90,68 @@ def test_patients_of_many_like_scans_widen_the_interval() -> None:
     assert ratio == pytest.approx(math.sqrt(5), rel=0.2)
 
 
-def test_about_95_of_100_intervals_hold_the_truth() -> None:
-    """Right with chance 0.7, 80 patients of 1 to 3 like scans: the interval of accuracy must cover
-    0.7.
+def study(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """60 patients of two classes with 1 to 4 scans each, whose scores have half their variance in
+    common: labels, probabilities (N, 2), patients. P(right) is Phi(0.6), the AUC Phi(0.6 * sqrt 2).
     """
-    random, covered = np.random.default_rng(11), 0
-    for trial in range(200):
-        patients = np.repeat(np.arange(80), random.integers(1, 4, 80))
-        labels = np.zeros(len(patients), dtype=int)
-        right = (random.random(80) < 0.7)[patients]
-        found = bootstrap_metrics(
-            [accuracy], labels, np.eye(4)[np.where(right, 0, 1)], patients, 400, seed=trial
-        )["accuracy"][0]
-        covered += found.low <= 0.7 <= found.high
-    assert 178 <= covered <= 199
+    patients = np.repeat(np.arange(60), random.integers(1, 5, 60))
+    labels = random.integers(0, 2, 60)[patients]
+    noise = random.normal(size=60)[patients] + random.normal(size=len(patients))
+    score = 0.6 * (2 * labels - 1) + noise / math.sqrt(2)
+    return labels, softmax(np.stack([-score, score], axis=1)), patients
+
+
+def test_about_95_of_100_intervals_hold_the_truth() -> None:
+    """Of 1,000 studies at least 92.5 % and at most 96.5 % of the intervals of accuracy and of an
+    AUC: the percentile interval is known to be somewhat short for 60 patients, and two standard
+    errors of the simulation are 1.4 %. Intervals that took scans as independent would hold it
+    in clearly fewer.
+    """
+    random, truth = (
+        np.random.default_rng(11),
+        {
+            "accuracy": NormalDist().cdf(0.6),
+            "auc_one_vs_rest": NormalDist().cdf(0.6 * math.sqrt(2)),
+        },
+    )
+    metrics = [METRICS.get(name) for name in truth]
+    held = dict.fromkeys([*truth, "scans taken as independent"], 0)
+    for trial in range(1000):
+        labels, scores, patients = study(random)
+        found = bootstrap_metrics(metrics, labels, scores, patients, 300, seed=trial)
+        for name, value in truth.items():
+            held[name] += found[name][-1].low <= value <= found[name][-1].high
+        if trial < 250:
+            [cell] = bootstrap_metrics([accuracy], labels, scores, range(len(labels)), 200)[
+                "accuracy"
+            ]
+            held["scans taken as independent"] += cell.low <= truth["accuracy"] <= cell.high
+    assert all(925 <= held[name] <= 965 for name in truth), held
+    assert held["scans taken as independent"] < 0.9 * 250, held
 
 
 @pytest.mark.parametrize("name", list(METRICS))
 def test_every_metric_has_an_interval_around_it(name: str) -> None:
     labels, scores, patients = data(80)
     for cell in bootstrap_metrics([METRICS.get(name)], labels, scores, patients, 300)[name]:
-        # ECE is biased upward in resamples, so only its order is certain.
-        assert cell.low <= cell.high and (
-            cell.low <= cell.value <= cell.high or name == "expected_calibration_error"
-        )
+        assert cell.low <= cell.value <= cell.high
+
+
+def test_the_interval_of_a_calibration_error_is_moved_onto_it() -> None:
+    random = np.random.default_rng(0)
+    scores = softmax(random.normal(size=(300, 4)))
+    labels = np.array(
+        [random.choice(4, p=row) for row in scores]
+    )  # calibrated: all error is chance
+    metric = METRICS.get("expected_calibration_error")
+    patients = np.arange(300)
+    value = float(metric(labels, scores))
+    samples = metric(labels, scores, all_weights(patients, 200))
+    assert np.quantile(samples, 0.25) > value
+    [cell] = bootstrap_metrics([metric], labels, scores, patients, 200)[metric.name]
+    expected = np.quantile(samples, [0.025, 0.975]) + value - np.median(samples)
+    assert (cell.low, cell.high) == pytest.approx(np.maximum(expected, 0).tolist())
+    assert cell.low < value < cell.high
 
 
 def test_one_patient_has_figures_but_no_interval() -> None:
@@ -173,10 +214,21 @@ def test_the_exact_interval_is_scipys(successes: int, trials: int) -> None:
 
 def test_patients_behind_counts_patients_not_scans() -> None:
     labels, patients = np.array([0, 0, 0, 1, 1, 2]), np.array(["a", "a", "b", "a", "c", "d"])
-    assert patients_behind(accuracy, labels, patients, 3) == 4
-    assert patients_behind(sensitivity, labels, patients, 3).tolist() == [2, 2, 1]
-    assert patients_behind(specificity, labels, patients, 3).tolist() == [3, 3, 3]
-    assert patients_behind(auc_one_vs_one, labels, patients, 3).tolist() == [2, 1, 1]
+    scores = np.eye(3)[[0, 1, 0, 1, 1, 1]]
+    expected = {
+        "accuracy": 4,
+        "sensitivity": [2, 2, 1],
+        "specificity": [3, 3, 3],
+        "auc_one_vs_rest": [2, 2, 1],
+        "auc_one_vs_one": [2, 1, 1],
+        "precision": [2, 3, 0],
+        "negative_predictive_value": [3, 2, 4],
+        "calibration_error_by_class": [4, 4, 4],
+        "urgent_missed": 3,
+    }
+    for name, counts in expected.items():
+        behind = patients_behind(METRICS.get(name), labels, scores, patients)
+        assert behind.tolist() == counts, name
 
 
 def test_percentiles_leave_nan_out() -> None:
@@ -192,10 +244,10 @@ def test_2000_resamples_of_200_scans_take_under_2_seconds() -> None:
         for name in ("accuracy", "macro_auc", "sensitivity", "specificity", "auc_one_vs_one")
     ]
     seconds = []
-    for _ in range(2):  # the better of two: other work on the machine is not ours
-        start = time.perf_counter()
+    for _ in range(2):  # the better of two, of this thread: other work on the machine is not ours
+        start = time.thread_time()
         bootstrap_metrics(metrics, labels, scores, patients, 2000)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.thread_time() - start)
     assert min(seconds) < 2
 
 
@@ -203,7 +255,6 @@ def test_2000_resamples_of_200_scans_take_under_2_seconds() -> None:
     ("change", "message"),
     [
         ({"resamples": 0}, "expected at least 1 resample, got 0"),
-        ({"level": 1.0}, "expected the level between 0 and 1, got 1.0"),
         ({"patients": ["a"]}, r"expected one patient a scan, shape \(12,\), got \(1,\)"),
     ],
 )
@@ -220,6 +271,13 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
         bootstrap_metrics([accuracy], **arguments)
 
 
+def test_a_level_lies_between_0_and_1() -> None:
+    with pytest.raises(MetricError, match=r"expected the level between 0 and 1, got 1\.0"):
+        percentile_interval(np.zeros((3, 1)), 1.0)
+    with pytest.raises(MetricError, match=r"expected the level between 0 and 1, got 0\.0"):
+        exact_interval(2, 2, 0.0)
+
+
 def test_the_exact_interval_refuses_what_lies_between() -> None:
     with pytest.raises(
         MetricError, match="expected none or all of at least one trial to succeed, got 1 of 2"
@@ -227,9 +285,25 @@ def test_the_exact_interval_refuses_what_lies_between() -> None:
         exact_interval(1, 2)
 
 
+@pytest.mark.parametrize(
+    ("cell", "digits", "patients", "text"),
+    [
+        (Interval(0.5, 0.25, 0.75), 3, 9, "0.500 (0.250 to 0.750)"),
+        (Interval(0.5, 0.25, 0.75), 2, None, "0.50 (0.25 to 0.75)"),
+        (Interval(0.912, math.nan, math.nan), 3, 1, "0.912 (no interval: one patient)"),
+        (Interval(0.912, math.nan, math.nan), 3, None, "0.912 (no interval: too few patients)"),
+        (Interval(0.912, math.nan, math.nan), 3, 7, "0.912 (no interval: too few patients)"),
+        (Interval(math.nan, math.nan, math.nan), 3, 9, "not defined: a class has no scans"),
+    ],
+)
+def test_an_interval_or_the_reason_why_there_is_none(
+    cell: Interval, digits: int, patients: int | None, text: str
+) -> None:
+    assert interval_text(cell, digits, patients) == text
+    assert bounds_text(cell, digits, patients) in text
+
+
 def test_an_interval_survives_json_and_reads_well() -> None:
     for cell in (Interval(0.5, 0.25, 0.75), Interval(1.0, math.nan, math.nan)):
-        assert str(Interval.from_dict(cell.to_dict())) == str(cell)
-    assert str(Interval(0.5, 0.25, 0.75)) == "0.500 (0.250 to 0.750)"
-    assert str(Interval(1.0, math.nan, math.nan)) == "1.000 (no interval)"
+        assert interval_text(Interval.from_dict(cell.to_dict())) == interval_text(cell)
     assert Interval(1.0, math.nan, math.nan).to_dict() == {"value": 1.0, "low": None, "high": None}
