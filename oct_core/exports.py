@@ -1,16 +1,70 @@
-"""Maps as an .npz file: what ``explain`` writes and the viewer hands out."""
+"""What leaves the program as a file: answers as CSV, maps as .npz. The command line and the viewer
+write the same bytes.
+"""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from oct_core.runs.versions import versions
-from oct_core.types import Explanation, Prediction, RunCard
+from oct_core.types import CLASSES, Explanation, Prediction, RunCard
+
+PREDICTION_COLUMNS = ("image", "run", "predicted", *(f"p_{label}" for label in CLASSES))
+# A spreadsheet takes text that begins so for a formula, and runs it (OWASP, CSV injection).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def table_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV in UTF-8; None is an empty cell.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it. A file name that is
+    not UTF-8 keeps its own bytes.
+    """
+    lines = [_line(columns), *(_line([_disarm(cell) for cell in row]) for row in rows)]
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _line(cells: Sequence[object]) -> str:
+    """One row. The csv module puts quotes around a line break only if it is one of its own
+    terminator, so both kinds are in that, and a name cannot begin a row of its own.
+    """
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _disarm(cell: object) -> object:
+    return "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+
+
+def predictions_csv(answers: Iterable[tuple[str, Prediction]]) -> bytes:
+    """One row a scan and run, from (name of the scan, prediction), in the columns
+    PREDICTION_COLUMNS; probabilities with six decimals.
+    """
+    return table_csv(
+        PREDICTION_COLUMNS,
+        (
+            [
+                name,
+                prediction.run,
+                prediction.predicted,
+                *(f"{p:.6f}" for p in by_class(prediction)),
+            ]
+            for name, prediction in answers
+        ),
+    )
+
+
+def by_class(prediction: Prediction) -> list[float]:
+    """The probabilities in the order of CLASSES, whatever the order of the run."""
+    shares = dict(zip(prediction.classes, prediction.probabilities, strict=True))
+    return [float(shares[label]) for label in CLASSES]
 
 
 def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> bytes:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from oct_core.errors import ExplanationError
 from oct_core.registry import Registry
 from oct_core.types import Float32Array, GrayImage
+from oct_core.words import message
 
 ColorImage = NDArray[np.uint8]
 NEGATIVE, POSITIVE = (70, 130, 255), (255, 80, 40)
@@ -48,20 +49,9 @@ def _table(hexadecimal: str) -> ColorImage:
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-COLORMAPS: Registry[ColorImage] = Registry("colour map")
+COLORMAPS: Registry[ColorImage] = Registry(message("colour map"))
 for _name, _hexadecimal in _ANCHORS.items():
     COLORMAPS.add(_name, _table(_hexadecimal))
-
-
-def colorize(
-    values: Float32Array, colormap: str = "viridis", maximum: float | None = None
-) -> ColorImage:
-    """Values (...) >= 0 -> uint8 colours (..., 3): 0 has the first colour, ``maximum`` (default:
-    the largest value) the last.
-    """
-    return np.asarray(
-        COLORMAPS.get(colormap)[_positions(_scaled(values, maximum, signed=False))], dtype=np.uint8
-    )
 
 
 def overlay(
@@ -90,13 +80,15 @@ def overlay(
     """
     if pixels.ndim != 2 or values.shape != pixels.shape:
         raise ExplanationError(
-            "expected a scan and a map of one shape (H, W), got {shape} and {shape_2}; stretch "
+            "expected a scan and a map of one shape (H, W), got {pixels} and {values}; stretch "
             "the map first",
-            shape=pixels.shape,
-            shape_2=values.shape,
+            pixels=pixels.shape,
+            values=values.shape,
         )
     if not 0 <= opacity <= 1:
-        raise ExplanationError("expected an opacity from 0 to 1, got {opacity}", opacity=opacity)
+        raise ExplanationError(
+            "expected an opacity from 0 to 1, got {opacity}; 0.5 is usual", opacity=opacity
+        )
     scaled = _scaled(values, maximum, signed)
     if not scaled.any():
         return np.repeat(pixels[:, :, None], 3, axis=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,19 @@ import pytest
 
 from oct_core.errors import MetricError
 from oct_core.figures import charts
+from oct_core.figures.charts.explanations import REGION_TITLES
 from oct_core.figures.charts.training import running_mean
+from oct_core.figures.colours import CLASS_COLOURS, run_colours
 from oct_core.metrics import Evaluation, evaluate_table
 from oct_core.metrics.calibration import reliability, softmax
 from oct_core.metrics.curves import MACRO, pair_names, roc_one_vs_rest
+from oct_core.metrics.decision import decision_curve
 from oct_core.metrics.intervals import Interval
+from oct_core.metrics.precision_recall import precision_recall_one_vs_rest
 from oct_core.types import CLASSES, Prediction, PredictionTable
 
 RUNS = ("vgg16", "resnet50", "densenet121")
+COLOURS = run_colours({run: run for run in RUNS})
 
 
 def table() -> PredictionTable:
@@ -70,28 +74,42 @@ PROFILES = {
     for run in RUNS
 }
 LEVELS = {run: {"Random map": 0.3, "Image gradient": 0.4} for run in RUNS}
+DECISIONS = {
+    run: decision_curve(TABLE.label == k, SCORES[:, k], patients=TABLE.patient, resamples=20)
+    for k, run in enumerate(RUNS)
+}
 SHARES = dict(zip(charts.REGION_COLOURS, (0.5, 0.2, 0.15, 0.1, 0.05), strict=True))
 BUILDERS: dict[str, Callable[[], go.Figure]] = {
-    "probability_bars": lambda: charts.probability_bars(PREDICTIONS),
-    "training_curves": lambda: charts.training_curves(HISTORIES, "accuracy", {"vgg16": 3}),
-    "step_curves": lambda: charts.step_curves(STEPS, "loss", smoothing=5),
-    "learning_rate_curves": lambda: charts.learning_rate_curves(STEPS),
+    "probability_bars": lambda: charts.probability_bars(PREDICTIONS, COLOURS),
+    "training_curves": lambda: charts.training_curves(HISTORIES, COLOURS, "accuracy", {"vgg16": 3}),
+    "step_curves": lambda: charts.step_curves(STEPS, COLOURS, "loss", smoothing=5),
+    "learning_rate_curves": lambda: charts.learning_rate_curves(STEPS, COLOURS),
     "confusion_matrix": lambda: charts.confusion_matrix(EVALUATIONS["vgg16"].confusion),
-    "sensitivity_specificity": lambda: charts.sensitivity_specificity(EVALUATIONS),
+    "sensitivity_specificity": lambda: charts.sensitivity_specificity(EVALUATIONS, COLOURS),
     "roc_one_vs_rest": lambda: charts.roc_one_vs_rest(TABLE.label, SCORES),
     "roc_one_vs_one": lambda: charts.roc_one_vs_one(TABLE.label, SCORES),
     "roc_runs": lambda: charts.roc_runs(
-        {run: roc_one_vs_rest(TABLE.label, SCORES)[MACRO] for run in RUNS}
+        {run: roc_one_vs_rest(TABLE.label, SCORES)[MACRO] for run in RUNS}, COLOURS
     ),
     "reliability_diagram": lambda: charts.reliability_diagram(
-        {run: reliability(TABLE.label, SCORES) for run in RUNS}
+        {run: reliability(TABLE.label, SCORES) for run in RUNS}, COLOURS
     ),
+    "precision_recall": lambda: charts.precision_recall(TABLE.label, SCORES),
+    "operating_point": lambda: charts.operating_point(
+        roc_one_vs_rest(TABLE.label, SCORES)["CNV"],
+        {"threshold 0.5": (0.7, 0.8), "of the card": (0.9, 0.6)},
+        COLOURS["vgg16"],
+    ),
+    "decision_curves": lambda: charts.decision_curves(DECISIONS, COLOURS),
     "class_distribution": lambda: charts.class_distribution(COUNTS),
-    "scores_by_layer": lambda: charts.scores_by_layer(PROFILES, LEVELS, "Deletion by layer"),
-    "likeness_by_stage": lambda: charts.likeness_by_stage(PROFILES, "Likeness by block"),
+    "scores_by_layer": lambda: charts.scores_by_layer(
+        PROFILES, LEVELS, COLOURS, "Deletion by layer"
+    ),
+    "likeness_by_stage": lambda: charts.likeness_by_stage(PROFILES, COLOURS, "Likeness by block"),
     "lesion_bars": lambda: charts.lesion_bars(
         {run: dict(zip("abc", SCORES_AT, strict=True)) for run in RUNS},
         {"vgg16": 0.1},
+        COLOURS,
         "Pointing",
         "Share",
     ),
@@ -100,30 +118,24 @@ BUILDERS: dict[str, Callable[[], go.Figure]] = {
     ),
 }
 EMPTY: dict[str, Callable[[], go.Figure]] = {
-    "probability_bars": lambda: charts.probability_bars([]),
-    "training_curves": lambda: charts.training_curves({}),
-    "training_curves, no epoch yet": lambda: charts.training_curves({"vgg16": history(0)}),
-    "step_curves": lambda: charts.step_curves({"vgg16": steps(0)}),
-    "learning_rate_curves": lambda: charts.learning_rate_curves({}),
-    "sensitivity_specificity": lambda: charts.sensitivity_specificity({}),
+    "probability_bars": lambda: charts.probability_bars([], {}),
+    "training_curves": lambda: charts.training_curves({}, {}),
+    "training_curves, no epoch yet": lambda: charts.training_curves({"vgg16": history(0)}, COLOURS),
+    "step_curves": lambda: charts.step_curves({"vgg16": steps(0)}, COLOURS),
+    "learning_rate_curves": lambda: charts.learning_rate_curves({}, {}),
+    "sensitivity_specificity": lambda: charts.sensitivity_specificity({}, {}),
     "roc_one_vs_one": lambda: charts.roc_one_vs_one(np.zeros(60, dtype=int), SCORES),
-    "roc_runs": lambda: charts.roc_runs({}),
+    "roc_runs": lambda: charts.roc_runs({}, {}),
+    "decision_curves": lambda: charts.decision_curves({}, {}),
     "class_distribution": lambda: charts.class_distribution({}),
-    "scores_by_layer": lambda: charts.scores_by_layer({}, {}, "Deletion by layer"),
-    "likeness_by_stage": lambda: charts.likeness_by_stage({"vgg16": []}, "Likeness by block"),
-    "lesion_bars": lambda: charts.lesion_bars({"vgg16": {}}, {}, "Pointing", "Share"),
+    "scores_by_layer": lambda: charts.scores_by_layer({}, {}, {}, "Deletion by layer"),
+    "likeness_by_stage": lambda: charts.likeness_by_stage(
+        {"vgg16": []}, COLOURS, "Likeness by block"
+    ),
+    "lesion_bars": lambda: charts.lesion_bars({"vgg16": {}}, {}, COLOURS, "Pointing", "Share"),
     "region_shares": lambda: charts.region_shares({}),
 }
-NOT_FIGURES = {
-    "alt_text",
-    "class_colour",
-    "model_colour",
-    "run_colours",
-    "CLASS_COLOURS",
-    "MODEL_COLOURS",
-    "REGION_COLOURS",
-    "Profile",
-}
+NOT_FIGURES = {"alt_text", "REGION_COLOURS", "Profile"}
 
 
 def test_every_figure_is_listed() -> None:
@@ -162,51 +174,18 @@ def test_alt_text_of_a_foreign_figure_is_an_error() -> None:
         charts.alt_text(go.Figure())
 
 
-def brightness(colour: str) -> float:
-    return float(np.dot([0.299, 0.587, 0.114], [int(colour[i : i + 2], 16) for i in (1, 3, 5)]))
-
-
-def test_colours_differ_and_are_seen_on_black_and_white() -> None:
-    colours = [*charts.MODEL_COLOURS.values(), *charts.CLASS_COLOURS.values()]
-    assert tuple(charts.MODEL_COLOURS) == RUNS and tuple(charts.CLASS_COLOURS) == CLASSES
-    for first, second in combinations(colours, 2):
-        assert (
-            sum(abs(int(first[i : i + 2], 16) - int(second[i : i + 2], 16)) for i in (1, 3, 5)) > 60
-        ), (first, second)
-    assert all(60 < brightness(colour) < 190 for colour in colours)
-
-
-def test_a_model_has_its_colour_under_any_run_name_and_second_runs_another_shade() -> None:
-    assert charts.model_colour("2026-05-01-vgg16") == charts.MODEL_COLOURS["vgg16"]
-    assert (
-        charts.model_colour("mine")
-        == charts.model_colour("mine")
-        not in charts.MODEL_COLOURS.values()
-    )
-    assert charts.class_colour("DME") == charts.CLASS_COLOURS["DME"] != charts.class_colour("other")
-    shades = charts.run_colours(["vgg16", "a-vgg16", "resnet50", "b-vgg16", "c-vgg16"])
-    assert (shades["vgg16"], shades["resnet50"]) == (
-        charts.MODEL_COLOURS["vgg16"],
-        charts.MODEL_COLOURS["resnet50"],
-    )
-    assert len(set(shades.values())) == 5
-
-
 def test_probability_bars_hold_the_probabilities_in_the_models_colours() -> None:
-    bars = charts.probability_bars(PREDICTIONS).data
+    bars = charts.probability_bars(PREDICTIONS, COLOURS).data
     for bar, prediction in zip(bars, PREDICTIONS, strict=True):
         np.testing.assert_array_equal(bar.x, prediction.probabilities)
-        assert (
-            list(bar.y) == list(CLASSES)
-            and bar.marker.color == charts.MODEL_COLOURS[prediction.run]
-        )
+        assert list(bar.y) == list(CLASSES) and bar.marker.color == COLOURS[prediction.run]
     with pytest.raises(MetricError, match="expected one prediction a run, got vgg16, vgg16"):
-        charts.probability_bars([PREDICTIONS[0], PREDICTIONS[0]])
+        charts.probability_bars([PREDICTIONS[0], PREDICTIONS[0]], COLOURS)
 
 
 def test_training_curves_overlay_runs_and_star_the_best_epoch() -> None:
     figure = charts.training_curves(
-        HISTORIES, "loss", {"vgg16": 3, "resnet50": None, "densenet121": 99}
+        HISTORIES, COLOURS, "loss", {"vgg16": 3, "resnet50": None, "densenet121": 99}
     )
     assert len(figure.data) == 7
     star = next(trace for trace in figure.data if "best" in trace.name)
@@ -217,19 +196,21 @@ def test_training_curves_overlay_runs_and_star_the_best_epoch() -> None:
     )
     dashes = {trace.line.dash for trace in figure.data if "training" in trace.name}
     assert dashes == {"dot"} and figure.data[0].legendgroup == figure.data[1].legendgroup == "vgg16"
-    assert len(charts.training_curves(HISTORIES, "auc").data) == 3
+    assert len(charts.training_curves(HISTORIES, COLOURS, "auc").data) == 3
 
 
 def test_curves_refuse_what_they_cannot_draw() -> None:
     with pytest.raises(MetricError, match="expected a metric of loss, accuracy, auc, got 'f1'"):
-        charts.training_curves(HISTORIES, "f1")
+        charts.training_curves(HISTORIES, COLOURS, "f1")
     with pytest.raises(
         MetricError,
         match="expected a column 'val_loss' in the record of run 'vgg16', got epoch, train_loss",
     ):
-        charts.training_curves({"vgg16": {"epoch": np.arange(2), "train_loss": np.ones(2)}})
+        charts.training_curves(
+            {"vgg16": {"epoch": np.arange(2), "train_loss": np.ones(2)}}, COLOURS
+        )
     with pytest.raises(MetricError, match="smoothing of at least 1, got 'loss' and 0"):
-        charts.step_curves(STEPS, smoothing=0)
+        charts.step_curves(STEPS, COLOURS, smoothing=0)
 
 
 def test_running_mean_is_the_mean_of_the_last_values() -> None:
@@ -240,8 +221,8 @@ def test_running_mean_is_the_mean_of_the_last_values() -> None:
 
 
 def test_the_learning_rate_is_by_step_or_by_epoch() -> None:
-    assert charts.learning_rate_curves(STEPS).layout.xaxis.title.text == "Step"
-    assert charts.learning_rate_curves(HISTORIES).layout.xaxis.title.text == "Epoch"
+    assert charts.learning_rate_curves(STEPS, COLOURS).layout.xaxis.title.text == "Step"
+    assert charts.learning_rate_curves(HISTORIES, COLOURS).layout.xaxis.title.text == "Epoch"
 
 
 def test_confusion_in_counts_and_per_cent() -> None:
@@ -255,13 +236,13 @@ def test_confusion_in_counts_and_per_cent() -> None:
         ["25.0%"] * 4,
     ]
     assert list(shares.text[2]) == [""] * 4
-    assert "14 of 19 scans right" in charts.alt_text(charts.confusion_matrix(confusion))
+    assert "14 of 19 scans correct" in charts.alt_text(charts.confusion_matrix(confusion))
     with pytest.raises(MetricError, match=r"shape \(4, 4\), got \(3, 3\)"):
         charts.confusion_matrix(np.eye(3))
 
 
 def test_sensitivity_and_specificity_carry_their_intervals() -> None:
-    left, right = charts.sensitivity_specificity({"vgg16": EVALUATIONS["vgg16"]}).data
+    left, right = charts.sensitivity_specificity({"vgg16": EVALUATIONS["vgg16"]}, COLOURS).data
     for trace, cells in (
         (left, EVALUATIONS["vgg16"].sensitivity),
         (right, EVALUATIONS["vgg16"].specificity),
@@ -279,39 +260,100 @@ def test_sensitivity_and_specificity_carry_their_intervals() -> None:
 def test_roc_figures_draw_classes_pairs_and_chance() -> None:
     rest, pairs = BUILDERS["roc_one_vs_rest"](), BUILDERS["roc_one_vs_one"]()
     assert [trace.name.split(":")[0] for trace in rest.data] == [*CLASSES, MACRO, "chance"]
-    assert (
-        rest.data[0].line.color == charts.CLASS_COLOURS["CNV"] and rest.data[4].line.dash == "dash"
-    )
+    assert rest.data[0].line.color == CLASS_COLOURS["CNV"] and rest.data[4].line.dash == "dash"
     assert (
         len(pairs.data) == 7
         and len({(trace.line.color, trace.line.dash) for trace in pairs.data}) == 7
     )
     assert [trace.line.color for trace in pairs.data[:6]] == [
-        charts.CLASS_COLOURS[name.split(" ")[0]] for name in pair_names(CLASSES)
+        CLASS_COLOURS[name.split(" ")[0]] for name in pair_names(CLASSES)
     ]
     expected = roc_one_vs_rest(TABLE.label, SCORES)["CNV"]
     np.testing.assert_array_equal(rest.data[0].x, expected.false_positive_rate)
     assert rest.data[0].name == f"CNV: AUC {expected.auc:.3f}"
 
 
-@pytest.mark.parametrize(("unit", "first"), [("images", 90), ("patients", 30)])
-def test_distribution_takes_the_cards_counts(unit: Any, first: int) -> None:
-    figure = charts.class_distribution({"train": COUNTS["train"], "test": {"CNV": {unit: 4}}}, unit)
-    assert [trace.name for trace in figure.data] == list(CLASSES)
-    assert list(figure.data[0].y) == [first, 4] and list(figure.data[1].y) == [first + 1, 0]
-    assert (
-        list(figure.data[0].x) == ["Training", "Test"]
-        and figure.layout.yaxis.title.text == f"Number of {unit}"
+def test_zooming_shows_the_bend_of_every_curve_and_says_so() -> None:
+    sharp = softmax(TABLE.logits + 2 * np.eye(4)[TABLE.label])
+    for draw, corner, at in (
+        (charts.roc_one_vs_rest, "upper left corner", lambda x, y: np.maximum(x, 1 - y)),
+        (charts.precision_recall, "upper right corner", lambda x, y: np.maximum(1 - x, 1 - y)),
+    ):
+        whole, near = draw(TABLE.label, sharp), draw(TABLE.label, sharp, zoom=True)
+        assert whole.layout.xaxis.range == (-0.01, 1.01) and corner not in charts.alt_text(whole)
+        low, high = near.layout.xaxis.range
+        assert high - low < 0.5 and corner in charts.alt_text(near)
+        for trace in near.data[:4]:
+            bend = at(np.array(trace.x), np.array(trace.y)).argmin()
+            assert low <= trace.x[bend] <= high
+            assert near.layout.yaxis.range[0] <= trace.y[bend] <= near.layout.yaxis.range[1]
+    poor = np.full((60, 4), 0.25)
+    assert charts.roc_one_vs_rest(TABLE.label, poor, zoom=True).layout.xaxis.range == (-0.03, 1.03)
+
+
+def test_precision_and_recall_are_drawn_as_steps_with_their_area() -> None:
+    figure = BUILDERS["precision_recall"]()
+    curves = precision_recall_one_vs_rest(TABLE.label, SCORES)
+    assert [trace.name for trace in figure.data] == [
+        f"{name}: AP {curve.average_precision:.3f}" for name, curve in curves.items()
+    ]
+    np.testing.assert_array_equal(figure.data[2].y, curves["DRUSEN"].precision)
+    assert {trace.line.shape for trace in figure.data} == {"vh"}
+    assert f"calls at random {curves['CNV'].prevalence:.3f}" in charts.alt_text(figure)
+
+
+def test_an_operating_point_lies_where_its_figures_are() -> None:
+    figure = BUILDERS["operating_point"]()
+    points = [(trace.name, trace.x[0], trace.y[0]) for trace in figure.data[1:3]]
+    assert points == [("threshold 0.5", pytest.approx(0.2), 0.7), ("of the card", 0.4, 0.9)]
+    assert figure.data[1].marker.color == figure.data[0].line.color == COLOURS["vgg16"]
+    assert "of the card: sensitivity 0.900, specificity 0.600" in charts.alt_text(figure)
+
+
+def test_decision_curves_stand_beside_calling_all_and_none() -> None:
+    figure = BUILDERS["decision_curves"]()
+    bands, references, lines = figure.data[:3], figure.data[3:5], figure.data[5:]
+    np.testing.assert_array_equal(references[0].y, DECISIONS["vgg16"].all_positive)
+    assert not np.any(references[1].y) and [trace.name for trace in lines] == list(RUNS)
+    for band, line, run in zip(bands, lines, RUNS, strict=True):
+        curve = DECISIONS[run]
+        np.testing.assert_array_equal(line.y, curve.model)
+        np.testing.assert_array_equal(band.y, np.r_[curve.high, curve.low[::-1]])
+        assert line.line.color == COLOURS[run]
+    better = (DECISIONS["vgg16"].model > np.maximum(DECISIONS["vgg16"].all_positive, 0)).sum()
+    assert f"vgg16: net benefit above calling all or none at {better} of 99" in charts.alt_text(
+        figure
     )
 
 
+def test_reliability_has_the_intervals_by_patient() -> None:
+    points = reliability(TABLE.label, SCORES, patients=TABLE.patient)
+    drawn = charts.reliability_diagram({"vgg16": points}, COLOURS).data[0]
+    assert list(np.argsort(drawn.marker.size)) == list(np.argsort(points.count))
+    defined = ~np.isnan(points.low)
+    assert defined.any()
+    np.testing.assert_allclose((drawn.y - drawn.error_y.arrayminus)[defined], points.low[defined])
+    np.testing.assert_allclose((drawn.y + drawn.error_y.array)[defined], points.high[defined])
+
+
+@pytest.mark.parametrize(
+    ("unit", "first", "axis"),
+    [("images", 90, "Number of scans"), ("patients", 30, "Number of patients")],
+)
+def test_distribution_takes_the_cards_counts(unit: Any, first: int, axis: str) -> None:
+    figure = charts.class_distribution({"train": COUNTS["train"], "test": {"CNV": {unit: 4}}}, unit)
+    assert [trace.name for trace in figure.data] == list(CLASSES)
+    assert list(figure.data[0].y) == [first, 4] and list(figure.data[1].y) == [first + 1, 0]
+    assert list(figure.data[0].x) == ["Training", "Test"] and figure.layout.yaxis.title.text == axis
+
+
 def test_scores_by_layer_draw_each_method_with_its_interval_and_the_baselines_dashed() -> None:
-    figure = charts.scores_by_layer(PROFILES, LEVELS, "Deletion by layer")
+    figure = charts.scores_by_layer(PROFILES, LEVELS, COLOURS, "Deletion by layer")
     assert len(figure.data) == 3 * (2 + 2) and [
         one.text for one in figure.layout.annotations
     ] == list(RUNS)
     lines = [trace for trace in figure.data if trace.name.startswith("vgg16")]
-    assert {trace.line.color for trace in lines} == {charts.MODEL_COLOURS["vgg16"]}
+    assert {trace.line.color for trace in lines} == {COLOURS["vgg16"]}
     assert len({(trace.line.dash, trace.marker.symbol) for trace in lines}) == 2, (
         "methods differ by more than their colour"
     )
@@ -342,7 +384,7 @@ def test_region_shares_stack_to_the_whole_and_refuse_another_region() -> None:
     figure = BUILDERS["region_shares"]()
     first = figure.data[:5]
     assert [bar.name for bar in first] == list(
-        charts.REGION_COLOURS
+        REGION_TITLES.values()
     ) and figure.layout.barmode == "stack"
     np.testing.assert_allclose(np.sum([bar.x for bar in first], axis=0), 1)
     assert len({bar.marker.pattern.shape for bar in first}) == 5, (
@@ -350,6 +392,17 @@ def test_region_shares_stack_to_the_whole_and_refuse_another_region() -> None:
     )
     with pytest.raises(MetricError, match="got sclera"):
         charts.region_shares({"vgg16": {"Grad-CAM": {"sclera": 1.0}}})
+
+
+def test_every_region_has_a_title() -> None:
+    assert list(REGION_TITLES) == list(charts.REGION_COLOURS)
+
+
+def test_a_name_with_markup_appears_as_it_is() -> None:
+    name = "<b>x</b> %{y}"
+    figure = charts.training_curves({name: history(6)}, {name: "#0072B2"}, "loss")
+    assert figure.data[0].name == "&lt;b&gt;x&lt;/b&gt; %\u2060{y}, training"
+    assert f"{name}: validation" in charts.alt_text(figure)
 
 
 def test_a_profile_has_one_score_a_place() -> None:

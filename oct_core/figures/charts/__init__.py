@@ -1,9 +1,14 @@
 """Arrays and dataclasses in, plotly figures out. No streamlit, no torch.
 
 Every figure has a title, axis names and alt text (``alt_text``), and reads on a light and on a dark
-page.
+page. Figures of several runs take ``colours``, run -> "#RRGGBB", from ``colours.run_colours``.
 """
 
+from oct_core.figures.charts.decisions import (
+    decision_curves,
+    operating_point,
+    precision_recall,
+)
 from oct_core.figures.charts.explanations import (
     REGION_COLOURS,
     Profile,
@@ -21,36 +26,27 @@ from oct_core.figures.charts.performance import (
     sensitivity_specificity,
 )
 from oct_core.figures.charts.predictions import class_distribution, probability_bars
-from oct_core.figures.charts.style import (
-    CLASS_COLOURS,
-    MODEL_COLOURS,
-    alt_text,
-    class_colour,
-    model_colour,
-    run_colours,
-)
+from oct_core.figures.charts.style import alt_text
 from oct_core.figures.charts.training import learning_rate_curves, step_curves, training_curves
 
 __all__ = [
-    "CLASS_COLOURS",
-    "MODEL_COLOURS",
     "REGION_COLOURS",
     "Profile",
     "alt_text",
-    "class_colour",
     "class_distribution",
     "confusion_matrix",
+    "decision_curves",
     "learning_rate_curves",
     "lesion_bars",
     "likeness_by_stage",
-    "model_colour",
+    "operating_point",
+    "precision_recall",
     "probability_bars",
     "region_shares",
     "reliability_diagram",
     "roc_one_vs_one",
     "roc_one_vs_rest",
     "roc_runs",
-    "run_colours",
     "scores_by_layer",
     "sensitivity_specificity",
     "step_curves",

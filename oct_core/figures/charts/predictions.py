@@ -8,20 +8,27 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from oct_core.errors import MetricError
-from oct_core.figures.charts.style import class_colour, finish, run_colours, say_empty
+from oct_core.figures.charts.style import describe, finish, plain, say_empty
+from oct_core.figures.colours import class_colour
 from oct_core.types import Prediction
-from oct_core.words import say
+from oct_core.words import message, say
 
-SPLIT_TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
+SPLIT_TITLES = {
+    "train": message("Training"),
+    "val": message("Validation"),
+    "test": message("Test"),
+}
+UNITS = {"images": message("Number of scans"), "patients": message("Number of patients")}
+_HOVER = {"images": message("%{x}: %{y} scans"), "patients": message("%{x}: %{y} patients")}
 
 
 def probability_bars(
-    predictions: Sequence[Prediction], title: str = "Class probabilities"
+    predictions: Sequence[Prediction], colours: Mapping[str, str], title: str | None = None
 ) -> go.Figure:
     """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given
     twice.
 
-    The bars lie, so that class names fit in narrow places.
+    colours : run -> its colour. The bars lie, so that class names fit in narrow places.
     """
     runs = [prediction.run for prediction in predictions]
     if len(set(runs)) != len(runs):
@@ -29,7 +36,7 @@ def probability_bars(
             "expected one prediction a run, got {runs}; draw one scan at a time",
             runs=", ".join(runs),
         )
-    figure, colours = go.Figure(), run_colours(runs)
+    figure = go.Figure()
     for prediction in predictions:
         values = prediction.probabilities
         figure.add_trace(
@@ -37,12 +44,12 @@ def probability_bars(
                 x=values,
                 y=list(prediction.classes),
                 orientation="h",
-                name=prediction.run,
+                name=plain(prediction.run),
                 marker={"color": colours[prediction.run]},
                 text=[f"{value:.0%}" for value in values],
                 textposition="outside",
                 cliponaxis=False,
-                hovertemplate="%{y}: %{x:.4f}<extra>" + prediction.run + "</extra>",
+                hovertemplate=f"%{{y}}: %{{x:.4f}}<extra>{plain(prediction.run)}</extra>",
             )
         )
     if not predictions:
@@ -52,8 +59,10 @@ def probability_bars(
     )  # room for "100%" beside a full bar
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(barmode="group", bargap=0.25)
-    said = "; ".join(f"{p.run}: {_shares(p)}" for p in predictions)
-    return finish(figure, title, "Probability", "Class", f"{title}. {said or 'No prediction'}.")
+    title = say("Class probabilities") if title is None else title
+    lines = [f"{prediction.run}: {_shares(prediction)}" for prediction in predictions]
+    alt = describe(title, lines or [say("No prediction")])
+    return finish(figure, title, say("Probability"), say("Class"), alt)
 
 
 def _number(cell: Any, unit: str) -> int:
@@ -68,40 +77,34 @@ def _shares(prediction: Prediction) -> str:
 def class_distribution(
     counts: Mapping[str, Mapping[str, Any]],
     unit: Literal["images", "patients"] = "images",
-    title: str = "Scans by class and split",
+    title: str | None = None,
 ) -> go.Figure:
     """How many scans (or patients) each split has of each class.
 
     counts : split -> class -> a number, or {"images": n, "patients": m} as in the run card. unit :
     which of the two.
     """
-    figure, said = go.Figure(), []
-    splits = [SPLIT_TITLES.get(split, split) for split in counts]
+    figure, lines = go.Figure(), []
+    splits = [say(SPLIT_TITLES.get(split, split)) for split in counts]
     for name in dict.fromkeys(name for row in counts.values() for name in row):
         values = [_number(row.get(name, {unit: 0}), unit) for row in counts.values()]
         figure.add_trace(
             go.Bar(
                 x=splits,
                 y=values,
-                name=name,
+                name=plain(name),
                 marker={"color": class_colour(name)},
                 text=values,
                 textposition="outside",
                 cliponaxis=False,
-                hovertemplate="%{x}, " + name + ": %{y} " + unit + "<extra></extra>",
+                hovertemplate=f"{say(_HOVER[unit])}<extra>{plain(name)}</extra>",
             )
         )
-        said.append(
-            f"{name}: "
-            + ", ".join(f"{split} {value}" for split, value in zip(splits, values, strict=True))
-        )
-    if not said:
+        cells = [f"{split} {value}" for split, value in zip(splits, values, strict=True)]
+        lines.append(f"{name}: {', '.join(cells)}")
+    if not lines:
         say_empty(figure, say("No counts"))
     figure.update_layout(barmode="group")
-    return finish(
-        figure,
-        title,
-        "Split",
-        say("Number of {unit}", unit=unit),
-        f"{title}, {unit}. {'; '.join(said) or 'No counts'}.",
-    )
+    title = say("Scans by class and split") if title is None else title
+    alt = describe(title, lines or [say("No counts")])
+    return finish(figure, title, say("Split"), say(UNITS[unit]), alt)

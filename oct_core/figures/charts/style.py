@@ -1,74 +1,27 @@
-"""Colours, the look every figure shares, and alt text.
+"""The look every figure shares, and alt text.
 
-Colours are Okabe & Ito's (2008), told apart with every common colour blindness; models and classes
-share none. Backgrounds are transparent and no text has a colour of its own, so a page's light or
-dark theme shows through.
+Backgrounds are transparent and no text has a colour of its own, so a page's light or dark theme
+shows through.
 """
 
 from __future__ import annotations
 
-import colorsys
-import zlib
-from collections.abc import Iterable
+import html
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from oct_core.errors import MetricError
+from oct_core.models.catalog import ARCHITECTURES
 
-MODEL_COLOURS: dict[str, str] = {
-    "vgg16": "#0072B2",
-    "resnet50": "#D55E00",
-    "densenet121": "#009E73",
-}
-CLASS_COLOURS: dict[str, str] = {
-    "CNV": "#CC79A7",
-    "DME": "#E69F00",
-    "DRUSEN": "#56B4E9",
-    "NORMAL": "#999999",
-}
-NEUTRAL = "#8C8C8C"
-_SPARE = ("#7B6FD0", "#A6761D", "#B8506A", "#4C9A9A")
-_SHADES = (1.0, 1.45, 0.65, 1.8)
 _FAINT = "rgba(128,128,128,0.25)"
 
 
-def _shade(colour: str, factor: float) -> str:
-    """The same hue, lighter (factor > 1) or darker (< 1), kept off black and white."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    hue, light, saturation = colorsys.rgb_to_hls(red, green, blue)
-    shaded = colorsys.hls_to_rgb(hue, min(0.78, max(0.18, light * factor)), saturation)
-    return "#" + "".join(f"{round(part * 255):02X}" for part in shaded)
-
-
-def model_colour(name: str) -> str:
-    """The colour of a run, "#RRGGBB": its architecture's if the name holds one, else a spare that
-    depends on the name alone.
+def plain(text: str) -> str:
+    """A name that is not ours (of a run, a layer) for plotly, which reads a little HTML in every
+    text and ``%{...}`` in templates: it appears as it is.
     """
-    lowered = name.lower()
-    for architecture, colour in MODEL_COLOURS.items():
-        if architecture in lowered:
-            return colour
-    return _SPARE[zlib.crc32(name.encode()) % len(_SPARE)]
-
-
-def run_colours(runs: Iterable[str]) -> dict[str, str]:
-    """A colour for each run: a second run of one architecture takes another shade of its colour
-    (four shades, then again).
-    """
-    seen: dict[str, int] = {}
-    colours = {}
-    for run in runs:
-        base = model_colour(run)
-        colours[run] = (
-            base if not seen.get(base) else _shade(base, _SHADES[seen[base] % len(_SHADES)])
-        )
-        seen[base] = seen.get(base, 0) + 1
-    return colours
-
-
-def class_colour(name: str) -> str:
-    """The colour of a class, "#RRGGBB"; gray for a name that is none of the four."""
-    return CLASS_COLOURS.get(name, NEUTRAL)
+    return html.escape(text, quote=False).replace("%{", "%\u2060{")
 
 
 def _template() -> go.layout.Template:
@@ -80,15 +33,16 @@ def _template() -> go.layout.Template:
         "automargin": True,
         "title": {"standoff": 8},
     }
-    return go.layout.Template(
-        layout={"xaxis": axis, "yaxis": axis, "colorway": list(MODEL_COLOURS.values())}
-    )
+    colours = [ARCHITECTURES.get(name).colour for name in ARCHITECTURES]
+    return go.layout.Template(layout={"xaxis": axis, "yaxis": axis, "colorway": colours})
 
 
 def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure:
-    """Give a figure its title, axis names, alt text and the common look; returns it."""
+    """Give a figure its title, axis names, alt text and the common look; returns it. All are plain
+    text.
+    """
     figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left"},
+        title={"text": plain(title), "x": 0, "xanchor": "left"},
         template=_template(),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -96,9 +50,14 @@ def finish(figure: go.Figure, title: str, x: str, y: str, alt: str) -> go.Figure
         margin={"l": 10, "r": 10, "t": 50, "b": 10},
         meta={"alt": alt},
     )
-    figure.update_xaxes(title_text=x)
-    figure.update_yaxes(title_text=y)
+    figure.update_xaxes(title_text=plain(x))
+    figure.update_yaxes(title_text=plain(y))
     return figure
+
+
+def describe(title: str, parts: Sequence[str]) -> str:
+    """Alt text: the title, then what each part of the figure shows."""
+    return f"{title}. {'; '.join(parts)}."
 
 
 def alt_text(figure: go.Figure) -> str:
@@ -114,8 +73,8 @@ def alt_text(figure: go.Figure) -> str:
     return str(meta["alt"])
 
 
-def say_empty(figure: go.Figure, message: str) -> None:
+def say_empty(figure: go.Figure, sentence: str) -> None:
     """Write a sentence in the middle of a figure that has nothing to draw."""
-    figure.add_annotation(text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    figure.add_annotation(text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(showticklabels=False)

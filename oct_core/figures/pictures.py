@@ -1,0 +1,90 @@
+"""Scans and maps as pictures at the size they are shown at, always at the scan's own aspect ratio:
+the one place that resizes what is drawn. No plotly, no torch.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oct_core.figures.overlay import overlay
+from oct_core.types import Explanation, Float32Array, GrayImage
+
+Picture = NDArray[np.uint8]
+
+
+def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """(width, height) with the longer side at most ``longest`` and the aspect ratio kept."""
+    scale = min(1.0, longest / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def resize(pixels: Picture, size: tuple[int, int]) -> Picture:
+    """uint8 (H, W) or (H, W, 3) at ``size`` (width, height): the mean of the pixels that fall
+    together, bicubic where the picture grows.
+    """
+    height, width = pixels.shape[:2]
+    if size == (width, height):
+        return pixels
+    shrinks = size[0] <= width and size[1] <= height
+    how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize(size, how), dtype=np.uint8)
+
+
+def shrink(pixels: Picture, longest: int) -> Picture:
+    """uint8 (H, W) or (H, W, 3) with the longer side at most ``longest`` pixels."""
+    return resize(pixels, fit_size(pixels.shape[0], pixels.shape[1], longest))
+
+
+def stretch_values(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
+    """float32 (h, w) stretched to (H, W): bilinear, averaging where pixels fall together; never
+    beyond the lowest and highest value.
+    """
+    if values.shape == shape:
+        return values
+    return np.asarray(
+        Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR),
+        dtype=np.float32,
+    )
+
+
+def maximum_of(explanation: Explanation) -> float:
+    """The largest value (signed maps: the largest magnitude), 0 for a map without evidence."""
+    return float(np.abs(explanation.values).max())
+
+
+def format_maximum(value: float) -> str:
+    """A maximum as people read it: three significant digits."""
+    return "0" if value == 0 else f"{value:.3g}"
+
+
+def draw_map(
+    pixels: GrayImage,
+    explanation: Explanation,
+    opacity: float,
+    colormap: str,
+    maximum: float | None = None,
+    longest: int = 320,
+) -> Picture:
+    """A map over its scan: uint8 (h, w, 3), the longer side at most ``longest`` pixels; the scan
+    alone where there is no evidence.
+
+    opacity, colormap : as in ``overlay``. maximum : the value of the last colour, by default the
+    map's own largest.
+    """
+    small = shrink(pixels, longest)
+    if not explanation.evidence:
+        return np.repeat(small[..., None], 3, axis=2)
+    top = maximum_of(explanation) if maximum is None else maximum
+    values = stretch_values(explanation.values, (small.shape[0], small.shape[1]))
+    return overlay(small, values, opacity, colormap, maximum=top, signed=explanation.signed)
+
+
+def encode_png(pixels: Picture) -> bytes:
+    """The picture as PNG, without any text or EXIF in it."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,142 @@
+"""Scans and maps as pictures: sizes, scales, the contact sheet, the final figure."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oct_core.figures.contact_sheet import contact_sheet
+from oct_core.figures.final_figure import FigureRow, final_figure, overlay_png
+from oct_core.figures.overlay import overlay
+from oct_core.figures.pictures import (
+    draw_map,
+    fit_size,
+    format_maximum,
+    maximum_of,
+    resize,
+    shrink,
+    stretch_values,
+)
+from oct_core.scans.phantom import make_phantom
+from oct_core.types import CLASSES, Explanation, Prediction, RunCard
+
+SCAN = make_phantom("CNV", 5, 90, 160).scan
+CARD = RunCard("mine", Path("mine"), "done", "vgg16", CLASSES, {}, "ab" * 32, 1.0, 3, {})
+ANSWER = Prediction("mine", np.zeros(4, np.float32), np.array([0.7, 0.1, 0.15, 0.05]))
+
+
+def map_of(values: np.ndarray, signed: bool = False) -> Explanation:
+    return Explanation("mine", "gradcam", "block5", "CNV", values.astype(np.float32), signed)
+
+
+RAMP = map_of(np.linspace(0, 1, 90 * 160).reshape(90, 160))
+NOTHING = map_of(np.zeros((90, 160)))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "longest", "size"),
+    [
+        (100, 200, 50, (50, 25)),
+        (200, 100, 50, (25, 50)),
+        (100, 200, 400, (200, 100)),
+        (1, 1000, 10, (10, 1)),
+    ],
+)
+def test_a_size_keeps_the_aspect_ratio_and_never_grows(
+    height: int, width: int, longest: int, size: tuple[int, int]
+) -> None:
+    assert fit_size(height, width, longest) == size
+
+
+def test_pixels_that_fall_together_are_averaged() -> None:
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    literal = pixels.reshape(4, 2, 4, 2).astype(float).mean(axis=(1, 3))
+    assert np.abs(shrink(pixels, 4) - literal).max() <= 0.5
+    assert shrink(pixels, 8) is pixels
+    colour = np.repeat(pixels[..., None], 3, axis=2)
+    np.testing.assert_array_equal(shrink(colour, 4)[..., 1], shrink(pixels, 4))
+    assert resize(colour, (20, 16)).shape == (16, 20, 3)
+
+
+def test_a_map_of_the_networks_size_is_stretched_within_its_own_range() -> None:
+    small = np.random.default_rng(0).random((7, 9)).astype(np.float32)
+    large = stretch_values(small, (70, 90))
+    assert large.shape == (70, 90) and large.dtype == np.float32
+    assert small.min() <= large.min() and large.max() <= small.max()
+    assert stretch_values(small, (7, 9)) is small
+
+
+def test_a_map_is_drawn_over_the_scan_at_the_size_shown() -> None:
+    whole = draw_map(SCAN.pixels, RAMP, 0.5, "viridis", longest=160)
+    np.testing.assert_array_equal(whole, overlay(SCAN.pixels, RAMP.values, 0.5, "viridis"))
+    assert draw_map(SCAN.pixels, RAMP, 0.5, "viridis", longest=80).shape == (45, 80, 3)
+    gray = np.repeat(SCAN.pixels[..., None], 3, axis=2)
+    np.testing.assert_array_equal(draw_map(SCAN.pixels, NOTHING, 0.9, "viridis"), gray)
+    twice = draw_map(SCAN.pixels, RAMP, 1.0, "gray", maximum=2.0)
+    assert 126 <= twice.max() <= 130, "half of the scale of two maps"
+
+
+def test_the_maximum_is_the_largest_magnitude_in_three_digits() -> None:
+    signed = map_of(np.array([[0.5, -2.0]]), signed=True)
+    assert maximum_of(signed) == 2.0 and maximum_of(NOTHING) == 0.0
+    words = [format_maximum(value) for value in (0.0, 0.012345, 12.345)]
+    assert words == ["0", "0.0123", "12.3"]
+
+
+@pytest.mark.parametrize("maps", [[RAMP], [RAMP] * 4, [RAMP] * 5])
+def test_a_contact_sheet_has_the_scan_first_and_white_where_no_map_is(
+    maps: Sequence[Explanation],
+) -> None:
+    sheet = contact_sheet(SCAN, maps, width=80)
+    rows = -(-(1 + len(maps)) // 5)
+    assert sheet.shape == (45 * rows, 400, 3)
+    cells = sheet.reshape(rows, 45, 5, 80, 3).swapaxes(1, 2).reshape(-1, 45, 80, 3)
+    np.testing.assert_array_equal(cells[0][..., 0], shrink(SCAN.pixels, 80))
+    for cell in cells[1 : 1 + len(maps)]:
+        np.testing.assert_array_equal(cell, shrink(overlay(SCAN.pixels, RAMP.values), 80))
+    assert (cells[1 + len(maps) :] == 255).all()
+
+
+def figure_of(rows: int, title: str = "VGG16", colour: str = "#0072B2") -> np.ndarray:
+    row = FigureRow(CARD, title, colour, ANSWER, "CNV", [RAMP, NOTHING], [1.0, 0.0])
+    data = final_figure(SCAN, [row] * rows, "All agree.", 0.5, "viridis")
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def test_the_final_figure_has_a_row_a_model_in_its_title_and_colour() -> None:
+    one, two = figure_of(1), figure_of(2)
+    assert one.shape[1] == two.shape[1] and one.shape[0] < two.shape[0]
+    blue = (one == (0, 0x72, 0xB2)).all(axis=2)
+    assert blue.any() and not (figure_of(1, colour="#D55E00") == (0, 0x72, 0xB2)).all(axis=2).any()
+    assert (figure_of(1, title="Another") != one).any()
+    long = figure_of(1, title="VGG16 (a run with a name that is much too long)")
+    title = slice(36 + 300, 36 + 314)  # between the first column and the first map
+    footer = one.shape[0] - 100
+    np.testing.assert_array_equal(long[:footer, title], one[:footer, title])
+
+
+def test_an_overlay_is_a_png_of_the_scans_size() -> None:
+    picture = Image.open(io.BytesIO(overlay_png(SCAN, RAMP, 0.5, "viridis", 1.0)))
+    assert picture.format == "PNG" and picture.size == (160, 90) and picture.info == {}
+
+
+def test_pictures_are_drawn_without_plotly_torch_or_streamlit() -> None:
+    code = (
+        "import sys, oct_core.figures.final_figure, oct_core.figures.contact_sheet; "
+        "print([name for name in ('plotly', 'torch', 'streamlit') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
