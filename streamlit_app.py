@@ -7,15 +7,15 @@ from __future__ import annotations
 from oct_core.words import say
 from pages.ui import home as home_views
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors, warm_up
+from pages.ui.app.services import errors_on_page, warm_up
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
 page_setup(say("Three CNNs read retinal OCT"))
 home_views.introduction()
-with shown_errors():
+with errors_on_page():
     home_views.the_classes()
-with shown_errors():
+with errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if runs.cards:

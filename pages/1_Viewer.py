@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from oct_core.words import say
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.viewer import page as viewer_page
 
-page_setup("Viewer")
-with shown_errors():
+page_setup(say("Viewer"))
+with errors_on_page():
     viewer_page.show()

@@ -9,7 +9,7 @@ import streamlit as st
 from oct_core.words import say
 from pages.ui import curves as curves_views
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
@@ -19,15 +19,15 @@ LOOK_AGAIN = 3.0
 LOOK_SELDOM = 20.0
 
 page_setup(say("Training curves"))
-with shown_errors():
+with errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:
         say_no_runs(runs)
-    elif chosen := curves_views.choose(runs.cards):
+    elif names := curves_views.choose(runs.cards):
         live = st.fragment(
             curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM
         )
-        live(chosen, watching=bool(runs.training))
+        live(names, watching=bool(runs.training))
     else:
-        st.info(say("Choose at least one run above."), icon=":material/check_box:")
+        st.info(say("Select at least one run above."), icon=":material/check_box:")

@@ -7,15 +7,15 @@ from __future__ import annotations
 import streamlit as st
 
 from oct_core.words import say
-from pages.ui import performance as evaluation_views
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
+from pages.ui.performance.page import choose, performance
 from pages.ui.shared.empty_states import scored_runs
 
-page_setup("Performance")
-with shown_errors():
+page_setup(say("Performance"))
+with errors_on_page():
     if cards := scored_runs():
-        if chosen := evaluation_views.choose(cards):
-            evaluation_views.performance(*chosen)
+        if selection := choose(cards):
+            performance(*selection)
         else:
-            st.info(say("Choose at least one model above."), icon=":material/check_box:")
+            st.info(say("Select at least one model above."), icon=":material/check_box:")

@@ -9,26 +9,26 @@ import streamlit as st
 from oct_core.words import say
 from pages.ui import predictions as prediction_views
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.shared.data_folder import pictures_at_hand
 from pages.ui.shared.empty_states import scored_runs
 
-page_setup("Predictions")
+page_setup(say("Predictions"))
 at_hand = False
-with shown_errors():
+with errors_on_page():
     if cards := scored_runs():
         everything = prediction_views.everything(cards)
         at_hand = pictures_at_hand(everything["image"])
-        found = prediction_views.filtered(everything)
-        if found.empty:
+        rows = prediction_views.filtered(everything)
+        if rows.empty:
             st.info(
-                say("No scan fits these filters. Widen one of them."),
+                say("No scan matches these filters. Widen one of them."),
                 icon=":material/filter_alt_off:",
             )
         elif at_hand:
-            prediction_views.table_with_pictures(found)
+            prediction_views.table_with_pictures(rows)
         else:
-            prediction_views.table_without_pictures(found)
-with shown_errors():
+            prediction_views.table_without_pictures(rows)
+with errors_on_page():
     if not at_hand:
         prediction_views.phantom_grid()

@@ -8,13 +8,13 @@ import streamlit as st
 
 from oct_core.words import say
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.gallery import views as gallery_views
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
-page_setup("Gallery")
-with shown_errors():
+page_setup(say("Gallery"))
+with errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:
@@ -23,7 +23,7 @@ with shown_errors():
         ready := [card for card in runs.cards if card.status == "done" and card.weights_sha256]
     ):
         st.info(
-            say("No run has weights yet: the gallery opens when the first training ends."),
+            say("No run has weights yet. The gallery opens when the first training ends."),
             icon=":material/hourglass_top:",
         )
     else:

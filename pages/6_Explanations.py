@@ -7,16 +7,16 @@ import streamlit as st
 from oct_core.trust.report_file import read_report
 from oct_core.words import say
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 from pages.ui.trust import sanity as report_sanity
 from pages.ui.trust import tables as report_tables
 from pages.ui.trust import views as report_views
 
-page_setup("Explanations")
+page_setup(say("Explanations"))
 report_views.introduction()
-with shown_errors():
+with errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:
@@ -30,9 +30,9 @@ with shown_errors():
         report_tables.in_short(report)
         faithful, sanity, place, others, table = st.tabs(
             [
-                "Faithfulness",
-                "Randomisation",
-                "Localisation",
+                say("Faithfulness"),
+                say("Randomisation"),
+                say("Localisation"),
                 say("Other methods"),
                 say("Whole table"),
             ]

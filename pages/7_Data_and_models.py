@@ -7,12 +7,12 @@ from __future__ import annotations
 from oct_core.words import say
 from pages.ui import data as data_views
 from pages.ui.app.layout import page_setup
-from pages.ui.app.services import shown_errors
+from pages.ui.app.services import errors_on_page
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
 page_setup(say("Data and models"))
-with shown_errors():
+with errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if runs.cards:
@@ -20,7 +20,7 @@ with shown_errors():
     else:
         say_no_runs(runs)
 data_views.origins()
-with shown_errors():
+with errors_on_page():
     if runs.cards:
         data_views.run_cards(runs.cards)
 data_views.own_scans()

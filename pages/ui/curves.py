@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from oct_core.figures import charts
 from oct_core.types import RunCard
-from oct_core.words import message, say
+from oct_core.words import say, say_count
 from pages.ui.app import services
 from pages.ui.app.services import title_of
-from pages.ui.app.session import kept
+from pages.ui.app.session import keep_choice
 from pages.ui.shared.charts import show
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Columns, columns_of, find_runs, seconds_since_growth
-from pages.ui.shared.tables import duration_text
+from pages.ui.shared.tables import COLUMNS, STATUSES, duration_text, show_table
 
-# A run that has written nothing for this long (seconds) has probably been stopped.
+# A run that has recorded nothing for this long (seconds) has probably been stopped.
 STALE_AFTER = 900.0
 
 
 def choose(cards: Sequence[RunCard]) -> list[str]:
     """The names of the runs to draw, all of them at first."""
-    titles = {card.name: title_of(card) for card in cards}
+    titles = {card.name: escape_markdown(title_of(card)) for card in cards}
     return list(
-        kept(
+        keep_choice(
             "runs",
             list(titles),
             st.pills,
-            "Runs",
+            say("Runs"),
             list(titles),
             page="curve",
             selection_mode="multi",
@@ -57,15 +59,15 @@ def curves(names: Sequence[str], watching: bool = False) -> None:
     by_step = {card: columns for card, columns in by_step.items() if _rows(columns)}
     if not epochs and not by_step:
         st.info(
-            say("The chosen runs have not finished an epoch or written a step yet."),
+            say("These runs have not finished an epoch or recorded a step yet."),
             icon=":material/hourglass_empty:",
         )
         return
     per_epoch, per_step, table = st.tabs(
         [
-            ":material/timeline: Per epoch",
-            ":material/ssid_chart: Per step",
-            ":material/table: Table",
+            say(":material/timeline: Per epoch"),
+            say(":material/ssid_chart: Per step"),
+            say(":material/table: Table"),
         ]
     )
     with per_epoch:
@@ -82,11 +84,12 @@ def _rows(columns: Columns) -> int:
 
 def _status(card: RunCard) -> None:
     """One line for a run that is not simply done."""
+    model = escape_markdown(title_of(card))
     if card.status == "failed":
         st.warning(
             say(
-                "**{model}** stopped early. `train --resume` goes on from its last good state.",
-                model=title_of(card),
+                "**{model}** stopped early. `train --resume` continues from its last saved state.",
+                model=model,
             ),
             icon=":material/warning:",
         )
@@ -98,22 +101,31 @@ def _status(card: RunCard) -> None:
     if quiet is not None and quiet > STALE_AFTER:
         st.warning(
             say(
-                "**{model}** says that it is being trained, but has written nothing for "
-                "{duration_text}. If it was stopped, `train --resume` goes on from its last good "
-                "state.",
-                model=title_of(card),
-                duration_text=duration_text(quiet),
+                "**{model}** is marked as in training, but has recorded nothing for {duration}. "
+                "If it was stopped, `train --resume` continues from its last saved state.",
+                model=model,
+                duration=duration_text(quiet),
             ),
             icon=":material/warning:",
         )
         return
-    text = say(
-        "**{model}** is being trained: {done} {value}epochs done. This page grows by itself.",
-        model=title_of(card),
-        done=done,
-        value=f"of {planned} " if planned else "",
-    )
-    st.progress(min(1.0, done / planned) if planned else 0.0, text=text)
+    if planned:
+        text = say(
+            "**{model}** is being trained: {done} of {planned} epochs done. This page updates "
+            "itself.",
+            model=model,
+            done=done,
+            planned=planned,
+        )
+        st.progress(min(1.0, done / planned), text=text)
+    else:
+        text = say_count(
+            "**{model}** is being trained: {count} epoch done. This page updates itself.",
+            "**{model}** is being trained: {count} epochs done. This page updates itself.",
+            done,
+            model=model,
+        )
+        st.progress(0.0, text=text)
 
 
 def _titled(columns: dict[RunCard, Columns]) -> dict[str, Columns]:
@@ -132,31 +144,32 @@ def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
         )
         return
     histories, best = _titled(epochs), _best(epochs)
+    colours = services.colours_of(epochs)
     left, right = st.columns(2, gap="medium")
     with left:
-        show(charts.training_curves(histories, "loss", best), "epoch_loss")
+        show(charts.training_curves(histories, colours, "loss", best), "epoch_loss")
     with right:
-        show(charts.training_curves(histories, "accuracy", best), "epoch_accuracy")
+        show(charts.training_curves(histories, colours, "accuracy", best), "epoch_accuracy")
     left, right = st.columns(2, gap="medium")
     with left:
-        show(charts.training_curves(histories, "auc", best), "epoch_auc")
+        show(charts.training_curves(histories, colours, "auc", best), "epoch_auc")
     with right:
-        show(charts.learning_rate_curves(histories), "epoch_rate")
+        show(charts.learning_rate_curves(histories, colours), "epoch_rate")
     st.caption(
         say(
-            "Solid: validation. Dotted: training. The star marks the epoch whose weights were "
-            "kept, the best by validation loss."
+            "Solid: validation. Dotted: training. The star marks the epoch with the lowest "
+            "validation loss, whose weights were saved."
         )
     )
 
 
 def _per_step(by_step: dict[RunCard, Columns]) -> None:
     if not by_step:
-        st.info(say("The chosen runs have no record per step."), icon=":material/hourglass_empty:")
+        st.info(say("These runs have no record per step."), icon=":material/hourglass_empty:")
         return
-    recorded = _titled(by_step)
+    recorded, colours = _titled(by_step), services.colours_of(by_step)
     smoothing = st.select_slider(
-        say("Mean of this many recorded steps"),
+        say("Recorded steps to average over"),
         [1, 5, 10, 20, 50],
         value=10,
         key="curve_smoothing",
@@ -164,29 +177,25 @@ def _per_step(by_step: dict[RunCard, Columns]) -> None:
     )
     left, right = st.columns(2, gap="medium")
     with left:
-        show(charts.step_curves(recorded, "loss", smoothing), "step_loss")
+        show(charts.step_curves(recorded, colours, "loss", smoothing), "step_loss")
     with right:
-        show(charts.step_curves(recorded, "accuracy", smoothing), "step_accuracy")
-    show(charts.learning_rate_curves(recorded), "step_rate")
+        show(charts.step_curves(recorded, colours, "accuracy", smoothing), "step_accuracy")
+    show(charts.learning_rate_curves(recorded, colours), "step_rate")
     st.caption(
         say(
-            "Training figures of single batches, every few steps: unsmoothed they jump more than "
-            "the means per epoch."
+            "Training figures of single batches, recorded every few steps. Without averaging they "
+            "vary more than the means per epoch."
         )
     )
 
 
-_SHOWN = {
-    "train_loss": message("training loss"),
-    "val_loss": message("validation loss"),
-    "train_accuracy": message("training accuracy"),
-    "val_accuracy": message("validation accuracy"),
-    "val_auc": message("validation AUC"),
-    "images_per_second": message("scans a second"),
-}
 _FORMATS = {
-    title: st.column_config.NumberColumn(format="%.1f" if title == "scans a second" else "%.3f")
-    for title in _SHOWN.values()
+    "train_loss": "%.3f",
+    "val_loss": "%.3f",
+    "train_accuracy": "%.3f",
+    "val_accuracy": "%.3f",
+    "val_auc": "%.3f",
+    "images_per_second": "%.1f",
 }
 
 
@@ -195,32 +204,33 @@ def _table(epochs: dict[RunCard, Columns]) -> None:
     if not rows:
         st.info(say("No run has finished an epoch yet."), icon=":material/hourglass_empty:")
         return
-    st.dataframe(
-        rows,
-        hide_index=True,
-        width="stretch",
-        column_config=_FORMATS,
-        alt=say("The kept epoch of each run"),
-    )
+    formats = {
+        name: st.column_config.NumberColumn(say(COLUMNS[name]), format=form)
+        for name, form in _FORMATS.items()
+    }
+    show_table(pd.DataFrame(rows), say("The best epoch of each run"), formats)
     st.caption(
-        say("The figures of the kept epoch; of the last one while the run is being trained.")
+        say(
+            "Each row shows the epoch whose weights were saved, or the latest epoch while the run "
+            "is being trained."
+        )
     )
 
 
 def _summary(card: RunCard, columns: Columns) -> dict[str, object]:
-    """One row: the kept epoch, or the last while there is none."""
+    """One row: the epoch of the saved weights, or the last while there is none."""
     epochs = columns["epoch"]
-    kept = (
+    best = (
         np.flatnonzero(epochs == card.best_epoch)
         if card.best_epoch is not None
         else np.array([], dtype=int)
     )
-    row = int(kept[0]) if len(kept) else len(epochs) - 1
-    values = {title: float(columns[name][row]) for name, title in _SHOWN.items() if name in columns}
+    row = int(best[0]) if len(best) else len(epochs) - 1
+    values = {name: float(columns[name][row]) for name in _FORMATS if name in columns}
     time = duration_text(float(np.nansum(columns["seconds"]))) if "seconds" in columns else ""
     return {
-        "run": title_of(card),
-        "status": card.status,
+        "model": title_of(card),
+        "status": say(STATUSES.get(card.status, card.status)),
         "epochs": len(epochs),
         "epoch": int(epochs[row]),
         **values,

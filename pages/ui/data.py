@@ -9,11 +9,13 @@ from typing import Any
 import streamlit as st
 
 from oct_core.figures import charts
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.types import RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
 from pages.ui.shared.charts import show
-from pages.ui.shared.tables import duration_text
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.tables import STATUSES, duration_text
 
 CITATION = """@article{kermany2018,
   title   = {Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning},
@@ -28,31 +30,38 @@ CITATION = """@article{kermany2018,
   publisher = {Mendeley Data}, year = {2018}, doi = {10.17632/rscbjbr9sj}
 }"""
 
-REFERENCES = message("""| Part | Source |
-|---|---|
-| VGG16 | Simonyan and Zisserman 2014, [arXiv:1409.1556](https://arxiv.org/abs/1409.1556) |
-| ResNet50 | He et al. 2015, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385) |
-| DenseNet121 | Huang et al. 2016, [arXiv:1608.06993](https://arxiv.org/abs/1608.06993) |
-| Grad-CAM | Selvaraju et al. 2017, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391) |
-| Guided backpropagation | Springenberg et al. 2014, \
-[arXiv:1412.6806](https://arxiv.org/abs/1412.6806) |""")
+MAP_REFERENCES = (
+    ("Grad-CAM", "Selvaraju et al. 2017", "1610.02391"),
+    (message("Guided backpropagation"), "Springenberg et al. 2014", "1412.6806"),
+)
+
+
+def references() -> str:
+    """The papers of the networks and of the maps, as a Markdown table."""
+    networks = [ARCHITECTURES.get(name) for name in ARCHITECTURES]
+    papers = [(network.title, network.citation, network.arxiv) for network in networks]
+    rows = [
+        f"| {say(part)} | {citation}, [arXiv:{number}](https://arxiv.org/abs/{number}) |"
+        for part, citation, number in (*papers, *MAP_REFERENCES)
+    ]
+    return "\n".join([say("| Part | Source |"), "|---|---|", *rows])
 
 
 def distribution(cards: Sequence[RunCard]) -> None:
     """Scans and patients by class and split; one chart for all runs that share their data."""
-    st.subheader(say("What the models learned from"), anchor=False)
+    st.subheader(say("Training data"), anchor=False)
     shared: dict[str, list[RunCard]] = {}
     for card in cards:
         if _counts(card):
             shared.setdefault(json.dumps(_counts(card), sort_keys=True), []).append(card)
     if not shared:
         st.info(
-            say("No run card says on how many scans its run was trained."), icon=":material/info:"
+            say("No run card states how many scans its model was trained on."),
+            icon=":material/info:",
         )
     for place, group in enumerate(shared.values()):
-        st.markdown(
-            say("Runs on this data: ") + ", ".join(f"**{title_of(card)}**" for card in group)
-        )
+        names = ", ".join(f"**{escape_markdown(title_of(card))}**" for card in group)
+        st.markdown(say("Models trained on this data: {names}", names=names))
         counts = _counts(group[0])
         left, right = st.columns(2, gap="medium")
         with left:
@@ -64,43 +73,42 @@ def distribution(cards: Sequence[RunCard]) -> None:
             )
         st.caption(
             say(
-                "All scans of a patient lie in one split, so that no model is tested on a patient "
-                "it has learned from. A patient with scans of two classes counts in both."
+                "All scans of a patient are in the same split, so no model is tested on a patient "
+                "it was trained on. A patient with scans of two classes is counted in both."
             )
         )
 
 
 def _counts(card: RunCard) -> dict[str, Mapping[str, Any]]:
     """Split -> class -> {"images", "patients"} of the card, {} if it has none."""
-    found = (card.raw.get("data") or {}).get("counts") or {}
-    order = [split for split in ("train", "val", "test") if split in found]
-    return {
-        split: found[split] for split in [*order, *(split for split in found if split not in order)]
-    }
+    counts = (card.raw.get("data") or {}).get("counts") or {}
+    order = [split for split in ("train", "val", "test") if split in counts]
+    order += [split for split in counts if split not in order]
+    return {split: counts[split] for split in order}
 
 
 def origins() -> None:
-    """Where scans and first weights came from."""
-    st.subheader(say("Where data and weights come from"), anchor=False)
+    """Where scans and initial weights came from."""
+    st.subheader(say("Sources of data and weights"), anchor=False)
     left, right = st.columns(2, gap="large")
     left.markdown(
         say(
-            "**Scans of the models in this repository.** A small part of OCT2017: Kermany, Zhang "
-            "and Goldbaum 2018, [doi:10.17632/rscbjbr9sj](https://doi.org/10.17632/rscbjbr9sj), CC "
-            "BY 4.0. Spectralis B-scans from adults, each labelled CNV, DME, DRUSEN or NORMAL by "
-            "graders in several rounds. The scans themselves are not in this repository; names, "
-            "digests and the split are. The pictures that the app draws itself are synthetic, and "
-            "called so."
+            "**Scans.** The models in this repository were trained on a small part of OCT2017: "
+            "Kermany, Zhang and Goldbaum 2018, "
+            "[doi:10.17632/rscbjbr9sj](https://doi.org/10.17632/rscbjbr9sj), CC BY 4.0. These are "
+            "Spectralis B-scans of adults, each labelled CNV, DME, DRUSEN or NORMAL by several "
+            "tiers of graders. The scans are not in this repository; their names, digests and "
+            "split are. Scans drawn by the app itself are always labelled synthetic."
         )
     )
     right.markdown(
         say(
-            "**Initial weights.** Each run card names its own. All three start from ImageNet "
-            "weights: VGG16 from the convolutions of its authors (CC BY 4.0), ResNet50 from those "
-            "of its authors down to the third stage (MIT; most of the fourth starts from random "
-            "weights), DenseNet121 from a published ImageNet training (MIT). VGG16 keeps its 13 "
-            "convolutions and takes a small head after a global average, 15 million parameters "
-            "instead of 138 million."
+            "**Initial weights.** All three shipped models start from ImageNet weights and read "
+            "scans at 224 × 224 pixels. VGG16: the convolutional layers published by its authors "
+            "(CC BY 4.0). ResNet50: the layers published by its authors, up to the third stage "
+            "(MIT); most of the fourth starts from random weights. DenseNet121: a published "
+            "ImageNet training (MIT). VGG16 keeps its 13 convolutional layers and has a small "
+            "classifier after a global average, 15 million parameters instead of 138 million."
         )
     )
 
@@ -109,7 +117,9 @@ def run_cards(cards: Sequence[RunCard]) -> None:
     """One folded card a run: the facts first, then everything as JSON."""
     st.subheader(say("Run cards"), anchor=False)
     for card in cards:
-        with st.expander(f"{title_of(card)} · {card.status}", icon=":material/id_card:"):
+        title = escape_markdown(title_of(card))
+        status = say(STATUSES.get(card.status, card.status))
+        with st.expander(f"{title} · {status}", icon=":material/id_card:"):
             _run_card(card)
 
 
@@ -120,14 +130,14 @@ def _run_card(card: RunCard) -> None:
     with right:
         for heading, key in (
             (say("Intended use"), "intended_use"),
-            ("Limits", "limits"),
-            ("Licence", "licence"),
+            (say("Limits"), "limits"),
+            (say("Licence"), "licence"),
         ):
             if raw.get(key):
-                st.markdown(f"**{heading}.** {_prose(raw[key])}")
+                st.markdown(f"**{heading}.** {escape_markdown(_prose(raw[key]))}")
         text = json.dumps(raw, indent=1)
         st.download_button(
-            say("The whole card as JSON"),
+            say("Download the run card (JSON)"),
             text,
             f"{card.name}-card.json",
             "application/json",
@@ -138,33 +148,35 @@ def _run_card(card: RunCard) -> None:
 
 
 def _prose(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A text of a card, in the language of the moment where there is a translation."""
+    return " ".join(say(str(part)) for part in (value if isinstance(value, list) else [value]))
 
 
 def facts(card: RunCard) -> dict[str, str]:
-    """The lines of a run card that most people ask for, without those it does not have."""
+    """The lines of a run card that most people ask for, for Markdown, without those it lacks."""
     raw = card.raw
     versions = raw.get("versions") or {}
     seconds = raw.get("wall_seconds")
-    found = {
-        "Network": card.architecture,
-        say("First weights"): _prose(raw.get("initialisation") or ""),
-        say("Learned from too"): ", ".join(
+    size = card.preprocessing.get("size")
+    lines = {
+        say("Network"): card.architecture,
+        say("Initial weights"): _prose(raw.get("initialisation") or ""),
+        say("Teacher models"): ", ".join(
             str(name).split(":")[0] for name in (raw.get("training") or {}).get("teachers") or ()
         ),
-        "Input": f"{card.preprocessing['size']} × {card.preprocessing['size']} pixels"
-        if "size" in card.preprocessing
-        else "",
+        say("Input"): say("{size} × {size} pixels", size=size) if size else "",
         say("Best epoch"): "" if card.best_epoch is None else str(card.best_epoch),
-        "Temperature": f"{card.temperature:.3f}",
-        "Device": str(raw.get("device") or ""),
-        say("Time to train"): duration_text(float(seconds)) if seconds else "",
+        say("Temperature"): f"{card.temperature:.3f}",
+        say("Training device"): str(raw.get("device") or ""),
+        say("Training time"): duration_text(float(seconds)) if seconds else "",
         say("Git commit"): str(raw.get("git_commit") or "")[:12],
-        say("Weights sha256"): card.weights_sha256[:16],
-        say("Data manifest sha256"): str((raw.get("data") or {}).get("manifest_sha256") or "")[:16],
-        "Software": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        say("SHA-256 of the weights"): card.weights_sha256[:16],
+        say("SHA-256 of the data manifest"): str(
+            (raw.get("data") or {}).get("manifest_sha256") or ""
+        )[:16],
+        say("Software"): ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: escape_markdown(value) for name, value in lines.items() if value}
 
 
 def own_scans() -> None:
@@ -174,8 +186,8 @@ def own_scans() -> None:
     with left:
         st.markdown(
             say(
-                "**All three, in one line.** On a GPU if there is one, else on the processor; the "
-                "folder may be raw or prepared."
+                "**All three models with one command.** On a GPU if there is one, else on the CPU. "
+                "The folder may hold the original scans or be prepared already."
             )
         )
         st.code("./train_all.sh FOLDER", language="bash")
@@ -190,11 +202,12 @@ def own_scans() -> None:
     right.markdown(
         say(
             "The folder has one of three forms:\n- the OCT2017 layout: `train/`, `val/`, `test/`, "
-            "each with `CNV`, `DME`, `DRUSEN`, `NORMAL`;\n- a plain folder of class folders;\n- a "
-            "CSV manifest with the columns `path`, `label`, `patient`, `split`.\n\nPatients are "
-            "read from names such as `CNV-1016042-1.jpeg` (the number in the middle) and never lie "
-            "in two splits. While a run is being trained on this machine, **Training curves** "
-            "grows by itself; when it is done, every page has it."
+            "each with `CNV`, `DME`, `DRUSEN`, `NORMAL`;\n- a plain folder with one folder per "
+            "class;\n- a CSV manifest with the columns `path`, `label`, `patient`, "
+            "`split`.\n\nThe patient is read from file names such as `CNV-1016042-1.jpeg` (the "
+            "number in the middle) and is never in two splits. While a model is being trained on "
+            "this machine, the page **Training curves** updates itself; once training ends, the "
+            "model is on every page."
         )
     )
     st.page_link(
@@ -210,9 +223,9 @@ def licence_and_citation() -> None:
         st.markdown(
             say(
                 "The program and the weights trained with it are open source (Apache-2.0, see "
-                "`LICENSE`). The scans they learned from are CC BY 4.0: name their authors when "
+                "`LICENSE`). The training scans are licensed CC BY 4.0: credit their authors when "
                 "you publish anything made with them."
             )
         )
-        st.markdown(REFERENCES)
+        st.markdown(references())
     right.code(CITATION, language="bibtex", wrap_lines=True)

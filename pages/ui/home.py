@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import math
 from collections.abc import Sequence
 
 import streamlit as st
 
-from oct_core.figures.charts import model_colour
+from oct_core.figures.colours import model_colour
+from oct_core.metrics.intervals import bounds_text
 from oct_core.metrics.summary import Evaluation
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
@@ -17,18 +21,13 @@ from pages.ui.shared.tables import sample_text
 
 WHAT_TO_SEE = {
     "CNV": message(
-        "New vessels under the retina leave bright material and dark fluid that lift it from below."
+        "New vessels grow under the retina; bright material and dark fluid lift it from below."
     ),
     "DME": message(
-        "Diabetes makes vessels leak: dark cysts of fluid swell the retina from within."
+        "Diabetes makes retinal vessels leak; dark pockets of fluid swell the retina from within."
     ),
-    "DRUSEN": message("Small deposits under the pigment epithelium raise it in bumps."),
-    "NORMAL": message("Even layers and a shallow foveal pit, nothing outlined."),
-}
-IDEAS = {
-    "vgg16": message("13 plain convolutions in a row, here with a small head."),
-    "resnet50": message("50 layers with shortcuts, so that each block only learns a correction."),
-    "densenet121": message("121 layers where each block sees the output of all before it."),
+    "DRUSEN": message("Small deposits under the retinal pigment epithelium raise it in bumps."),
+    "NORMAL": message("Even layers and a shallow foveal pit. Nothing is outlined."),
 }
 
 
@@ -36,15 +35,16 @@ def introduction() -> None:
     """One sentence, and the way to the first thing to try."""
     st.markdown(
         say(
-            "##### Open an OCT B-scan and see what VGG16, ResNet50 and DenseNet121 make of it, "
-            "side by side: the probability of each of four classes and, layer by layer, where each "
-            "network looked."
+            "##### Open an OCT B-scan and see how {networks} classify it, side by side: the "
+            "probability of each of four classes and, layer by layer, where each network seems to "
+            "look.",
+            networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
         )
     )
     with st.container(horizontal=True, gap="small"):
         if st.button(say("Open the viewer"), type="primary", icon=":material/image_search:"):
             st.switch_page("pages/1_Viewer.py")
-        if st.button(say("See how well they do"), icon=":material/query_stats:"):
+        if st.button(say("See how accurate they are"), icon=":material/query_stats:"):
             st.switch_page("pages/3_Performance.py")
 
 
@@ -57,21 +57,21 @@ def the_classes() -> None:
             st.image(
                 outlined(phantom.pixels, phantom.lesion),
                 width="stretch",
-                alt=say("Synthetic B-scan, {class_titles}", class_titles=CLASS_TITLES[label]),
+                alt=say("Synthetic B-scan: {title}", title=say(CLASS_TITLES[label])),
             )
             st.markdown(f"**{label}**")
-            st.caption(f"{CLASS_TITLES[label]}. {WHAT_TO_SEE[label]}")
+            st.caption(f"{say(CLASS_TITLES[label])}. {say(WHAT_TO_SEE[label])}")
     st.caption(
         say(
-            "These four pictures are synthetic, drawn by this program; the outline is the exact "
-            "border of the drawn lesion."
+            "These four scans are synthetic, drawn by this program. The outline is the exact "
+            "border of the lesion."
         )
     )
 
 
 def the_models(cards: Sequence[RunCard]) -> None:
     """A card for each run with its held-out figures, three in a row."""
-    st.subheader(say("The models, on scans of patients they never saw"), anchor=False)
+    st.subheader(say("The models, tested on patients they have never seen"), anchor=False)
     for start in range(0, len(cards), 3):
         row = cards[start : start + 3]
         for column, card in zip(st.columns(3, gap="medium"), row, strict=False):
@@ -81,11 +81,13 @@ def the_models(cards: Sequence[RunCard]) -> None:
 
 def _model(card: RunCard) -> None:
     colour = model_colour(card.architecture)
+    network = card.architecture
+    blurb = say(ARCHITECTURES.get(network).blurb) if network in ARCHITECTURES else ""
     st.html(
         f'<div style="height:.35rem;border-radius:99px;background:{colour}"></div>'
         '<div style="font-size:1.2rem;font-weight:600;margin-top:.5rem">'
-        f"{_escape(title_of(card))}</div>"
-        f'<div class="oct-muted">{IDEAS.get(card.architecture, "")}</div>'
+        f"{html.escape(title_of(card))}</div>"
+        f'<div class="oct-muted">{html.escape(blurb)}</div>'
     )
     scores = _scores(card)
     if scores is None:
@@ -96,16 +98,17 @@ def _model(card: RunCard) -> None:
         return
     left, right = st.columns(2)
     for column, name, figure in (
-        (left, "Accuracy", scores.accuracy),
+        (left, say("Accuracy"), scores.accuracy),
         (right, say("Macro AUC"), scores.macro_auc),
     ):
-        span = f"{figure.low:.3f} to {figure.high:.3f}"
-        column.metric(name, f"{figure.value:.3f}", delta=span, delta_color="off", delta_arrow="off")
+        value = "-" if math.isnan(figure.value) else f"{figure.value:.3f}"
+        span = bounds_text(figure, patients=scores.n_patients)
+        column.metric(name, value, delta=span, delta_color="off", delta_arrow="off")
     st.caption(
         say(
-            "{sample_text} of the test part; below each figure its 95% interval, from a "
-            "bootstrap by patient.",
-            sample_text=sample_text(scores),
+            "Test part: {sample}. Below each figure is its 95% interval, from a bootstrap by "
+            "patient.",
+            sample=sample_text(scores),
         )
     )
 
@@ -120,13 +123,13 @@ def _scores(card: RunCard) -> Evaluation | None:
 
 def _without_scores(card: RunCard) -> str:
     if card.status == "training":
-        return say("Still being trained: its held-out figures come when the training ends.")
+        return say("Still being trained. Its test figures appear when the training ends.")
     if card.status == "failed":
         return say(
-            "The training of this run stopped early; `train --resume` goes on from its last good "
-            "state."
+            "The training of this run stopped early. `train --resume` continues from its last "
+            "saved state."
         )
-    return say("No held-out predictions yet; `python -m oct_core evaluate` makes them.")
+    return say("No test predictions yet. Make them with `python -m oct_core evaluate`.")
 
 
 def the_limits() -> None:
@@ -136,16 +139,18 @@ def the_limits() -> None:
     left.markdown(
         say(
             "- **Few scans, one source.** The shipped models were trained on a few hundred scans "
-            "of one public collection. On scans of another device or hospital expect clearly "
-            "worse, and do not trust the probability.\n- **Four answers only.** A scan with any "
-            "other disease, or a picture that is no OCT scan, still gets one of the four."
+            "of one public collection. On scans from another device or hospital expect lower "
+            "accuracy, and do not trust the probabilities.\n- **Four answers only.** A scan that "
+            "shows another disease, or a picture that is not an OCT scan, still gets one of the "
+            "four."
         )
     )
     right.markdown(
         say(
-            "- **One picture.** Clinicians judge a whole volume, the history and the other eye; "
-            "the models see one slice.\n- **Maps show where, not why.** A bright region moved the "
-            "score; it is no proof of a lesion, and a plausible map does not make the answer right."
+            "- **One B-scan.** Clinicians judge a whole volume, the history and the other eye; the "
+            "models see one slice.\n- **Maps show where, not why.** A bright region changed the "
+            "score. It does not prove a lesion, and a plausible map does not make the answer "
+            "right."
         )
     )
     st.page_link(
@@ -153,7 +158,3 @@ def the_limits() -> None:
         label=say("Data, run cards, licence and citation"),
         icon=":material/description:",
     )
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -63,6 +63,11 @@ def table(seed: int, rows: int = 48) -> PredictionTable:
     )
 
 
+def architecture_of(name: str) -> str:
+    """The architecture that the name of a demo run holds."""
+    return next(key for key in ("vgg16", "resnet50", "densenet121") if key in name)
+
+
 def card(
     name: str, status: str, weights_sha256: str, predictions: PredictionTable
 ) -> dict[str, Any]:
@@ -78,7 +83,7 @@ def card(
         "schema": 1,
         "name": name,
         "status": status,
-        "architecture": next(key for key in ("vgg16", "resnet50", "densenet121") if key in name),
+        "architecture": architecture_of(name),
         "classes": list(CLASSES),
         "preprocessing": Preprocessing(size=SIZE).to_dict(),
         "weights_sha256": weights_sha256,
@@ -141,7 +146,10 @@ def write_run(
     if weights:
         torch.manual_seed(seed)
         preprocessing = Preprocessing(size=SIZE)
-        data = weights_bytes(build_model(name, len(CLASSES), preprocessing.mean, preprocessing.std))
+        architecture = architecture_of(name)
+        data = weights_bytes(
+            build_model(architecture, len(CLASSES), preprocessing.mean, preprocessing.std)
+        )
         write_atomically(folder / "weights.safetensors", data)
         digest = hashlib.sha256(data).hexdigest()
     write_card(folder, card(name, status, digest, predictions))

@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from oct_core.runs.weights import load_runs
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust import report as report_module
 from oct_core.trust.report import ReportOptions, write_report
@@ -21,6 +22,8 @@ from oct_core.trust.report_file import read_report
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run
+
+from pages.ui.shared.markdown import escape_markdown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = "resnet50"
@@ -38,7 +41,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_module, "wider_methods", lambda: ["hirescam"])
-        write_report(folder / "explanations.json", options=options, root=folder / "checkpoints")
+        root = folder / "checkpoints"
+        write_report(folder / "explanations.json", load_runs(root=root), options=options, root=root)
     return folder
 
 
@@ -108,8 +112,10 @@ def test_filled(filled: Path) -> None:
 def test_another_measure_is_drawn_and_defined(filled: Path) -> None:
     page = visit()
     page.selectbox(key="report_measure").set_value("road").run()
-    assert not page.exception and "ROAD by layer" in str(page.get("plotly_chart")[0].proto)
-    assert "arXiv:2202.00449" in said(page) and "Higher is better" in said(page)
+    assert not page.exception and "ROAD by layer (higher is better)" in str(
+        page.get("plotly_chart")[0].proto
+    )
+    assert escape_markdown("arXiv:2202.00449") in said(page) and "Higher is better" in said(page)
 
 
 def test_the_table_is_filtered(filled: Path) -> None:
@@ -131,7 +137,7 @@ def test_the_maps_of_the_cascade_are_drawn_on_demand_and_kept(filled: Path) -> N
         len(strips) == 1
         and strips[0].count("<img") == 7
         and "random: head" in strips[0]
-        and "alike" in strips[0]
+        and "similarity" in strips[0]
     )
     page.run()
     assert any("<figure>" in one.proto.body for one in page.get("html")), "kept in the session"
@@ -152,8 +158,8 @@ def test_a_damaged_or_foreign_report_is_a_sentence(folder: Path, text: str, mess
     page = visit()
     assert (
         not page.exception
-        and message in page.error[0].value
-        and "explain-report" in page.error[0].value
+        and escape_markdown(message) in page.error[0].value
+        and escape_markdown("explain-report") in page.error[0].value
     )
     assert str(folder) not in page.error[0].value
 
@@ -178,7 +184,7 @@ def test_runs_that_are_gone_or_new_are_named(filled: Path) -> None:
     write_run(filled / "checkpoints", "vgg16")
     page = visit()
     assert not page.exception and not page.error
-    assert "not installed here: ResNet50" in said(page) and "not measured yet: vgg16" in said(page)
+    assert "not installed here: ResNet50" in said(page) and "not measured yet: VGG16" in said(page)
 
 
 def test_the_viewer_says_beside_a_map_what_was_measured_of_these_weights(filled: Path) -> None:

@@ -4,11 +4,15 @@ failing.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -16,6 +20,12 @@ from streamlit.testing.v1 import AppTest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
 
+from oct_core.metrics import evaluate_table
+from oct_core.metrics.calibration import softmax
+from oct_core.metrics.decision import decision_curve
+from oct_core.metrics.operating_points import figures_at_threshold
+from oct_core.runs.files import write_predictions
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -99,6 +109,20 @@ def test_curves_of_any_set_of_runs(root: Path) -> None:
     assert "at least one run" in said(page) and not charts(page)
 
 
+def test_a_run_has_its_networks_colour_whatever_it_is_called(root: Path) -> None:
+    """A name that holds another network's, once took that one's colour."""
+    write_run(root, "vgg16")
+    folder = write_run(root, "resnet50", seed=1).rename(root / "mine-resnet50-from-vgg16")
+    title = f"ResNet50 ({folder.name})"
+    for name in (CURVES, PERFORMANCE):
+        page = visit(name)
+        figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+        traces = [trace for figure in figures for trace in figure["data"]]
+        for prefix, colour in (("VGG16", "#0072B2"), (title, "#D55E00")):
+            of_run = [trace for trace in traces if str(trace.get("name", "")).startswith(prefix)]
+            assert of_run and all(colour in json.dumps(trace) for trace in of_run), (name, prefix)
+
+
 def test_curves_grow_while_a_run_is_trained(root: Path) -> None:
     folder = write_run(root, "vgg16", "training")
     page = visit(CURVES)
@@ -128,7 +152,7 @@ def test_a_training_that_fell_silent_is_called_so(root: Path) -> None:
     folder = write_run(root, "vgg16", "training")
     for name in ("history.csv", "steps.csv"):
         os.utime(folder / name, (1, 1))
-    assert "has written nothing for" in said(visit(CURVES))
+    assert "has recorded nothing for" in said(visit(CURVES))
 
 
 def test_a_run_that_has_just_started_has_no_curves_yet(root: Path) -> None:
@@ -139,31 +163,144 @@ def test_a_run_that_has_just_started_has_no_curves_yet(root: Path) -> None:
     assert not page.exception and not charts(page) and "have not finished an epoch" in said(page)
 
 
+def figures(page: AppTest) -> dict[str, Any]:
+    """The charts of a page by title, each as plotly's data and layout."""
+    specs = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    return {spec["layout"]["title"]["text"]: spec for spec in specs}
+
+
+def frame(page: AppTest, column: str) -> Any:
+    """The first table with this column."""
+    return next(part.value for part in page.dataframe if column in part.value.columns)
+
+
 def test_performance_of_all_and_of_one(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PERFORMANCE)
-    assert (
-        not page.exception and charts(page) == 7
-    )  # confusion, one-vs-rest, one-vs-one: 2 each, and one of both
+    # 2 each: confusion, one-vs-rest, one-vs-one, precision-recall, calibration, operating point;
+    # one of both: sensitivity, decision curve.
+    assert not page.exception and charts(page) == 14
     assert "32 scans of" in said(page)
-    shown = page.dataframe[0].value
     right = np.mean(
         table(0).of_split("test").logits.argmax(axis=1) == table(0).of_split("test").label
     )
-    assert shown["accuracy"][0].startswith(f"{right:.3f} (")
-    assert len(page.dataframe[3].value) == 6, "six pairs of classes"
+    assert page.dataframe[0].value["accuracy"][0].startswith(f"{right:.3f} (")
+    pairs = [part.value for part in page.dataframe if "pair" in part.value.columns]
+    assert [len(rows) for rows in pairs] == [1, 6], "a pair of models, six pairs of classes"
     page.pills(key="performance_runs").set_value(["vgg16"]).run()
-    assert charts(page) == 4 and list(page.dataframe[0].value["model"]) == ["VGG16"]
+    assert charts(page) == 10 and list(page.dataframe[0].value["model"]) == ["VGG16"]
+    assert "two or more models to compare" in said(page)
     page.selectbox(key="performance_split").set_value("val").run()
     assert "16 scans of" in said(page)
+
+
+def test_every_further_figure_has_an_interval_or_a_reason(root: Path) -> None:
+    write_run(root, "vgg16")
+    rows = frame(visit(PERFORMANCE), "figure")
+    assert {"Cohen's kappa", "Kermany's mean cost", "Average precision, CNV"} <= set(rows["figure"])
+    scores = evaluate_table(table(0), "test", 1.2)
+    kappa = rows["VGG16"][rows["figure"] == "Cohen's kappa"].item()
+    assert kappa == scores.describe("cohen_kappa") and kappa.endswith(")")
+    assert not rows["VGG16"].str.contains("nan").any()
+
+
+def test_curves_show_their_corner_until_the_whole_is_asked_for(root: Path) -> None:
+    write_run(root, "vgg16")
+    page = visit(PERFORMANCE)
+    for key, name in (("rest", "VGG16: ROC one-vs-rest"), ("precision", "VGG16: precision and")):
+        near = next(spec for title, spec in figures(page).items() if title.startswith(name))
+        page.toggle(key=f"performance_whole_{key}").set_value(True).run()
+        whole = next(spec for title, spec in figures(page).items() if title.startswith(name))
+        assert whole["layout"]["xaxis"]["range"] == [-0.01, 1.01]
+        assert near["layout"]["xaxis"]["range"] != whole["layout"]["xaxis"]["range"]
+        assert near["data"] == whole["data"]
+
+
+def test_the_threshold_moves_the_point_the_figures_and_the_matrix(root: Path) -> None:
+    folder = write_run(root, "vgg16")
+    card = json.loads((folder / "card.json").read_text())
+    card["operating_points"]["CNV"] = {"threshold": 0.3}
+    (folder / "card.json").write_text(json.dumps(card))
+    rows = table(0).of_split("test")
+    scores = softmax(rows.logits, 1.2)[:, 0]
+
+    def expected(threshold: float) -> tuple[list[str], list[list[int]]]:
+        found = figures_at_threshold(rows.label == 0, scores, threshold, rows.patient, 0.02)
+        four = (found.sensitivity, found.specificity, found.ppv, found.npv)
+        return [f"{cell.value:.3f}".replace("nan", "–") for cell in four], found.confusion.tolist()
+
+    page = visit(PERFORMANCE)
+    assert "holds no threshold" in said(page), "urgent referral comes first"
+    page.selectbox(key="performance_operating_target").set_value("CNV").run()
+    page.number_input(key="performance_prevalence_CNV").set_value(2.0).run()
+    slider = page.select_slider(key="performance_threshold_vgg16_test_CNV")
+    assert slider.value == 0.3 and "threshold 0.3 of the run card" in said(page)
+    for threshold in (0.3, 1.0):
+        page.select_slider(key=slider.key).set_value(threshold).run()
+        four, confusion = expected(threshold)
+        assert [part.value for part in page.metric] == four
+        assert figures(page)["VGG16: scans called CNV"]["data"][0]["text"] == [
+            [str(count) for count in row] for row in confusion
+        ]
+        points = figures(page)["VGG16: CNV against the rest"]["data"][1:3]
+        assert points[0]["y"][0] == pytest.approx(float(four[0]), abs=1e-3)
+        assert points[1]["name"] == "of the run card"
+    assert four[2] == "–" and escape_markdown("not defined: no scan was called CNV") in said(page)
+    assert "at a prevalence of 2.0%" in said(page)
+
+
+def test_a_part_without_the_class_says_so(root: Path) -> None:
+    folder = write_run(root, "vgg16")
+    rows = table(0)
+    keep = rows.label != 3
+    columns = (getattr(rows, field.name) for field in dataclasses.fields(rows)[:6])
+    write_predictions(folder, type(rows)(*(column[keep] for column in columns)))
+    page = visit(PERFORMANCE)
+    assert not page.exception and not page.error
+    page.selectbox(key="performance_operating_target").set_value("NORMAL").run()
+    assert "this part has no NORMAL" in said(page) and not page.metric
+    further = frame(page, "figure")
+    assert "not defined: no NORMAL" in further["VGG16"].tolist()
+    assert not further["VGG16"].str.contains("nan").any()
+
+
+def test_the_decision_curve_is_of_the_class_chosen(root: Path) -> None:
+    write_run(root, "vgg16")
+    page = visit(PERFORMANCE)
+    assert "Decision curve of CNV or DME" in figures(page)
+    page.selectbox(key="performance_decision_target").set_value("DRUSEN").run()
+    rows = table(0).of_split("test")
+    curve = decision_curve(rows.label == 2, softmax(rows.logits, 1.2)[:, 2])
+    drawn = figures(page)["Decision curve of DRUSEN"]["data"]
+    named = next(trace for trace in drawn if trace["name"] == "VGG16" and "fill" not in trace)
+    alone = go.Figure(go.Scatter(y=curve.model)).to_json()
+    assert named["y"] == json.loads(alone)["data"][0]["y"]
+
+
+def test_models_are_compared_in_figures_and_in_words(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    write_run(root, "densenet121", seed=2)
+    page = visit(PERFORMANCE)
+    rows = frame(page, "mcnemar")
+    assert list(rows["pair"]) == [
+        "VGG16 less ResNet50",
+        "VGG16 less DenseNet121",
+        "ResNet50 less DenseNet121",
+    ]
+    assert said(page).count("after Holm over 3 comparisons") == 6
+    assert rows["mcnemar_holm"].str.startswith("p = ").all()
+    assert said(page).count("McNemar\\'s test, ") == 3
+    page.pills(key="performance_runs").set_value(["vgg16", "resnet50"]).run()
+    assert len(frame(page, "mcnemar")) == 1 and "Holm" not in said(page)
 
 
 def test_confusion_in_per_cent(root: Path) -> None:
     write_run(root, "vgg16")
     page = visit(PERFORMANCE)
     counts = str(page.get("plotly_chart")[0].proto)
-    page.segmented_control(key="confusion_unit").set_value("Per cent of the true class").run()
+    page.segmented_control(key="confusion_unit").set_value("per_cent").run()
     assert not page.exception and str(page.get("plotly_chart")[0].proto) != counts
 
 
@@ -174,7 +311,7 @@ def test_predictions_filters(root: Path) -> None:
     assert len(page.dataframe[0].value) == 64
     page.selectbox(key="prediction_model").set_value("VGG16")
     page.selectbox(key="prediction_true").set_value("DME")
-    page.selectbox(key="prediction_outcome").set_value("Wrong").run()
+    page.selectbox(key="prediction_outcome").set_value("wrong").run()
     rows = page.dataframe[0].value
     assert (
         len(rows)
@@ -183,7 +320,7 @@ def test_predictions_filters(root: Path) -> None:
         and not rows["right"].any()
     )
     page.slider(key="prediction_confidence").set_value((0.0, 0.01)).run()
-    assert "No scan fits" in said(page) and not page.exception
+    assert "No scan matches" in said(page) and not page.exception
 
 
 def test_without_data_a_phantom_opens_in_the_viewer(
@@ -227,7 +364,7 @@ def test_gallery_of_phantoms(root: Path) -> None:
     layers = [one.value for one in page.caption]
     assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
     assert [one.value for one in page.subheader] == [
-        f"Predicted {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
+        f"Predicted class {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
     ]
 
 
@@ -250,8 +387,8 @@ def test_data_and_models(root: Path) -> None:
     page = visit(DATA)
     assert not page.exception and charts(page) == 2
     assert [one.label for one in page.expander if "·" in one.label] == [
-        "VGG16 · done",
-        "ResNet50 · training",
+        "VGG16 · finished",
+        "ResNet50 · in training",
     ]
     assert any("rscbjbr9sj" in one.value for one in page.code) and any(
         "train_all.sh" in one.value for one in page.code
@@ -268,20 +405,20 @@ def test_gallery_of_the_data_folder(
     assert (
         not page.exception
         and not page.error
-        and page.selectbox(key="gallery_source").value == "Test scans"
+        and page.selectbox(key="gallery_source").value == "test"
     )
-    assert "**CNV-0-1.png**" in said(page) and "CNV-4-1.png" not in said(page)
+    assert f"**{escape_markdown('CNV-0-1.png')}**" in said(page) and "CNV-4-1.png" not in said(page)
 
 
 def test_choices_survive_a_visit_to_another_page(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PREDICTIONS)
-    page.selectbox(key="prediction_outcome").set_value("Wrong").run()
+    page.selectbox(key="prediction_outcome").set_value("wrong").run()
     page.switch_page(f"pages/{CURVES}.py").run()
     page.button_group(key="curve_runs").set_value(["resnet50"]).run()
     page.switch_page(f"pages/{PREDICTIONS}.py").run()
-    assert page.selectbox(key="prediction_outcome").value == "Wrong"
+    assert page.selectbox(key="prediction_outcome").value == "wrong"
     page.switch_page(f"pages/{CURVES}.py").run()
     assert page.button_group(key="curve_runs").value == ["resnet50"]
 

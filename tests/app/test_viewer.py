@@ -4,13 +4,18 @@ what leaves it.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,21 +24,25 @@ from PIL import Image
 from streamlit.runtime.uploaded_file_manager import DeletedFile
 from streamlit.testing.v1 import AppTest
 
+from oct_core import explanations
 from oct_core.explanations import explain_with_predictions
 from oct_core.exports import maps_npz
+from oct_core.figures.final_figure import FigureRow, final_figure, overlay_png
+from oct_core.runs.turns import ModelLock, Work, WorkStoppedError, pause
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans import COLOUR_NOTE
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Explanation, Prediction, RunCard, Scan
-from pages.ui.app.session import Bounded, Viewer, fingerprint
+from oct_core.words import RESEARCH_LINE, say
+from pages.ui.app.session import MAX_SCANS, Bounded, Job, Viewer, fingerprint
 from pages.ui.shared.samples import Sample
 from pages.ui.viewer import compute as viewer_compute
 from pages.ui.viewer import input as viewer_input
 from pages.ui.viewer import page as viewer_page
 from pages.ui.viewer.compute import in_scan_pixels
 from pages.ui.viewer.controls import first_models
-from pages.ui.viewer.export import Row, final_figure, overlay_png
-from pages.ui.viewer.predictions import small_bars
+from pages.ui.viewer.predictions import agreement, small_bars
+from pages.ui.viewer.reading import Reading
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -110,14 +119,14 @@ def test_empty_it_says_how_well_the_chosen_models_do(
     [chart] = page.get("plotly_chart")
     assert "How well the models do" in [
         one.value for one in page.subheader
-    ] and "patients of the test part" in said(page)
+    ] and "whom the models never saw" in said(page)
     assert all(title in chart.proto.spec for title in ("VGG16", "ResNet50", "DenseNet121"))
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))
     page = app.run()
     assert (
         not page.exception
         and not page.get("plotly_chart")
-        and "patients of the test part" not in said(page)
+        and "whom the models never saw" not in said(page)
     )
 
 
@@ -130,28 +139,60 @@ def test_without_models_it_says_how_to_train(
     assert "train_all.sh" in said(page)
 
 
+def maps_by_target(page: AppTest) -> dict[str, dict[str, str]]:
+    """Target class -> which map (the words on it, without target and maximum) -> its picture."""
+    pictures: dict[str, dict[str, str]] = {}
+    for source, words in re.findall(r'<img src="([^"]+)" alt="([^"]*)"', said(page)):
+        if named := re.fullmatch(r"(.+), target (\w+), .*", words):
+            pictures.setdefault(named[2], {})[named[1]] = source
+    return pictures
+
+
+def models_with_maps(page: AppTest) -> set[str]:
+    """Titles of the models whose maps are on the page."""
+    return {name.rsplit(", ", 1)[1] for maps in maps_by_target(page).values() for name in maps}
+
+
 def test_a_sample_is_read_by_three_models_with_maps(app: AppTest) -> None:
     page = open_sample(app)
     assert not page.exception
     assert not page.error
+    assert models_with_maps(page) == {"VGG16", "ResNet50", "DenseNet121"}
     text = said(page)
-    for title in ("VGG16", "ResNet50", "DenseNet121"):
-        assert title in text
     assert text.count("data:image/jpeg") >= 3 * (5 + 5 + 1)
-    assert "research" in text.lower()
+    assert text.count(say(RESEARCH_LINE)) == 1
 
 
 def test_the_target_class_changes_what_is_explained(app: AppTest) -> None:
     page = open_sample(app)
+    before = maps_by_target(page)
+    assert before and "DRUSEN" not in before, "choose a sample that no model takes for drusen"
     page.selectbox(key="viewer_target").set_value("DRUSEN").run()
     assert not page.exception
-    assert "DRUSEN" in said(page)
+    after = maps_by_target(page)
+    assert list(after) == ["DRUSEN"]
+    earlier = {name: source for maps in before.values() for name, source in maps.items()}
+    assert set(after["DRUSEN"]) == set(earlier) and len(earlier) > 3
+    changed = [name for name in earlier if after["DRUSEN"][name] != earlier[name]]
+    assert len(changed) > len(earlier) / 2
+
+
+def wait_for_jobs(page: AppTest) -> AppTest:
+    """Run the page again until its slow work is done."""
+    until = time.monotonic() + 120
+    while page.session_state["viewer"].jobs and time.monotonic() < until:
+        for job in list(page.session_state["viewer"].jobs.values()):
+            job.future.exception(120)
+        page.run()
+    return page
 
 
 def test_measuring_a_map_gives_scores_and_a_verdict(app: AppTest) -> None:
     page = open_sample(app)
+    assert "Takes about" in said(page)
     page.button(key="measure_map").click().run()
     assert not page.exception
+    wait_for_jobs(page)
     assert {metric.label for metric in page.metric} >= {"Deletion", "Insertion", "On the retina"}
     assert "keeps a rank correlation of" in said(page) and "beyond ±" in said(page)
 
@@ -165,7 +206,7 @@ def test_a_damaged_run_is_one_sentence_and_the_others_answer(
     page = open_sample(app)
     assert not page.exception
     assert "is left out" in page.error[0].value
-    assert "DenseNet121" in said(page)
+    assert models_with_maps(page) == {"ResNet50", "DenseNet121"}
 
 
 def test_uploads_good_and_bad(app: AppTest) -> None:
@@ -176,7 +217,8 @@ def test_uploads_good_and_bad(app: AppTest) -> None:
     ).run()
     assert not page.exception
     assert any("this is not a PNG" in error.value for error in page.error)
-    assert "VGG16" in said(page)
+    assert models_with_maps(page) == {"VGG16", "ResNet50", "DenseNet121"}
+    assert "mister" in said(page)
     page.toggle(key="viewer_hide_names").set_value(True).run()
     assert "mister" not in said(page)
 
@@ -236,16 +278,14 @@ def test_the_doubt_is_about_the_scan_as_it_is_read() -> None:
 def test_a_method_that_fails_leaves_the_other_maps(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = viewer_page.one_map
+    real = viewer_page.make_map
 
-    def fails(
-        state: Viewer, scan: Scan, card: RunCard, target: str, method: str, layer: str
-    ) -> Explanation:
+    def fails(state: Viewer, scan: Scan, reading: Reading, method: str, layer: str) -> Explanation:
         if method == "eigencam":
             raise RuntimeError("it does not converge")
-        return real(state, scan, card, target, method, layer)
+        return real(state, scan, reading, method, layer)
 
-    monkeypatch.setattr(viewer_page, "one_map", fails)
+    monkeypatch.setattr(viewer_page, "make_map", fails)
     page = open_sample(app)
     page.multiselect(key="viewer_methods").set_value(["gradcam", "eigencam", "hirescam"]).run()
     assert (
@@ -286,9 +326,8 @@ def test_what_leaves_holds_no_metadata(
     [(_, small)] = explain_with_predictions(scan, run, network_size=True)
     monkeypatch.setattr(viewer_compute, "get_run", lambda name: run)
     cams = [each for each in maps if each.method == "gradcam"]
-    whole = final_figure(
-        scan, [Row(run.card, prediction, "DME", cams, [1.0] * 5)], "All agree", 0.5, "viridis"
-    )
+    row = FigureRow(run.card, "DenseNet121", "#009E73", prediction, "DME", cams, [1.0] * 5)
+    whole = final_figure(scan, [row], "All agree", 0.5, "viridis")
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
     raw = maps_npz(run.card, prediction, in_scan_pixels(scan, small))
     for data in (whole, one):
@@ -306,6 +345,146 @@ def test_what_leaves_holds_no_metadata(
         ) and "torch" in meta["versions"]
         for each in maps:  # as the command line gives them
             np.testing.assert_allclose(arrays[each.key], each.values, rtol=1e-4, atol=1e-6)
+
+
+WILD = "**x** [a](http://b) :red[c] $d$ <b>.png"
+
+
+def as_read(markdown: str) -> str:
+    """What a person sees of escaped Markdown; what is not escaped is still there as syntax."""
+    return re.sub(r"\\(.)", "\\1", markdown).replace("\u2060", "")
+
+
+def test_a_file_name_that_is_markdown_appears_as_it_is_everywhere(app: AppTest) -> None:
+    page = app.run()
+    page.get("file_uploader")[0].set_value(
+        [
+            (WILD, png(), "image/png"),
+            ("2.png", png("DME"), "image/png"),
+            ("bad" + WILD, b"no picture", "image/png"),
+        ]
+    ).run()
+    show_first = next(button for button in page.button if str(button.key).startswith("show_"))
+    show_first.click().run()
+    assert not page.exception
+    texts = [str(one.value) for kind in (page.markdown, page.error) for one in kind]
+    for button in page.button:
+        texts += [button.label, button.help]
+    texts = [text for text in texts if text and "http" in text.replace("\\", "")]
+    assert len(texts) == 3, "the heading, the error, the help of the thumbnail"
+    for text in texts:
+        bare = re.sub(r"\\.", "", text)
+        assert WILD in as_read(text)
+        assert "[" not in bare and "<" not in bare and "$" not in bare and ":red" not in bare
+    thumbnail = next(button for button in page.button if button.key == show_first.key)
+    assert as_read(thumbnail.label) == "…" + WILD[-13:] and "\\<b\\>" in thumbnail.label
+    html = " ".join(str(one.proto.body) for one in page.get("html"))
+    assert "[a](http://b)" in html and "<b>.png" not in html
+
+
+def choose_slow_method(page: AppTest, methods: list[str]) -> AppTest:
+    page.multiselect(key="viewer_methods").set_value(methods).run()
+    assert not page.exception
+    return page
+
+
+def test_a_slow_map_is_estimated_made_beside_the_page_and_drawn(app: AppTest) -> None:
+    page = choose_slow_method(open_sample(app), ["gradcam", "ablationcam"])
+    assert "Ablation-CAM of VGG16 at block5: the model has to run 512 times" in as_read(said(page))
+    assert "<b>Ablation-CAM</b>" not in said(page) and not page.session_state["viewer"].jobs
+    page.button(key="start_grid_resnet50_ablationcam").click().run()
+    page.button(key="start_grid_densenet121_ablationcam").click().run()
+    wait_for_jobs(page)
+    assert not page.exception and not page.error
+    assert said(page).count("<b>Ablation-CAM</b>") == 2
+    keys = [str(button.key) for button in page.button]
+    assert "start_grid_vgg16_ablationcam" in keys and "start_grid_resnet50_ablationcam" not in keys
+
+
+def test_a_slow_map_can_be_stopped_and_answers_come_meanwhile(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = choose_slow_method(open_sample(app), ["gradcam", "ablationcam"])
+    go_on, began = threading.Event(), threading.Event()
+    real = explanations.explain_with_predictions
+
+    def explains(scan: object, *args: Any, **options: Any) -> object:
+        if options.get("methods") == ("ablationcam",):
+            began.set()
+            while not go_on.wait(0.01):
+                check_work()
+        return real(scan, *args, **options)
+
+    monkeypatch.setattr(explanations, "explain_with_predictions", explains)
+    page.button(key="start_grid_vgg16_ablationcam").click().run()
+    assert began.wait(60)
+    [job] = page.session_state["viewer"].jobs.values()
+    assert "slow computation" in said(page) and "being made" in said(page)
+    page.get("file_uploader")[0].set_value([("next.png", png("DME"), "image/png")]).run()
+    assert not page.exception and said(page).count('data-testid="prediction-') == 3
+    assert not job.future.done(), "it goes on, whatever the person looks at"
+    page.button(key="stop_0").click().run()
+    assert isinstance(job.future.exception(60), WorkStoppedError)
+    assert not page.session_state["viewer"].jobs and "slow computation" not in said(page.run())
+    assert not page.exception and not page.error
+
+
+def check_work() -> None:
+    pause(ModelLock())
+
+
+def test_closing_a_scan_or_the_session_stops_its_slow_work() -> None:
+    state, works = Viewer(), []
+    for value in (1, 2):
+        item = state.open(Scan(np.full((40, 40), value, np.uint8)))
+        work, future = Work(), Future[None]()
+        future.set_running_or_notify_cancel()
+        prints = frozenset([fingerprint(item.view())])
+        state.jobs[str(value)] = Job("map", prints, future, state.maps.values().append, work)
+        works.append(work)
+    state.close(state.ordered()[0])
+    assert [work.stopped for work in works] == [True, False] and list(state.jobs) == ["2"]
+    del state, item
+    gc.collect()
+    assert works[1].stopped, "nobody is left to see its result"
+
+
+def test_a_device_that_is_not_there_is_said_once(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCT_DEVICE", "nonsense")
+    page = open_sample(app)
+    assert not page.exception
+    assert [as_read(error.value) for error in page.error] == [
+        "no device is called 'nonsense'; there are: cuda, mps, cpu (--device or OCT_DEVICE)"
+    ]
+
+
+def reading(name: str, label: str, confidence: float) -> Reading:
+    rest = (1 - confidence) / 3
+    probabilities = np.array([confidence if one == label else rest for one in CLASSES])
+    card = RunCard(name, Path(name), "done", name, CLASSES, {}, "sha", 1.0, 1, {})
+    return Reading(card, Prediction(name, np.zeros(4, np.float32), probabilities), label)
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([("CNV", 0.9)], "VGG16 predicts CNV."),
+        ([("CNV", 0.9), ("CNV", 0.5)], "Both models agree: CNV. ResNet50 is unsure (below 60%)."),
+        ([("DME", 0.9)] * 3, "All 3 models agree: DME."),
+        (
+            [("CNV", 0.5), ("DME", 0.9), ("DME", 0.4)],
+            "The models disagree: DME (ResNet50, DenseNet121), CNV (VGG16). "
+            "VGG16, DenseNet121 are unsure (below 60%).",
+        ),
+    ],
+)
+def test_the_agreement_in_words(answers: list[tuple[str, float]], words: str) -> None:
+    names = ("vgg16", "resnet50", "densenet121")
+    assert (
+        agreement([reading(name, *one) for name, one in zip(names, answers, strict=False)]) == words
+    )
 
 
 def test_the_session_store_is_bounded_and_keyed_by_pixels() -> None:
@@ -350,19 +529,39 @@ def test_the_colours_of_the_chosen_methods_are_explained(app: AppTest) -> None:
     assert "CAM: 0" not in said(page) and "against the class" in said(page)
 
 
-def test_a_closed_scan_leaves_no_maps_behind() -> None:
-    state, scans = Viewer(), [Scan(np.full((40, 40), value, np.uint8)) for value in (1, 2)]
-    items = [state.open(scan) for scan in scans]
-    items[0].invert = True
-    for item in items:
-        state.maps.put(f"run|hash|{fingerprint(item.view())}|CNV", [])
-        state.predictions.put(f"run|hash|{fingerprint(item.view())}", None)  # type: ignore[arg-type]
-    state.close(items[0])
-    assert len(state.maps) == len(state.predictions) == 1
-    assert (
-        state.predictions.get(f"run|hash|{fingerprint(scans[1])}") is None
-        and state.maps.get(f"run|hash|{fingerprint(scans[1])}|CNV") == []
-    )
+def test_a_closed_scan_leaves_nothing_of_any_reading_behind() -> None:
+    """Also of crops and inversions that were looked at before; what an open scan needs stays."""
+    pixels = make_phantom("CNV", 1, 96, 128).pixels
+    state = Viewer()
+    first, same, other = (state.open(Scan(each)) for each in (pixels, pixels.copy(), pixels[:64]))
+    views = [first.view(), same.view(), other.view()]
+    first.invert = True
+    views.append(first.view())
+    first.box = (0, 0, 64, 64)
+    views.append(first.view())
+    stores = (state.maps, state.predictions, state.measurements)
+    for view in views:
+        for store in stores:
+            store.put(f"run|hash|{fingerprint(view)}|CNV", [])  # type: ignore[arg-type]
+    assert [len(store) for store in stores] == [4, 4, 4]
+    state.close(first)
+    for store in stores:
+        assert len(store) == 2, "its inversion and its crop are gone"
+        assert store.get(f"run|hash|{fingerprint(same.view())}|CNV") == []
+        assert store.get(f"run|hash|{fingerprint(other.view())}|CNV") == []
+    state.close(same)
+    state.close(other)
+    assert [len(store) for store in stores] == [0, 0, 0]
+
+
+def test_a_scan_that_had_to_make_room_leaves_nothing_behind() -> None:
+    state = Viewer()
+    scan = Scan(np.zeros((40, 40), np.uint8))
+    item = state.open(scan)
+    state.maps.put(f"run|hash|{fingerprint(item.view())}", [])
+    for value in range(MAX_SCANS):
+        state.open(Scan(np.full((40, 40), value + 1, np.uint8)))
+    assert state.crowded_out == 1 and len(state.maps) == 0
 
 
 def test_a_bar_of_a_probability_near_0_has_a_width_and_its_number() -> None:

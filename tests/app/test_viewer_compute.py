@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from oct_core.errors import OctError
 from oct_core.explanations import explain_with_predictions
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
+from oct_core.types import Prediction
 from pages.ui.app.services import get_run, ready_runs
 from pages.ui.app.session import Viewer
 from pages.ui.viewer import compute as viewer_compute
-from pages.ui.viewer.compute import predictions_of, trio_ahead
+from pages.ui.viewer.compute import predictions_of, read_scan_with, trios_side_by_side
+from pages.ui.viewer.reading import Reading
 
 SCAN = make_phantom("DME", 5, 96, 128).scan
 
@@ -55,18 +58,23 @@ def test_a_scan_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -
     assert predictions_of(state, [SCAN, other], cards)[0] == first[0] and read == [1] * len(cards)
 
 
-def test_maps_begun_ahead_are_those_of_the_library_and_are_kept(
+def readings_for(target: str) -> list[Reading]:
+    cards = ready_runs()
+    nothing = Prediction("", np.zeros(4, np.float32), np.full(4, 0.25))
+    return [Reading(card, nothing, target) for card in cards]
+
+
+def test_maps_made_side_by_side_are_those_of_the_library_and_stay(
     demo_run: Callable[[str], LoadedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state, wanted = Viewer(), [(card, "CNV") for card in ready_runs()]
-    with trio_ahead(state, SCAN, wanted) as trio_of:
-        found = [trio_of(card, target) for card, target in wanted]
-    for (card, target), maps in zip(wanted, found, strict=True):
-        ((_, expected),) = explain_with_predictions(
-            SCAN, demo_run(card.name), target, network_size=True
-        )
+    state, readings = Viewer(), readings_for("CNV")
+    with trios_side_by_side(state, SCAN, readings) as trio_of:
+        trios = [trio_of(reading) for reading in readings]
+    for reading, maps in zip(readings, trios, strict=True):
+        name = reading.card.name
+        ((_, expected),) = explain_with_predictions(SCAN, demo_run(name), "CNV", network_size=True)
         assert [(one.run, one.key, one.target) for one in maps] == [
-            (card.name, one.key, "CNV") for one in expected
+            (name, one.key, "CNV") for one in expected
         ]
         for one, other in zip(maps, expected, strict=True):
             np.testing.assert_allclose(
@@ -75,38 +83,87 @@ def test_maps_begun_ahead_are_those_of_the_library_and_are_kept(
                 rtol=1e-3,
                 atol=1e-4 * float(np.abs(other.values).max() + 1e-12),
             )
+    assert not state.jobs
     monkeypatch.setattr(
         "oct_core.explanations.explain_with_predictions",
-        lambda *_args, **_options: pytest.fail("it was kept"),
+        lambda *_args, **_options: pytest.fail("it is there already"),
     )
-    with trio_ahead(state, SCAN, wanted) as trio_of:
-        assert [trio_of(card, target) for card, target in wanted] == found
+    with trios_side_by_side(state, SCAN, readings) as trio_of:
+        assert [trio_of(reading) for reading in readings] == trios
 
 
 @pytest.mark.parametrize("breaks", ["explain_with_predictions", "get_run"])
 def test_a_model_that_fails_leaves_the_maps_of_the_others(
     breaks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing, *others = ready_runs()
+    failing, *others = readings_for("DME")
+    name = failing.card.name
 
     def explains(scan: object, run: LoadedRun, *args: object, **options: object) -> object:
-        if run.card.name == failing.name:
+        if run.card.name == name:
             raise OctError("this one cannot")
         return explain_with_predictions(scan, run, *args, **options)  # type: ignore[arg-type]
 
-    def loads(name: str) -> LoadedRun:
-        if name == failing.name:
+    def loads(run: str) -> LoadedRun:
+        if run == name:
             raise OctError("this one cannot")
-        return get_run(name)
+        return get_run(run)
 
     if breaks == "get_run":
         monkeypatch.setattr(viewer_compute, "get_run", loads)
     else:
         monkeypatch.setattr("oct_core.explanations.explain_with_predictions", explains)
-    with trio_ahead(Viewer(), SCAN, [(card, "DME") for card in (failing, *others)]) as trio_of:
+    with trios_side_by_side(Viewer(), SCAN, [failing, *others]) as trio_of:
         with pytest.raises(OctError, match="this one cannot"):
-            trio_of(failing, "DME")
-        assert others and all(len(trio_of(card, "DME")) == 11 for card in others)
+            trio_of(failing)
+        assert others and all(len(trio_of(reading)) == 11 for reading in others)
+
+
+def test_what_an_interrupted_page_began_is_taken_over_and_not_done_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Streamlit stops a script by raising inside it."""
+    state, readings, calls = Viewer(), readings_for("CNV"), []
+    gate, running = threading.Event(), threading.Semaphore(0)
+
+    def explains(scan: object, run: LoadedRun, *args: object, **options: object) -> object:
+        calls.append(run.card.name)
+        running.release()
+        assert gate.wait(60)
+        return explain_with_predictions(scan, run, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("oct_core.explanations.explain_with_predictions", explains)
+    with pytest.raises(KeyboardInterrupt), trios_side_by_side(state, SCAN, readings):
+        assert running.acquire(timeout=60)
+        raise KeyboardInterrupt
+    assert state.jobs
+    gate.set()
+    with trios_side_by_side(state, SCAN, readings) as trio_of:
+        assert all(len(trio_of(reading)) == 11 for reading in readings)
+    assert sorted(calls) == sorted(reading.card.name for reading in readings) and not state.jobs
+
+
+def test_what_an_interrupted_page_began_lands_though_nobody_asks_again() -> None:
+    state, readings = Viewer(), readings_for("CNV")
+    with pytest.raises(KeyboardInterrupt), trios_side_by_side(state, SCAN, readings):
+        for job in state.jobs.values():
+            job.future.result(60)
+        raise KeyboardInterrupt
+    assert state.land_jobs() == [] and not state.jobs and len(state.maps) == len(readings)
+
+
+def test_a_reading_explains_the_class_asked_for_or_its_own(
+    demo_run: Callable[[str], LoadedRun],
+) -> None:
+    state, cards = Viewer(), ready_runs()
+    own = read_scan_with(state, SCAN, cards, None)
+    assert [reading.target for reading in own] == [
+        predict([SCAN], demo_run(card.name))[0].predicted for card in cards
+    ]
+    assert {reading.target for reading in read_scan_with(state, SCAN, cards, "DRUSEN")} == {
+        "DRUSEN"
+    }
+    assert [reading.title for reading in own] == ["VGG16", "ResNet50", "DenseNet121"]
 
 
 def test_progress_of_many_scans_rises_to_the_end() -> None:

@@ -4,18 +4,16 @@ line.
 
 from __future__ import annotations
 
+import html
 from functools import lru_cache
 
 import streamlit as st
 from PIL import Image, ImageDraw
 
 from oct_core.system import keep_little_memory, yield_when_waiting
-from oct_core.words import message
+from oct_core.words import RESEARCH_LINE, message, say
 from pages.ui.app.streamlit_inside import end_closed_tabs
 
-RESEARCH_LINE = message(
-    "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
-)
 APP_TITLE = message("OCT B-scan CNN comparison")
 
 # Colours come from the theme's own variables or are half transparent, so that light and dark both
@@ -30,7 +28,7 @@ _CSS = """
   font-size: 0;
 }
 [data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span::before {
-  content: "Home"; font-size: .875rem;
+  content: "HOME_LABEL"; font-size: .875rem;
 }
 .oct-research { font-size: .78rem; opacity: .72; letter-spacing: .01em; margin: -.4rem 0 .2rem 0; }
 .oct-muted { opacity: .72; font-size: .85rem; }
@@ -82,10 +80,10 @@ def page_setup(title: str) -> None:
     yield_when_waiting()
     keep_little_memory()
     end_closed_tabs()
-    st.set_page_config(page_title=f"{title} · {APP_TITLE}", page_icon=_icon(), layout="wide")
-    st.html(_CSS)
+    st.set_page_config(page_title=f"{title} · {say(APP_TITLE)}", page_icon=_icon(), layout="wide")
+    st.html(_CSS.replace("HOME_LABEL", say("Home")))
     st.title(title, anchor=False)
-    st.html(f'<p class="oct-research" role="note">{RESEARCH_LINE}</p>')
+    st.html(f'<p class="oct-research" role="note">{html.escape(say(RESEARCH_LINE))}</p>')
 
 
 def invitation(heading: str, sentence: str) -> None:

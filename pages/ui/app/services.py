@@ -1,7 +1,8 @@
-"""The one place that caches.
+"""What the pages ask of the library, shared between users: models, files of the run folders,
+phantom samples; and how errors are said and logged.
 
-Shared between users: models, files of the run folders, phantom samples. Nothing derived from an
-upload is ever here: that lives in ``session.py``, per browser session and bounded.
+Nothing derived from an upload is ever here: that lives in ``session.py``, per browser session and
+bounded.
 """
 
 from __future__ import annotations
@@ -9,20 +10,27 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from oct_core.errors import OctError
+from oct_core.figures.colours import run_colours
+from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard
-from oct_core.words import message
+from oct_core.words import message, say
+from pages.ui.app.cache import cache_data, cache_resource
+from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
+from pages.ui.shared.markdown import escape_markdown
 
 if TYPE_CHECKING:
+    from oct_core.explanations.estimate import Pace
     from oct_core.runs.weights import LoadedRun
     from oct_core.trust.report_file import Report
 
@@ -31,61 +39,59 @@ UNKNOWN_FAILURE = message(
     "Something went wrong on the server. Reload the page; if it happens again, restart the app."
 )
 MAX_UPLOAD_BYTES = DEFAULT.bytes
-P = ParamSpec("P")
-R = TypeVar("R")
+
+# Before the first upload can arrive: every page imports this file.
+check_inside()
+keep_uploads_in_memory(2 * MAX_UPLOAD_BYTES)
 
 
-def keep_uploads_in_memory() -> None:
-    """Stop the web server from spooling an upload above 1 MB to a temporary file.
+def describe_error(error: BaseException) -> str:
+    """One readable sentence for a person; what was not expected is also logged, see ``log_error``.
 
-    Starlette's multipart parser rolls a part over to disk above ``spool_max_size``. Uploads are
-    bounded by ``server.maxUploadSize`` anyway, so they are held in memory, where they belong to one
-    session.
-    """
-    with suppress(ImportError):
-        from starlette.formparsers import MultiPartParser
-
-        MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, 2 * MAX_UPLOAD_BYTES)
-
-
-keep_uploads_in_memory()
-
-
-def _cached_resource(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """st.cache_resource with its signature kept, for mypy --strict."""
-    return cast(
-        Callable[[Callable[P, R]], Callable[P, R]], st.cache_resource(show_spinner=False, **options)
-    )
-
-
-def _cached_data(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """st.cache_data with its signature kept, for mypy --strict."""
-    return cast(
-        Callable[[Callable[P, R]], Callable[P, R]], st.cache_data(show_spinner=False, **options)
-    )
-
-
-def sentence(error: BaseException) -> str:
-    """One readable sentence for a person; an unexpected error is logged by its class name only.
-
-    The text of an unknown error could hold a file name or a path of the server, so neither page nor
-    log gets it.
+    Plain text: escape it where it is shown as Markdown. The text of an unknown error could hold a
+    file name or a path of the server, so neither page nor log gets it.
     """
     if isinstance(error, OctError):
         return str(error)
-    log.error("unexpected %s", type(error).__name__)
-    return UNKNOWN_FAILURE
+    log_error(error)
+    return say(UNKNOWN_FAILURE)
+
+
+def log_error(error: BaseException) -> None:
+    """Leave the traceback of an unexpected error in the server's terminal, without anybody's data.
+
+    Of the error and of those that led to it: class and stack of our and other people's code. Their
+    messages stay out, since they may quote a file name, a path or a patient; so do the values of
+    variables.
+    """
+    lines = []
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        frames = "".join(traceback.format_tb(link.__traceback__))
+        lines.append(f"{type(link).__module__}.{type(link).__qualname__}\n{frames}")
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    log.error(
+        "an unexpected error (its message is left out: it may name a file or a person): %s",
+        "after ".join(lines).rstrip(),
+    )
+
+
+def show_error(error: BaseException) -> None:
+    """One box with one sentence on the page."""
+    st.error(escape_markdown(describe_error(error)), icon=":material/error:")
 
 
 @contextmanager
-def shown_errors() -> Iterator[None]:
+def errors_on_page() -> Iterator[None]:
     """Show what fails inside as one sentence on the page instead of a traceback; the page goes on
     after it.
     """
     try:
         yield
-    except Exception as error:
-        st.error(sentence(error), icon=":material/error:")
+    except Exception as error:  # noqa: BLE001 - whatever it is: a sentence here, the stack in the log
+        show_error(error)
 
 
 def runs() -> list[RunCard]:
@@ -105,12 +111,13 @@ def card_of(name: str) -> RunCard | None:
     return next((card for card in runs() if card.name == name), None)
 
 
-@_cached_resource(max_entries=8)
+@cache_resource(max_entries=8)
 def _load(folder: str, weights_sha256: str) -> LoadedRun:
     """One model a (folder, weights hash): new weights under an old name are loaded anew."""
+    from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run
 
-    return load_run(Path(folder))
+    return load_run(Path(folder), choose_device())
 
 
 def get_run(name: str) -> LoadedRun:
@@ -125,6 +132,27 @@ def get_run(name: str) -> LoadedRun:
     return _load(str(card.folder.resolve()), card.weights_sha256)
 
 
+def check_device() -> None:
+    """Raise UnknownNameError if the server was told, by OCT_DEVICE, to use a device that it has
+    not.
+    """
+    from oct_core.models.device import choose_device
+
+    choose_device()
+
+
+@cache_resource(max_entries=8)
+def _pace(folder: str, weights_sha256: str) -> Pace:
+    from oct_core.explanations.estimate import measure_pace
+
+    return measure_pace(_load(folder, weights_sha256), phantom(CLASSES[0], 0).scan)
+
+
+def pace_of(card: RunCard) -> Pace:
+    """How quick a run is on this machine, measured once a server; loads the run if need be."""
+    return _pace(str(card.folder.resolve()), card.weights_sha256)
+
+
 _warming = threading.Lock()
 
 
@@ -135,30 +163,45 @@ def warm_up() -> None:
     A run that cannot be loaded is left to the page that needs it, which says so.
     """
     if _warming.acquire(blocking=False):
-        wanted = [(str(card.folder.resolve()), card.weights_sha256) for card in ready_runs()]
+        runs_to_load = [(str(card.folder.resolve()), card.weights_sha256) for card in ready_runs()]
         # Not a daemon: torch aborts the process if it ends while one loads it.
-        threading.Thread(target=_load_quietly, args=(wanted,), name="warm-up", daemon=False).start()
+        threading.Thread(
+            target=_load_quietly, args=(runs_to_load,), name="warm-up", daemon=False
+        ).start()
 
 
-def _load_quietly(wanted: Sequence[tuple[str, str]]) -> None:
-    loaded = []
-    for folder, weights_sha256 in wanted:
+def _load_quietly(runs_to_load: Sequence[tuple[str, str]]) -> None:
+    models = []
+    for folder, weights_sha256 in runs_to_load:
         if not threading.main_thread().is_alive():
             return  # the server ends
-        with suppress(Exception):
-            loaded.append(_load(folder, weights_sha256))
-    with suppress(Exception):
-        _pass_once(loaded)
+        with _no_page_to_tell():
+            models.append(_load(folder, weights_sha256))
+    with _no_page_to_tell():
+        _pass_once(models)
     _spare_the_collector()
 
 
-def _pass_once(loaded: Sequence[LoadedRun]) -> None:
+@contextmanager
+def _no_page_to_tell() -> Iterator[None]:
+    """In the background: what is expected to fail is said by the page that needs it; the rest is
+    logged.
+    """
+    try:
+        yield
+    except OctError as error:
+        log.debug("left to the page that needs it: %s", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the server goes on; the stack is in the log
+        log_error(error)
+
+
+def _pass_once(models: Sequence[LoadedRun]) -> None:
     """A network's first pass takes longer."""
     from oct_core.runs.predict import predict
-    from oct_core.system import begun
+    from oct_core.system import run_side_by_side
 
     scan = phantom(CLASSES[0], 0).scan
-    with begun([partial(predict, [scan], run) for run in loaded]) as passes:
+    with run_side_by_side([partial(predict, [scan], run) for run in models]) as passes:
         for wait in passes:
             wait()
 
@@ -177,16 +220,12 @@ def _spare_the_collector() -> None:
 
 def title_of(card: RunCard) -> str:
     """The name people know: the architecture's title, and the run's name where that says more."""
-    titles = {"vgg16": "VGG16", "resnet50": "ResNet50", "densenet121": "DenseNet121"}
-    title = titles.get(card.architecture, card.architecture)
-    return title if card.name == card.architecture else f"{title} ({card.name})"
+    return run_title(card.architecture, card.name)
 
 
-def app_version() -> str:
-    """The version that exports name."""
-    import oct_core
-
-    return str(getattr(oct_core, "__version__", "0"))
+def colours_of(cards: Iterable[RunCard]) -> dict[str, str]:
+    """The colour of each run in a figure, by its title."""
+    return run_colours({title_of(card): card.architecture for card in cards})
 
 
 def _stamp(path: Path) -> int:
@@ -197,21 +236,21 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-@_cached_data(max_entries=64)
+@cache_data(max_entries=64)
 def _history(folder: str, stamp: int) -> dict[str, FloatArray]:
     from oct_core.runs.files import read_history
 
     return read_history(Path(folder))
 
 
-@_cached_data(max_entries=64)
+@cache_data(max_entries=64)
 def _steps(folder: str, stamp: int) -> dict[str, FloatArray]:
     from oct_core.runs.files import read_steps
 
     return dict(read_steps(Path(folder)))
 
 
-@_cached_resource(max_entries=32)
+@cache_resource(max_entries=32)
 def _predictions(folder: str, stamp: int) -> PredictionTable:
     from oct_core.runs.files import read_predictions
 
@@ -235,7 +274,7 @@ def prediction_table(card: RunCard) -> PredictionTable:
     return _predictions(str(card.folder), _stamp(card.folder / "predictions.csv"))
 
 
-@_cached_resource(max_entries=4)
+@cache_resource(max_entries=4)
 def _report(path: str, stamp: int) -> Report | None:
     from oct_core.trust.report_file import read_report
 
@@ -251,7 +290,7 @@ def report() -> Report | None:
     return _report(str(report_path()), _stamp(report_path()))
 
 
-@_cached_resource(max_entries=64)
+@cache_resource(max_entries=64)
 def phantom(label: str, seed: int, height: int = 496, width: int = 512) -> Phantom:
     """One synthetic sample, the same for every session. Shared: treat it as read-only."""
     from oct_core.scans.phantom import make_phantom

@@ -5,17 +5,19 @@ gone with the session.
 from __future__ import annotations
 
 import hashlib
-import urllib.parse
 import uuid
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from oct_core.runs.turns import Work, WorkStoppedError
 from oct_core.types import Explanation, Prediction, Scan
+from oct_core.words import say
 from pages.ui.shared.samples import Sample
 
 MAX_SCANS = 64
@@ -29,7 +31,7 @@ Value = TypeVar("Value")
 T = TypeVar("T")
 
 
-def kept(
+def keep_choice(
     name: str,
     default: T,
     draw: Callable[..., T | None],
@@ -39,7 +41,7 @@ def kept(
     **options: Any,
 ) -> T:
     """Draw a widget whose value survives a change of page (Streamlit drops the state of widgets
-    that are not drawn).
+    that are not drawn), and return the value.
 
     Its key is ``<page>_<name>``. Of a choice among options (the first of ``args``) what is no
     longer on offer is forgotten.
@@ -49,22 +51,19 @@ def kept(
     if key not in st.session_state:
         value = store.get(name, default)
         if args and isinstance(args[0], list):
-            offered = args[0]
-            value = (
-                [one for one in value if one in offered]
-                if isinstance(value, list)
-                else value
-                if value in offered
-                else default
-            )
+            offer = args[0]
+            if isinstance(value, list):
+                value = [part for part in value if part in offer]
+            elif value not in offer:
+                value = default
         st.session_state[key] = value
-    drawn = draw(label, *args, key=key, **options)
-    store[name] = default if drawn is None else drawn
-    chosen: T = store[name]
-    return chosen
+    value = draw(label, *args, key=key, **options)
+    store[name] = default if value is None else value
+    choice: T = store[name]
+    return choice
 
 
-def choices_kept(name: str, default: T, page: str = "viewer") -> T:
+def read_choice(name: str, default: T, page: str = "viewer") -> T:
     """A choice as it stands, without drawing its widget."""
     store: dict[str, Any] = st.session_state.setdefault(f"{page}_choices", {})
     value: T = st.session_state.get(f"{page}_{name}", store.get(name, default))
@@ -78,7 +77,8 @@ class Item:
     scan : the page shown, whole. data : the file's bytes, kept only while another page can be
     chosen.
     box : (left, top, right, bottom) in pixels of the whole scan, or None. number : 1 for the first
-    of the session.
+    of the session. fingerprints : of every reading (page, box, inversion) that was handed out, so
+    that nothing computed from any of them outlives the scan.
     """
 
     scan: Scan
@@ -90,6 +90,7 @@ class Item:
     invert: bool = False
     sample: Sample | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    fingerprints: set[str] = field(default_factory=set)
 
     @property
     def nbytes(self) -> int:
@@ -101,7 +102,9 @@ class Item:
         from oct_core.scans import crop, invert
 
         scan = crop(self.scan, self.box) if self.box else self.scan
-        return invert(scan) if self.invert else scan
+        scan = invert(scan) if self.invert else scan
+        self.fingerprints.add(fingerprint(scan))
+        return scan
 
     def objection(self, view: Scan) -> str | None:
         """Why the scan as read does not look like a B-scan, or None. A cut that leaves colour out
@@ -134,16 +137,16 @@ class Bounded(Generic[Value]):
             self._entries.move_to_end(key)
         return self._entries.get(key)
 
-    def put(self, key: str, value: Value) -> int:
-        """Keep an entry and drop the oldest until the bounds hold; how many were dropped."""
+    def put(self, key: str, value: Value) -> list[Value]:
+        """Keep an entry and drop the oldest until the bounds hold; returns what was dropped."""
         self._entries[key] = value
         self._entries.move_to_end(key)
-        before = len(self._entries)
+        dropped = []
         while len(self._entries) > 1 and (
             len(self._entries) > self.count or self.total() > self.nbytes
         ):
-            self._entries.popitem(last=False)
-        return before - len(self._entries)
+            dropped.append(self._entries.popitem(last=False)[1])
+        return dropped
 
     def total(self) -> int:
         """Bytes of all entries."""
@@ -170,13 +173,41 @@ def _maps_bytes(explanations: list[Explanation]) -> int:
     return sum(int(explanation.values.nbytes) for explanation in explanations)
 
 
+@dataclass(eq=False)
+class Job:
+    """Work on one scan in the hands of a worker. What a rerun of the page interrupts goes on, and
+    its result lands in the session's store; closing the scan or the tab stops it.
+
+    title : for people, without the scan's name. fingerprints : of the readings it works on. land :
+    puts the result into a store; called in the page's own thread. It refers to the store, never to
+    the session, which must be free to go. work : of slow work, to watch and
+    stop it; None for quick work.
+    """
+
+    title: str
+    fingerprints: frozenset[str]
+    future: Future[Any]
+    land: Callable[[Any], object]
+    work: Work | None = None
+
+    def __post_init__(self) -> None:
+        if self.work is not None:  # the session may be gone before the work is done
+            weakref.finalize(self, self.work.stop)
+
+    def stop(self) -> None:
+        """Have it end soon, or never start."""
+        self.future.cancel()
+        if self.work is not None:
+            self.work.stop()
+
+
 @dataclass
 class Viewer:
     """Everything the viewer remembers in one browser session.
 
-    order : ids of the open scans as opened. current : the one shown. problems : (number, file name,
-    sentence) of refused uploads.
-    crowded_out : how many scans the bounds closed.
+    current : id of the scan shown. problems : (number, file name, sentence) of refused uploads.
+    crowded_out : how many scans the bounds closed. jobs : what is being computed, by the key of its
+    result. measurements : how far to trust single maps.
     """
 
     items: Bounded[Item] = field(
@@ -188,9 +219,8 @@ class Viewer:
     predictions: Bounded[Prediction] = field(
         default_factory=lambda: Bounded(MAX_PREDICTIONS, 1 << 30, lambda _: 0)
     )
-    measures: Bounded[dict[str, str]] = field(
-        default_factory=lambda: Bounded(512, 1 << 30, lambda _: 0)
-    )
+    measurements: Bounded[Any] = field(default_factory=lambda: Bounded(64, 1 << 20, lambda _: 512))
+    jobs: dict[str, Job] = field(default_factory=dict)
     current: str | None = None
     problems: list[tuple[int, str, str]] = field(default_factory=list)
     opened: int = 0
@@ -203,7 +233,10 @@ class Viewer:
         """Add a scan and show it; the oldest go when the bounds are reached."""
         self.opened += 1
         item = Item(scan, self.opened, data, pages, sample=sample)
-        self.crowded_out += self.items.put(item.id, item)
+        dropped = self.items.put(item.id, item)
+        self.crowded_out += len(dropped)
+        for old in dropped:
+            self._forget(old)
         self.current = item.id
         return item
 
@@ -239,18 +272,62 @@ class Viewer:
         return self.items.get(self.current) if self.current else None
 
     def close(self, item: Item) -> None:
-        """Forget one scan and what was computed from it; the neighbour that is left is shown."""
+        """Forget one scan and what was computed from any reading of it; the neighbour that is left
+        is shown.
+        """
         self.items.drop(item.id)
-        for store in (self.maps, self.predictions):
-            store.drop_all_with(fingerprint(item.view()))
+        self._forget(item)
         left = self.ordered()
         if self.current == item.id:
             self.current = left[-1].id if left else None
 
+    def _forget(self, item: Item) -> None:
+        """Drop what was computed from a closed scan, but for what an open one needs: the same
+        pixels may be open twice.
+        """
+        needed = set().union(*(other.fingerprints for other in self.items.values()))
+        for one in item.fingerprints - needed:
+            for store in (self.maps, self.predictions, self.measurements):
+                store.drop_all_with(one)
+        for key, job in list(self.jobs.items()):
+            if not job.fingerprints <= needed:
+                job.stop()
+                del self.jobs[key]
+
     def close_all(self) -> None:
         """Forget every scan and everything computed from them."""
-        kept = self.uploader
-        self.__dict__.update(Viewer(uploader=kept).__dict__)
+        for job in self.jobs.values():
+            job.stop()
+        self.__dict__.update(Viewer(uploader=self.uploader).__dict__)
+
+    def land_jobs(self) -> list[BaseException]:
+        """Put the results of finished jobs into their stores; returns the errors of those that
+        failed, but for what was stopped on purpose.
+        """
+        errors = []
+        for key, job in list(self.jobs.items()):
+            if not job.future.done():
+                continue
+            del self.jobs[key]
+            if job.future.cancelled():
+                continue
+            error = job.future.exception()
+            if error is None:
+                job.land(job.future.result())
+            elif not isinstance(error, WorkStoppedError):
+                errors.append(error)
+        return errors
+
+    def take(self, key: str) -> Any:
+        """Wait for a job, land its result and return it; raises the job's error."""
+        job = self.jobs[key]
+        try:
+            result = job.future.result()
+        finally:
+            if job.future.done():
+                self.jobs.pop(key, None)
+        job.land(result)
+        return result
 
 
 def viewer() -> Viewer:
@@ -277,12 +354,14 @@ def fingerprint(scan: Scan) -> str:
     return digest.hexdigest()
 
 
-def shown_name(item: Item, hide: bool) -> str:
-    """What a scan is called on the page: its name, or its number if names are hidden."""
-    return f"Scan {item.number}" if hide else item.scan.name
+def display_name(item: Item, hide: bool) -> str:
+    """What a scan is called on the page, as plain text: its name, or its number if names are
+    hidden.
+    """
+    return say("Scan {number}", number=item.number) if hide else item.scan.name
 
 
-def with_page(item: Item, page: int) -> None:
+def turn_to_page(item: Item, page: int) -> None:
     """Show another page of a many-page TIFF; raises ScanError."""
     from oct_core.scans import read_scan
 
@@ -290,25 +369,3 @@ def with_page(item: Item, page: int) -> None:
         return
     scan = read_scan(item.data, item.scan.name, page)
     item.scan, item.page, item.box = replace(scan, source="upload"), page, None
-
-
-def forget_upload(file_ids: Iterable[str]) -> None:
-    """Drop the server's own copy of uploaded files, which otherwise stays until the browser tab is
-    closed.
-    """
-    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context = get_script_run_ctx()
-    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        return
-    for file_id in file_ids:
-        context.uploaded_file_mgr.remove_file(context.session_id, file_id)
-
-
-def forget_addresses() -> None:
-    """Empty Python's cache of parsed addresses: Streamlit has a whole document parsed as one,
-    pictures included, and 128 would stay.
-    """
-    with suppress(AttributeError):  # tests/browser sees that it is there
-        urllib.parse.clear_cache()  # type: ignore[attr-defined]

@@ -7,34 +7,26 @@ shared between sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar, cast
-
-import numpy as np
-import streamlit as st
-from numpy.typing import NDArray
 
 from oct_core.errors import OctError
-from oct_core.figures.overlay import overlay
-from oct_core.types import GrayImage, RunCard, Scan
+from oct_core.figures.pictures import Picture, draw_map, shrink
+from oct_core.metrics.calibration import softmax
+from oct_core.types import RunCard, Scan
 from oct_core.words import message
 from pages.ui.app import services
+from pages.ui.app.cache import cache_data
 from pages.ui.shared.data_folder import holds_name, open_picture
-from pages.ui.shared.run_data import probabilities
 from pages.ui.shared.samples import Sample, all_samples
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Picture = NDArray[np.uint8]
-
-# Pictures are kept this wide (pixels): what a row of six shows, and a tenth of the memory of full
-# maps.
-PICTURE_WIDTH = 256
+# Pictures are stored with at most this longer side (pixels): what a row of six shows, and a tenth
+# of the memory of full maps.
+PICTURE_SIDE = 256
 CHOICES = {
-    "typical": message("Typical: sure and right"),
-    "doubtful": message("Doubtful: least sure"),
-    "mistakes": message("Mistakes: surest and wrong"),
+    "typical": message("Typical: confident and correct"),
+    "doubtful": message("Uncertain: lowest confidence"),
+    "mistakes": message("Errors: confident but wrong"),
 }
 
 
@@ -76,17 +68,12 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """An example as pictures: (title, uint8 (h, w) or (h, w, 3), whether it holds any evidence)."""
+    """An example as pictures, uint8. scan : (h, w). maps : (layer, (h, w, 3), whether the map holds
+    any evidence).
+    """
 
-    pictures: tuple[tuple[str, Picture, bool], ...]
-
-
-def _cached(max_entries: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(
-        Callable[[Callable[P, R]], Callable[P, R]],
-        st.cache_data(show_spinner=False, max_entries=max_entries),
-    )
+    scan: Picture
+    maps: tuple[tuple[str, Picture, bool], ...]
 
 
 def synthetic_examples(card: RunCard) -> list[Example]:
@@ -94,15 +81,15 @@ def synthetic_examples(card: RunCard) -> list[Example]:
     return list(_read_samples(card.name, card.weights_sha256))
 
 
-@_cached(8)
+@cache_data(max_entries=8)
 def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
     from oct_core.runs.predict import predict
 
     samples = all_samples()
     predictions = predict([sample.phantom().scan for sample in samples], services.get_run(run))
     return tuple(
-        Example(sample, sample.label, one.predicted, one.confidence)
-        for sample, one in zip(samples, predictions, strict=True)
+        Example(sample, sample.label, prediction.predicted, prediction.confidence)
+        for sample, prediction in zip(samples, predictions, strict=True)
     )
 
 
@@ -121,7 +108,7 @@ def test_examples(card: RunCard) -> list[Example]:
     table = services.prediction_table(card).of_split("test")
     if not len(table):
         return []
-    shares = probabilities(table, card.temperature)
+    shares = softmax(table.logits, card.temperature)
     return [
         Example(
             FolderScan(str(image), str(sha256)),
@@ -138,12 +125,13 @@ def test_examples(card: RunCard) -> list[Example]:
 
 def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -> list[Example]:
     """The ``count`` examples that best show one predicted class. choice : a key of CHOICES."""
-    wanted = [one for one in examples if one.predicted == predicted]
+    candidates = [example for example in examples if example.predicted == predicted]
     if choice == "typical":
-        wanted = [one for one in wanted if one.true == predicted]
+        candidates = [example for example in candidates if example.true == predicted]
     elif choice == "mistakes":
-        wanted = [one for one in wanted if one.true != predicted]
-    return sorted(wanted, key=lambda one: one.confidence, reverse=choice != "doubtful")[:count]
+        candidates = [example for example in candidates if example.true != predicted]
+    candidates.sort(key=lambda example: example.confidence, reverse=choice != "doubtful")
+    return candidates[:count]
 
 
 def strip(card: RunCard, example: Example) -> Strip | None:
@@ -153,7 +141,7 @@ def strip(card: RunCard, example: Example) -> Strip | None:
     return _strip(card.name, card.weights_sha256, example)
 
 
-@_cached(48)
+@cache_data(max_entries=48)
 def _strip(run: str, weights_sha256: str, example: Example) -> Strip | None:
     from oct_core.explanations import explain
 
@@ -161,18 +149,12 @@ def _strip(run: str, weights_sha256: str, example: Example) -> Strip | None:
     if scan is None:
         return None
     maps = explain(scan, services.get_run(run), target=example.predicted, methods=("gradcam",))[0]
-    overlays = ((one.layer, small(overlay(scan.pixels, one.values)), one.evidence) for one in maps)
-    return Strip((("scan", small(scan.pixels), True), *overlays))
-
-
-def small(picture: Picture | GrayImage) -> Picture:
-    """The picture at PICTURE_WIDTH, its shape kept; never enlarged."""
-    from PIL import Image
-
-    height, width = picture.shape[:2]
-    if width <= PICTURE_WIDTH:
-        return picture
-    resized = Image.fromarray(picture).resize(
-        (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))), Image.Resampling.LANCZOS
+    overlays = (
+        (
+            explanation.layer,
+            draw_map(scan.pixels, explanation, 0.5, "viridis", longest=PICTURE_SIDE),
+            explanation.evidence,
+        )
+        for explanation in maps
     )
-    return np.asarray(resized, dtype=np.uint8)
+    return Strip(shrink(scan.pixels, PICTURE_SIDE), tuple(overlays))

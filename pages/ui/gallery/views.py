@@ -11,11 +11,19 @@ from oct_core.words import message, say
 from pages.ui.app.services import title_of
 from pages.ui.gallery import data as gallery_data
 from pages.ui.gallery.data import CHOICES, Example, Strip
-from pages.ui.predictions import open_in_viewer
 from pages.ui.shared.data_folder import data_folder, pictures_at_hand
+from pages.ui.shared.links import open_in_viewer
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
 
-SYNTHETIC, REAL = message("Synthetic scans"), message("Test scans")
+SOURCES = {"synthetic": message("Synthetic scans"), "test": message("Test scans")}
+
+
+_NONE = {
+    "typical": message("The model assigned no example to this class correctly."),
+    "doubtful": message("The model assigned no example to this class."),
+    "mistakes": message("The model made no such error among these examples."),
+}
 
 
 def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
@@ -30,16 +38,20 @@ def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
             key="gallery_run",
         )
         images = {image for card in cards for image in gallery_data.test_images(card)}
-        sources = [REAL, SYNTHETIC] if pictures_at_hand(images) else [SYNTHETIC]
-        source = columns[1].selectbox(say("Examples from"), sources, key="gallery_source")
+        source = columns[1].selectbox(
+            say("Examples from"),
+            ["test", "synthetic"] if pictures_at_hand(images) else ["synthetic"],
+            format_func=lambda key: say(SOURCES[key]),
+            key="gallery_source",
+        )
         choice = columns[2].selectbox(
             say("Which examples"),
             list(CHOICES),
-            format_func=CHOICES.__getitem__,
+            format_func=lambda key: say(CHOICES[key]),
             key="gallery_choice",
         )
         count = columns[3].selectbox(
-            say("Examples a class"), [1, 2, 3], index=1, key="gallery_count"
+            say("Examples per class"), [1, 2, 3], index=1, key="gallery_count"
         )
     return by_name[name], source, choice, count
 
@@ -48,40 +60,45 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
     """Every predicted class in turn, with progress while maps are computed."""
     st.caption(
         say(
-            "Rows: what {model} takes for each class. Columns: the scan, then Grad-CAM for the "
-            "predicted class from the shallowest to the deepest layer, each coloured from zero "
-            "to its own maximum. Early layers follow edges; late layers say roughly which region "
-            "moved the score.",
-            model=title_of(card),
+            "Each section shows scans that {model} assigns to one class: the scan, then Grad-CAM "
+            "for the predicted class from the shallowest to the deepest layer, each coloured from "
+            "zero to its own maximum. Early layers follow edges; late layers show roughly which "
+            "region drove the score.",
+            model=escape_markdown(title_of(card)),
         )
     )
-    if source == SYNTHETIC:
-        hint = (
-            ""
-            if data_folder() is not None
-            else say(" Start the app with `-- --data DIR` or OCT_DATA to see real test scans here.")
-        )
-        st.caption(say("The scans are synthetic, drawn by this program.{hint}", hint=hint))
+    if source == "synthetic":
+        st.caption(say("The scans are synthetic, drawn by this program."))
+        if data_folder() is None:
+            st.caption(
+                say(
+                    "To see real test scans here, start the app with `-- --data DIR` or set "
+                    "`OCT_DATA`."
+                )
+            )
     place = st.empty()
-    place.progress(0.0, text=say("{model} reads the examples ...", model=title_of(card)))
+    place.progress(
+        0.0,
+        text=say("{model} classifies the examples …", model=escape_markdown(title_of(card))),
+    )
     examples = (
         gallery_data.test_examples(card)
-        if source == REAL
+        if source == "test"
         else gallery_data.synthetic_examples(card)
     )
-    chosen = {label: gallery_data.pick(examples, label, choice, count) for label in CLASSES}
-    wanted = [example for row in chosen.values() for example in row]
+    rows = {label: gallery_data.pick(examples, label, choice, count) for label in CLASSES}
+    picks = [example for row in rows.values() for example in row]
     strips: dict[Example, Strip | None] = {}
-    for done, example in enumerate(wanted):
+    for done, example in enumerate(picks):
         place.progress(
-            done / len(wanted),
+            done / len(picks),
             text=say(
-                "Explaining {done} of {wanted_count} ...", done=done + 1, wanted_count=len(wanted)
+                "Computing maps of scan {number} of {total} …", number=done + 1, total=len(picks)
             ),
         )
         strips[example] = gallery_data.strip(card, example)
     place.empty()
-    for label, row in chosen.items():
+    for label, row in rows.items():
         _class(label, row, strips, choice)
 
 
@@ -89,37 +106,30 @@ def _class(
     label: str, row: Sequence[Example], strips: dict[Example, Strip | None], choice: str
 ) -> None:
     st.subheader(
-        say("Predicted {label}", label=label),
+        say("Predicted class {label}", label=label),
         anchor=False,
         divider="gray",
-        help=CLASS_TITLES[label],
+        help=say(CLASS_TITLES[label]),
     )
     if not row:
-        none = (
-            say("took no example for this class")
-            if choice != "mistakes"
-            else say("made no such mistake among these examples")
-        )
-        st.info(
-            say("The model {none}.", none=none)
-            if choice != "typical"
-            else say("The model read no example rightly as this class.")
-        )
+        st.info(say(_NONE[choice]))
     for example in row:
         _example(example, strips[example])
 
 
 def _example(example: Example, strip: Strip | None) -> None:
+    correct = example.true == example.predicted
     mark = (
-        ":green-badge[:material/check: right]"
-        if example.true == example.predicted
-        else ":red-badge[:material/close: wrong]"
+        say(":green-badge[:material/check: correct]")
+        if correct
+        else say(":red-badge[:material/close: wrong]")
     )
     head, button = st.columns([4, 1], vertical_alignment="center")
     head.markdown(
         say(
-            "**{example_name}** · true {true} · read as {predicted} with {confidence:.3f} {mark}",
-            example_name=example.name,
+            "**{name}** · true class {true} · predicted {predicted}, confidence {confidence:.3f} "
+            "{mark}",
+            name=escape_markdown(example.name),
             true=example.true,
             predicted=example.predicted,
             confidence=example.confidence,
@@ -128,31 +138,30 @@ def _example(example: Example, strip: Strip | None) -> None:
     )
     if strip is None:
         st.info(
-            say("The data folder does not hold this scan, or not with the same content."),
+            say("The data folder does not hold this scan, or its content has changed."),
             icon=":material/hide_image:",
         )
         return
     if button.button(
-        say("Open in viewer"),
+        say("Open in the viewer"),
         key=f"gallery_{example.source}",
         icon=":material/open_in_new:",
         width="stretch",
     ):
-        handed = example.source if isinstance(example.source, Sample) else example.scan
-        if handed is not None:
-            open_in_viewer(handed)
-    for column, (title, picture, evidence) in zip(
-        st.columns(len(strip.pictures), gap="small"), strip.pictures, strict=True
-    ):
-        with column:
-            st.image(
-                picture,
-                width="stretch",
-                alt=say(
-                    "{title} of {example_name}, read as {predicted}",
-                    title=title,
-                    example_name=example.name,
-                    predicted=example.predicted,
-                ),
-            )
-            st.caption(title if evidence else say("{title}: no evidence", title=title))
+        source = example.source if isinstance(example.source, Sample) else example.scan
+        if source is not None:
+            open_in_viewer(source)
+    first, *columns = st.columns(1 + len(strip.maps), gap="small")
+    alt = say("{name}, predicted class {predicted}", name=example.name, predicted=example.predicted)
+    first.image(strip.scan, width="stretch", alt=alt)
+    first.caption(say("scan"))
+    for column, (layer, picture, evidence) in zip(columns, strip.maps, strict=True):
+        alt = say(
+            "Grad-CAM at {layer} of {name}, for {predicted}",
+            layer=layer,
+            name=example.name,
+            predicted=example.predicted,
+        )
+        column.image(picture, width="stretch", alt=alt)
+        caption = escape_markdown(layer)
+        column.caption(caption if evidence else say("{layer}: no evidence", layer=caption))

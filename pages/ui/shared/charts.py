@@ -8,6 +8,7 @@ import streamlit as st
 
 from oct_core.figures.charts import alt_text
 from oct_core.words import say
+from pages.ui.shared.markdown import escape_markdown
 
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
@@ -18,5 +19,5 @@ def show(figure: Any, key: str) -> None:
     """
     alt = alt_text(figure)
     st.plotly_chart(figure, theme="streamlit", width="stretch", key=key, config=_CONFIG, alt=alt)
-    with st.expander(say("This chart in words")):
-        st.write(alt)
+    with st.expander(say("Text description of this chart")):
+        st.markdown(escape_markdown(alt))

@@ -11,10 +11,10 @@ from pathlib import Path
 import streamlit as st
 
 from oct_core.errors import OctError
+from oct_core.scans import is_scan_name, read_scan
 from oct_core.types import Scan
 from oct_core.words import say
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+from pages.ui.app.cache import cache_data
 
 
 def data_folder() -> Path | None:
@@ -49,18 +49,20 @@ def pictures_at_hand(images: Iterable[str]) -> bool:
     if data_folder() is None:
         st.warning(
             say(
-                "The data folder that this app was started with does not exist; start it again "
+                "The data folder that this app was started with does not exist. Start it again "
                 "with another."
             ),
             icon=":material/folder_off:",
         )
         return False
-    if any(holds_name(image) for image in images):
+    with st.spinner(say("Looking through the data folder …")):
+        at_hand = any(holds_name(image) for image in images)
+    if at_hand:
         return True
     st.warning(
         say(
-            "The data folder holds none of the test scans. Name the folder of pictures, not the "
-            "prepared one."
+            "The data folder holds none of the test scans. Start the app with the folder of the "
+            "original pictures, not the prepared one."
         ),
         icon=":material/folder_off:",
     )
@@ -73,8 +75,6 @@ def open_picture(image: str, sha256: str) -> Scan | None:
     File names are not unique between train/ and test/, so a file counts only if its sha256 is the
     row's.
     """
-    from oct_core.scans import read_scan
-
     folder = data_folder()
     if folder is None:
         return None
@@ -103,11 +103,11 @@ def _inside(folder: Path, path: Path) -> bytes | None:
     return path.read_bytes()
 
 
-@st.cache_data(max_entries=2, ttl=600, show_spinner=say("Looking through the data folder ..."))
+@cache_data(max_entries=2, ttl=600)
 def _index(folder: str) -> dict[str, tuple[Path, ...]]:
     """File name -> every path that has it."""
-    found: dict[str, list[Path]] = {}
+    index: dict[str, list[Path]] = {}
     for path in sorted(Path(folder).rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            found.setdefault(path.name, []).append(path)
-    return {name: tuple(paths) for name, paths in found.items()}
+        if is_scan_name(path):
+            index.setdefault(path.name, []).append(path)
+    return {name: tuple(paths) for name, paths in index.items()}

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from oct_core.types import RunCard
-from oct_core.words import message, say
+from oct_core.words import message, say, say_count
 from pages.ui.app.services import title_of
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Runs, find_runs
 
 TRAIN_HINT = message(
-    "Train the three models with `./train_all.sh FOLDER`; the page **Data and models** says how."
+    "Train the three models with `./train_all.sh FOLDER`; see the page **Data and models**."
 )
 
 
@@ -21,9 +22,9 @@ def report_damaged(runs: Runs) -> None:
     for name, reason in runs.damaged:
         st.warning(
             say(
-                "The run **{name}** is left out, because it cannot be read: {reason}",
-                name=name,
-                reason=reason,
+                "The run **{run}** is left out because it cannot be read: {reason}",
+                run=escape_markdown(name),
+                reason=escape_markdown(reason),
             ),
             icon=":material/broken_image:",
         )
@@ -33,10 +34,11 @@ def say_no_runs(runs: Runs) -> None:
     """The sentence for a checkpoints folder without one readable run."""
     st.info(
         say(
-            "There is no trained model in `{root_name}/` yet. {train_hint}",
-            root_name=runs.root.name,
-            train_hint=TRAIN_HINT,
-        ),
+            "There is no trained model in the folder **{folder}** yet.",
+            folder=escape_markdown(runs.root.name),
+        )
+        + " "
+        + say(TRAIN_HINT),
         icon=":material/model_training:",
     )
 
@@ -45,13 +47,15 @@ def say_not_scored(runs: Runs) -> None:
     """The sentence for runs that exist and have no predictions yet."""
     if not runs.cards:
         return say_no_runs(runs)
-    names = ", ".join(title_of(card) for card in runs.training)
-    if names:
+    if runs.training:
         st.info(
-            say(
-                "**{names}** is still being trained. Its held-out predictions are written when "
-                "the training ends; until then the page **Training curves** shows how it gets on.",
-                names=names,
+            say_count(
+                "**{names}** is still being trained. Its test predictions are written when the "
+                "training ends; until then the page **Training curves** shows its progress.",
+                "**{names}** are still being trained. Their test predictions are written when the "
+                "training ends; until then the page **Training curves** shows their progress.",
+                len(runs.training),
+                names=_names(runs.training),
             ),
             icon=":material/hourglass_top:",
         )
@@ -63,8 +67,8 @@ def say_not_scored(runs: Runs) -> None:
     else:
         st.info(
             say(
-                "No run has predictions of held-out scans. Make them with `python -m oct_core "
-                "evaluate RUN --data DATA`."
+                "No run has test predictions yet. Make them with `python -m oct_core evaluate RUN "
+                "--data DATA`."
             ),
             icon=":material/query_stats:",
         )
@@ -78,10 +82,11 @@ def scored_runs() -> Sequence[RunCard]:
     report_damaged(runs)
     if not runs.scored:
         say_not_scored(runs)
-    elif runs.training:
-        names = ", ".join(title_of(card) for card in runs.training if card not in runs.scored)
-        if names:
-            st.caption(
-                say("Not shown here because it is still being trained: {names}.", names=names)
-            )
+    elif waiting := [card for card in runs.training if card not in runs.scored]:
+        st.caption(say("Not shown here, still in training: {names}.", names=_names(waiting)))
     return runs.scored
+
+
+def _names(cards: Sequence[RunCard]) -> str:
+    """The titles of runs, for Markdown."""
+    return ", ".join(escape_markdown(title_of(card)) for card in cards)

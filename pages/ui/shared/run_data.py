@@ -11,25 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
 
-import numpy as np
 import streamlit as st
 
 from oct_core.errors import OctError
-from oct_core.metrics.calibration import softmax
 from oct_core.metrics.summary import Evaluation, evaluate_table
-from oct_core.types import FloatArray, PredictionTable, RunCard
+from oct_core.types import FloatArray, RunCard
 from oct_core.words import message, say
 from pages.ui.app import services
+from pages.ui.app.cache import cache_data
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Columns = dict[str, FloatArray]
 
 SPLITS = {
-    "test": message("Test part, held out"),
-    "val": message("Validation part, used to choose the epoch"),
+    "test": message("Test part (held out)"),
+    "val": message("Validation part (used to choose the epoch)"),
 }
 
 
@@ -87,11 +83,6 @@ def splits(card: RunCard) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split in present)
 
 
-def probabilities(table: PredictionTable, temperature: float) -> FloatArray:
-    """float64 (N, 4): softmax(logits / temperature)."""
-    return np.asarray(softmax(table.logits, temperature), dtype=np.float64)
-
-
 def stored_evaluation(card: RunCard, split: str = "test") -> Evaluation | None:
     """What the run card says of a part, or None; Home needs no more, and computes nothing."""
     stored = (card.raw.get("metrics") or {}).get(split)
@@ -101,26 +92,22 @@ def stored_evaluation(card: RunCard, split: str = "test") -> Evaluation | None:
         return None
 
 
-def evaluation(card: RunCard, split: str) -> Evaluation:
-    """Scores of one part, computed from its predictions, with intervals by patient; raises
-    OctError.
-    """
+def predictions_digest(card: RunCard) -> str:
+    """SHA-256 of the predictions file, "" without one."""
     path = card.folder / "predictions.csv"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-    return _evaluation(str(card.folder), digest, split, card.temperature)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _cached(function: Callable[P, R]) -> Callable[P, R]:
-    """st.cache_data with the signature kept, for mypy --strict."""
-    return cast(
-        Callable[P, R],
-        st.cache_data(max_entries=32, show_spinner=say("Computing intervals by patient ..."))(
-            function
-        ),
-    )
+def evaluation(card: RunCard, split: str, temperature: float | None = None) -> Evaluation:
+    """Scores of one part, computed from its predictions, with intervals by patient; raises
+    OctError. temperature : another than the card's.
+    """
+    used = card.temperature if temperature is None else temperature
+    with st.spinner(say("Computing intervals by patient …")):
+        return _evaluation(str(card.folder), predictions_digest(card), split, used)
 
 
-@_cached
+@cache_data(max_entries=32)
 def _evaluation(folder: str, digest: str, split: str, temperature: float) -> Evaluation:
     from oct_core.runs.files import read_predictions
 

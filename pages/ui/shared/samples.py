@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oct_core.types import CLASS_TITLES, CLASSES, GrayImage, Mask, Phantom
+from oct_core.words import say
 from pages.ui.app.services import phantom
 
 # Seeds that no training uses (its phantoms count up from 1,000,000), so that no sample was ever
@@ -31,12 +32,12 @@ class Sample:
     @property
     def title(self) -> str:
         """How it is called with the answer shown."""
-        return f"Synthetic {self.label} {self.number}"
+        return say("Synthetic {label} {number}", label=self.label, number=self.number)
 
     @property
     def description(self) -> str:
         """The class in words."""
-        return CLASS_TITLES[self.label]
+        return say(CLASS_TITLES[self.label])
 
     def phantom(self) -> Phantom:
         """The picture with its truth."""

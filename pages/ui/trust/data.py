@@ -10,16 +10,17 @@ from typing import Any
 import pandas as pd
 
 from oct_core.figures.charts import REGION_COLOURS, Profile
-from oct_core.metrics.intervals import Interval
+from oct_core.figures.colours import run_colours
+from oct_core.metrics.intervals import Interval, interval_text
+from oct_core.models import catalog
 from oct_core.trust.report_file import Report, interval_of
 from oct_core.words import message, say
-from pages.ui.shared.tables import interval_text
 
 CORE = ("gradcam", "guided_backprop", "guided_gradcam")
 BASELINES = ("random_map", "centred_gaussian", "gradient_magnitude")
 # Names for reports that carry no titles of their own.
 _TITLES = {
-    "gradcam": "Grad-CAM",
+    "gradcam": message("Grad-CAM"),
     "guided_backprop": message("Guided backpropagation"),
     "guided_gradcam": message("Guided Grad-CAM"),
     "random_map": message("Random map"),
@@ -29,35 +30,52 @@ _TITLES = {
 SOURCES = {
     "phantoms": message("Phantoms (synthetic scans)"),
     "validation": message("Validation scans"),
+    "both": message("Both kinds of scans"),
 }
 
 
 def method_title(report: Report, name: str) -> str:
     """The name of a method or baseline for people."""
     titles = report.raw.get("methods") or {}
-    return str(titles.get(name) or _TITLES.get(name, name.replace("_", " ")))
+    return say(str(titles.get(name) or _TITLES.get(name, name)))
+
+
+def measure_title(report: Report, name: str) -> str:
+    """The name of a measure for people."""
+    return say(str(report.measures.get(name, {}).get("title", name)))
+
+
+def source_title(name: str) -> str:
+    """The name of a kind of scans for people."""
+    return say(SOURCES.get(name, name))
+
+
+def core_of(report: Report, run: str) -> list[str]:
+    """The core methods that hold for a run's network."""
+    left_out = {row["method"] for row in report.raw["skipped"] if row["run"] == run}
+    return [name for name in CORE if name not in left_out]
 
 
 def run_title(report: Report, run: str) -> str:
     """As ``services.title_of``, for a run that need not be installed."""
-    titles = {"vgg16": "VGG16", "resnet50": "ResNet50", "densenet121": "DenseNet121"}
-    architecture = str(report.runs[run].get("architecture", run))
-    title = titles.get(architecture, architecture)
-    return title if run == architecture else f"{title} ({run})"
+    return catalog.run_title(str(report.runs[run]["architecture"]), run)
+
+
+def colours(report: Report) -> dict[str, str]:
+    """As ``services.colours_of``, for the runs of the report."""
+    return run_colours(
+        {run_title(report, run): str(about["architecture"]) for run, about in report.runs.items()}
+    )
 
 
 def count_text(report: Report, kind: str) -> str:
     """How many scans of a kind ("phantoms", "validation") each run was measured on: ``24``, or ``16
     to 24`` where runs differ.
     """
-    counts = sorted({int(about["scans"][kind]) for about in report.runs.values()})
-    return (
-        "0"
-        if not counts
-        else str(counts[0])
-        if len(counts) == 1
-        else f"{counts[0]} to {counts[-1]}"
-    )
+    counts = [int(about["scans"][kind]) for about in report.runs.values()] or [0]
+    if min(counts) == max(counts):
+        return str(counts[0])
+    return say("{fewest} to {most}", fewest=min(counts), most=max(counts))
 
 
 def layers_of(report: Report, run: str) -> list[str]:
@@ -71,20 +89,18 @@ def layer_profiles(
     """For figures.scores_by_layer: the methods with a map a layer, and the level of all that have
     one map a scan.
     """
-    found: dict[str, list[Profile]] = {}
+    profiles: dict[str, list[Profile]] = {}
     levels: dict[str, dict[str, float]] = {}
     for run in report.runs:
-        scores, title = (
-            report.intervals(kind="core", run=run, source=source, measure=measure),
-            run_title(report, run),
-        )
+        title = run_title(report, run)
+        scores = report.intervals(kind="core", run=run, source=source, measure=measure)
         if not scores:
             continue
-        found[title], levels[title] = [], {}
+        profiles[title], levels[title] = [], {}
         for method in ("gradcam", "guided_gradcam"):
             places = tuple(layer for layer in layers_of(report, run) if (method, layer) in scores)
             if places:
-                found[title].append(
+                profiles[title].append(
                     Profile(
                         method_title(report, method),
                         places,
@@ -94,7 +110,7 @@ def layer_profiles(
         for method in ("guided_backprop", *BASELINES):
             if (method, "input") in scores:
                 levels[title][method_title(report, method)] = scores[method, "input"].value
-    return found, levels
+    return profiles, levels
 
 
 def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Profile]]:
@@ -102,9 +118,9 @@ def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Pro
     counted from the last (0).
     """
     return {
-        run_title(report, run): found
+        run_title(report, run): profiles
         for run in report.runs
-        if (found := _stages(report, run, score, layer_at(report, run, depth)))
+        if (profiles := _stages(report, run, score, layer_at(report, run, depth)))
     }
 
 
@@ -124,20 +140,19 @@ def _stages(report: Report, run: str, score: str, layer: str) -> list[Profile]:
         ]
         rows.sort(key=lambda row: int(row["depth"]))
         if rows:
-            places = ("trained", *(str(row["stage"]) for row in rows))
+            places = (say("trained"), *(str(row["stage"]) for row in rows))
             scores = (Interval(1.0, 1.0, 1.0), *(interval_of(row[score]) for row in rows))
             profiles.append(Profile(method_title(report, method), places, scores))
     return profiles
 
 
 def verdicts_of(report: Report, run: str, layer: str) -> dict[str, str]:
-    """Method -> the finding in words, at one layer (maps at the input are at every layer)."""
-    found = {
-        row["method"]: row["verdict"]
-        for row in report.raw["verdicts"]
-        if row["run"] == run and row["layer"] in (layer, "input")
+    """Method -> the verdict in words, at one layer (maps at the input are at every layer)."""
+    verdicts = {
+        method: report.verdict(run, method, layer) or report.verdict(run, method, "input")
+        for method in CORE
     }
-    return {method: str(found[method]) for method in CORE if method in found}
+    return {method: verdict for method, verdict in verdicts.items() if verdict}
 
 
 def last_maps(report: Report, run: str) -> list[tuple[str, str]]:
@@ -156,26 +171,26 @@ def last_maps(report: Report, run: str) -> list[tuple[str, str]]:
 def lesion_scores(
     report: Report, measure: str
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, float]]:
-    """For figures.lesion_bars: run -> map -> score over phantoms with a lesion read rightly, and
-    the lesion's mean area.
+    """For figures.lesion_bars: run -> map -> score over phantoms with a lesion that were
+    classified correctly, and the lesion's mean area.
     """
-    found, areas = {}, {}
+    by_run, areas = {}, {}
     for run in report.runs:
         scores = report.intervals(kind="core", run=run, source="phantoms", measure=measure)
         area = report.intervals(kind="core", run=run, source="phantoms", measure="lesion_area")
-        found[run_title(report, run)] = {
+        by_run[run_title(report, run)] = {
             method_title(report, key[0]): scores[key]
             for key in last_maps(report, run)
             if key in scores
         }
         if area:
             areas[run_title(report, run)] = next(iter(area.values())).value
-    return {run: scores for run, scores in found.items() if scores}, areas
+    return {run: scores for run, scores in by_run.items() if scores}, areas
 
 
 def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, float]]]:
     """For figures.region_shares: run -> map -> region -> mean share."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    by_run: dict[str, dict[str, dict[str, float]]] = {}
     for run in report.runs:
         shares = {
             region: report.intervals(kind="core", run=run, source=source, measure=f"mass_{region}")
@@ -187,26 +202,27 @@ def region_scores(report: Report, source: str) -> dict[str, dict[str, dict[str, 
             }
             for key in last_maps(report, run)
         }
-        if kept := {name: values for name, values in maps.items() if values}:
-            found[run_title(report, run)] = kept
-    return found
+        if measured := {name: values for name, values in maps.items() if values}:
+            by_run[run_title(report, run)] = measured
+    return by_run
 
 
 def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
-    """Run -> (phantoms with a lesion that it reads rightly, phantoms with a lesion that were
-    measured).
+    """Run -> (phantoms with a lesion that it classifies correctly, phantoms with a lesion that
+    were measured).
     """
-    found = report.raw["lesions"]
+    lesions = report.raw["lesions"]
     return {
-        run_title(report, run): (int(found[run]["right"]), int(found[run]["n"]))
+        run_title(report, run): (int(lesions[run]["right"]), int(lesions[run]["n"]))
         for run in report.runs
-        if run in found
+        if run in lesions
     }
 
 
 def figure_text(row: dict[str, Any]) -> str:
     """0.27 (0.18 to 0.36), n 24."""
-    return f"{interval_text(interval_of(row), 2)}, n {row['n']}"
+    interval = interval_text(interval_of(row), 2, row["patients"])
+    return say("{interval}, n {n}", interval=interval, n=row["n"])
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:
@@ -218,7 +234,7 @@ def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.Data
         if row["kind"] == "wider" and row["source"] == source and row["measure"] in measures:
             key = run_title(report, row["run"]), method_title(report, row["method"])
             cells = rows.setdefault(key, {"model": key[0], "method": key[1]})
-            cells[report.measures[row["measure"]]["title"]] = figure_text(row)
+            cells[row["measure"]] = figure_text(row)
     return pd.DataFrame(list(rows.values()))
 
 
@@ -232,7 +248,7 @@ def whole_frame(report: Report) -> pd.DataFrame:
         "method",
         "layer",
         "source",
-        say("random to"),
+        "random_to",
         "measure",
         "n",
         "patients",
@@ -240,16 +256,16 @@ def whole_frame(report: Report) -> pd.DataFrame:
         "low",
         "high",
     ]
-    random = [
+    randomised = [
         {name: row[name] for name in ("run", "method", "layer")}
         | {
             "kind": "randomisation",
             "source": "both",
-            say("random to"): row["stage"],
+            "random_to": row["stage"],
             "measure": measure,
         }
         | row[measure]
         for row in report.raw["sanity"]
         for measure in ("rank_correlation", "ssim")
     ]
-    return pd.DataFrame([*report.rows, *random], columns=columns).fillna({say("random to"): ""})
+    return pd.DataFrame([*report.rows, *randomised], columns=columns).fillna({"random_to": ""})

@@ -4,6 +4,7 @@ demand.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,23 +12,31 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from oct_core.figures import charts
+from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
 from oct_core.trust.report_file import Report
 from oct_core.types import CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app import services
 from pages.ui.app.session import Bounded
 from pages.ui.shared.charts import show
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.pictures import data_uri, figure, grid
 from pages.ui.trust import data as data
 from pages.ui.trust.views import definition
-from pages.ui.viewer.pictures import data_uri, drawn, figure, grid, maximum_of, number
 
-SCORES = {message("Rank correlation"): "rank_correlation", message("Structural similarity"): "ssim"}
+SCORES = {
+    "rank_correlation": message("Rank correlation"),
+    "ssim": message("Structural similarity"),
+}
+_TITLES = {
+    "rank_correlation": message("Rank correlation with the trained network's map"),
+    "ssim": message("Structural similarity to the trained network's map"),
+}
 SEED = 3_500_000
 _MEANING = message(
-    "The network gets random weights, block by block, from its head downwards, and the maps before "
-    "and after are compared: 1 is the same map, "
-    "0 has nothing in common. A map that stays alike when nothing is left of what was learned "
-    "shows the picture, not the network "
+    "The network's weights are replaced by random ones, block by block from the head down, and the "
+    "maps before and after are compared: 1 is the same map, 0 has nothing in common. A map that "
+    "stays the same when nothing is left of what was learned shows the picture, not the network "
     "(Adebayo et al. 2018, arXiv:1810.03292)."
 )
 
@@ -44,7 +53,7 @@ class Strip:
 
 def randomisation(report: Report, cards: list[RunCard]) -> None:
     """Curves, verdicts, strip."""
-    st.caption(_MEANING)
+    st.caption(say(_MEANING))
     if report.raw["sanity"]:
         _curves(report)
     else:
@@ -56,31 +65,39 @@ def randomisation(report: Report, cards: list[RunCard]) -> None:
 
 def _curves(report: Report) -> None:
     left, right = st.columns(2, vertical_alignment="bottom")
-    score = left.segmented_control(
-        say("Likeness"), list(SCORES), default=say("Rank correlation"), key="report_likeness"
-    ) or say("Rank correlation")
+    score = (
+        left.segmented_control(
+            say("Similarity measure"),
+            list(SCORES),
+            default="rank_correlation",
+            format_func=lambda key: say(SCORES[key]),
+            key="report_likeness",
+        )
+        or "rank_correlation"
+    )
     depths = range(max(len(data.layers_of(report, run)) for run in report.runs))
     depth = right.selectbox(say("Layer explained"), depths, format_func=_place, key="report_depth")
     show(
         charts.likeness_by_stage(
-            data.stage_profiles(report, SCORES[score], depth),
-            say("{score} with the trained network's map", score=score),
-            score,
+            data.stage_profiles(report, score, depth),
+            data.colours(report),
+            say(_TITLES[score]),
+            say(SCORES[score]),
         ),
         "sanity",
     )
-    definition(report, SCORES[score])
+    definition(report, score)
     for column, run in zip(st.columns(len(report.runs), gap="medium"), report.runs, strict=True):
         layer = data.layer_at(report, run, depth)
-        found = data.verdicts_of(report, run, layer)
         with column.container(border=True):
-            st.markdown(f"**{data.run_title(report, run)}**, {layer}")
-            for method, words in found.items():
-                st.markdown(f"{data.method_title(report, method)}: {words}")
+            model = escape_markdown(data.run_title(report, run))
+            st.markdown(f"**{model}**, {escape_markdown(layer)}")
+            for method, verdict in data.verdicts_of(report, run, layer).items():
+                st.markdown(f"{data.method_title(report, method)}: {verdict}")
 
 
 def _place(depth: int) -> str:
-    return "last" if depth == 0 else say("{depth} before the last", depth=depth)
+    return say("last layer") if depth == 0 else say("{depth} before the last", depth=depth)
 
 
 def _store() -> Bounded[Strip]:
@@ -94,7 +111,7 @@ def _store() -> Bounded[Strip]:
 
 def _strip(report: Report, cards: list[RunCard]) -> None:
     """Choose a run, a method and a phantom; a button computes the maps of every stage."""
-    st.markdown(say("##### See it happen: one phantom, one map a stage"))
+    st.markdown(say("##### Example: one phantom, one map at each stage"))
     ready = {card.name: card for card in cards if card.status == "done" and card.weights_sha256}
     if not ready:
         st.caption(say("No measured model is installed here, so its maps cannot be drawn."))
@@ -111,7 +128,7 @@ def _strip(report: Report, cards: list[RunCard]) -> None:
     method = str(
         second.selectbox(
             say("Map"),
-            data.CORE,
+            data.core_of(report, run),
             format_func=lambda name: data.method_title(report, name),
             key="strip_method",
         )
@@ -119,29 +136,30 @@ def _strip(report: Report, cards: list[RunCard]) -> None:
     label = str(third.selectbox(say("Phantom"), CLASSES, key="strip_label"))
     card, layer = ready[run], data.layer_at(report, run, 0)
     key = "|".join((run, card.weights_sha256, method, label))
-    explained = say("Repeats the map with more and more random weights. Takes seconds.")
-    asked = fourth.button(
-        say("Draw the maps"), icon=":material/shuffle:", key="strip_draw", help=explained
+    about = say("Repeats the map with more and more random weights. Takes a few seconds.")
+    clicked = fourth.button(
+        say("Draw the maps"), icon=":material/shuffle:", key="strip_draw", help=about
     )
-    if asked and _store().get(key) is None:
+    if clicked and _store().get(key) is None:
         bar = st.progress(0.0, say("Maps with random weights"))
-        with services.shown_errors():
-            _store().put(key, _computed(card, method, layer, label, bar))
+        with services.errors_on_page():
+            _store().put(key, _compute(card, method, layer, label, bar))
         bar.empty()
     if strip := _store().get(key):
         _show(
             strip,
-            f"{services.title_of(card)}, {data.method_title(report, method)}",
+            services.title_of(card),
+            data.method_title(report, method),
             layer if method != "guided_backprop" else "input",
         )
 
 
-def _computed(
+def _compute(
     card: RunCard, method: str, layer: str, label: str, bar: st.delta_generator.DeltaGenerator
 ) -> Strip:
     from oct_core.trust.sanity import cascade, compare
 
-    def told(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         bar.progress(
             done / total, say("Maps with random weights: {done} of {total}", done=done, total=total)
         )
@@ -149,47 +167,60 @@ def _computed(
     run, phantom = services.get_run(card.name), services.phantom(label, SEED)
     stages = cascade(
         run,
-        card.architecture,
         [phantom.scan],
         (method,),
         None if method == "guided_backprop" else (layer,),
-        progress=told,
+        progress=report_progress,
     )
-    seen = (run.inputs([phantom.scan])[0, 0].cpu().numpy() * 255).round().astype(np.uint8)
-    alike = {one.depth: float(one.rank_correlation[0]) for one in compare(stages)}
+    pixels = (run.inputs([phantom.scan])[0, 0].cpu().numpy() * 255).round().astype(np.uint8)
+    correlations = {row.depth: float(row.rank_correlation[0]) for row in compare(stages)}
     pictures = []
     for stage in stages:
         explanation = stage.maps[0][0]
         words = (
-            f"max {number(maximum_of(explanation))}" if explanation.evidence else say("no evidence")
+            say("max {maximum}", maximum=format_maximum(maximum_of(explanation)))
+            if explanation.evidence
+            else say("no evidence")
         )
         if stage.depth:
-            words += f", alike {alike[stage.depth]:.2f}"
-        pictures.append((stage.name, words, drawn(seen, explanation, 0.55, "inferno")))
+            similarity = say("similarity {value:.2f}", value=correlations[stage.depth])
+            words = f"{words}, {similarity}"
+        pictures.append((stage.name, words, draw_map(pixels, explanation, 0.55, "inferno")))
     return Strip(stages[0].maps[0][0].target, pictures)
 
 
-def _show(strip: Strip, who: str, layer: str) -> None:
-    figures_ = [
-        figure(
-            data_uri(picture),
-            f"{who} at {layer}, {_said(place, name)}, {words}",
-            f"<b>{_said(place, name)}</b><br><span>{words}</span>",
+def _show(strip: Strip, model: str, method: str, layer: str) -> None:
+    figures_ = []
+    for place, (name, words, picture) in enumerate(strip.pictures):
+        stage = _stage(place, name)
+        alt = say(
+            "{model}, {method} at {layer}: {stage}, {figures}",
+            model=model,
+            method=method,
+            layer=layer,
+            stage=stage,
+            figures=words,
         )
-        for place, (name, words, picture) in enumerate(strip.pictures)
-    ]
+        caption = f"<b>{html.escape(stage)}</b><br><span>{html.escape(words)}</span>"
+        figures_.append(figure(data_uri(picture), alt, caption))
     st.html(grid(figures_, len(figures_)))
     st.caption(
         say(
-            "{who} at {layer}, for {target}, the class the trained network predicts. Each "
-            'picture has its own colour scale. "alike" is the rank correlation with the first '
-            "map.",
-            who=who,
-            layer=layer,
+            "{model}, {method} at {layer}, for {target}, the class that the trained network "
+            "predicts. Each picture has its own colour scale. Similarity is the rank correlation "
+            "with the first map.",
+            model=escape_markdown(model),
+            method=method,
+            layer=escape_markdown(layer),
             target=strip.target,
         )
     )
 
 
-def _said(place: int, name: str) -> str:
-    return "trained" if place == 0 else f"random: {'' if place == 1 else 'to '}{name}"
+def _stage(place: int, name: str) -> str:
+    """A stage of the cascade: the trained network, its random head, or random down to a block."""
+    if place == 0:
+        return say("trained")
+    if place == 1:
+        return say("random: {block}", block=name)
+    return say("random down to {block}", block=name)

@@ -9,10 +9,13 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from oct_core.exports import table_csv
 from oct_core.trust.report_file import Report
-from oct_core.words import say
+from oct_core.words import say, say_count
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.tables import show_table
 from pages.ui.trust import data as data
-from pages.ui.trust.views import choose_source, definition_text
+from pages.ui.trust.views import choose_source, definition_text, measure_of
 
 _SHORT = ("deletion_mean", "insertion_mean", "road", "pointing", "energy")
 _WIDER = (
@@ -34,23 +37,19 @@ def in_short(report: Report) -> None:
             ("gradcam", data.layer_at(report, run, 0)),
             *((name, "input") for name in data.BASELINES),
         ):
-            wanted = {
+            place = {
                 "kind": "core",
                 "run": run,
                 "source": "phantoms",
                 "method": method,
                 "layer": layer,
             }
-            found = {
+            figures = {
                 row["measure"]: data.figure_text(row)
                 for row in report.rows
-                if wanted.items() <= row.items()
+                if place.items() <= row.items()
             }
-            cells = {
-                report.measures[measure]["title"]: found[measure]
-                for measure in _SHORT
-                if measure in found
-            }
+            cells = {measure: figures[measure] for measure in _SHORT if measure in figures}
             if cells:
                 rows.append(
                     {"model": data.run_title(report, run), "map": data.method_title(report, method)}
@@ -59,22 +58,23 @@ def in_short(report: Report) -> None:
     if rows:
         st.markdown(
             say(
-                "##### In short: Grad-CAM at the last layer, beside maps that know no network, on "
-                "phantoms"
+                "##### Summary: Grad-CAM at the last layer on phantoms, beside maps that do not "
+                "use the network"
             )
         )
-        _table(report, pd.DataFrame(rows), _SHORT, say("Grad-CAM and baselines in short"))
+        _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
     """A table with the definition of each measure in the header of its column."""
-    abouts = [report.measures[measure] for measure in measures if measure in report.measures]
     config = {
-        about["title"]: st.column_config.TextColumn(help=definition_text(about)) for about in abouts
+        name: st.column_config.TextColumn(
+            data.measure_title(report, name), help=definition_text(measure_of(report, name))
+        )
+        for name in measures
+        if name in report.measures
     }
-    st.dataframe(
-        frame, hide_index=True, width="stretch", height="content", column_config=config, alt=alt
-    )
+    show_table(frame, alt, config, height="content")
 
 
 def wider(report: Report) -> None:
@@ -90,17 +90,17 @@ def wider(report: Report) -> None:
         _table(report, frame, _WIDER, say("Scores of other methods"))
         st.caption(
             say(
-                "All rows of a model are of the same few scans, so the intervals are wide. Point "
-                "at a heading for its definition."
+                "All rows of a model come from the same few scans, so the intervals are wide. "
+                "Point at a heading for its definition."
             )
         )
-    for left in report.raw["skipped"]:
+    for row in report.raw["skipped"]:
         st.caption(
             say(
-                "Left out: **{method}** of {model}. {reason}",
-                method=data.method_title(report, left["method"]),
-                model=data.run_title(report, left["run"]),
-                reason=left["reason"],
+                "Not measured: **{method}** for {model}. {reason}",
+                method=data.method_title(report, row["method"]),
+                model=escape_markdown(data.run_title(report, row["run"])),
+                reason=escape_markdown(row["reason"]),
             )
         )
 
@@ -109,24 +109,24 @@ def whole(report: Report) -> None:
     """Every figure, filtered, with a download and the definitions."""
     frame = data.whole_frame(report)
     columns = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
-    for column, name, label in zip(
-        columns, ("run", "source", "measure"), ("Models", "Scans", "Measures"), strict=False
-    ):
+    labels = {"run": say("Models"), "source": say("Scans"), "measure": say("Measures")}
+    for column, (name, label) in zip(columns, labels.items(), strict=False):
         options = list(dict.fromkeys(frame[name]))
         named = partial(_option, report, name)
-        chosen = column.multiselect(
+        choice = column.multiselect(
             label, options, placeholder=say("All"), format_func=named, key=f"report_table_{name}"
         )
-        frame = frame[frame[name].isin(chosen)] if chosen else frame
+        frame = frame[frame[name].isin(choice)] if choice else frame
     with columns[3], st.popover(say("Definitions"), icon=":material/help:"):
-        for about in report.measures.values():
-            st.markdown(definition_text(about))
-    st.dataframe(
-        frame, hide_index=True, width="stretch", height=460, alt=say("Every figure of the report")
-    )
+        for name in report.measures:
+            st.markdown(definition_text(measure_of(report, name)))
+    show_table(frame, say("Every figure of the report"), height=460)
     st.download_button(
-        say("Download {frame_count} rows (CSV)", frame_count=len(frame)),
-        frame.to_csv(index=False),
+        say_count("Download {count} row (CSV)", "Download {count} rows (CSV)", len(frame)),
+        table_csv(
+            list(frame.columns),
+            frame.astype(object).where(frame.notna(), None).itertuples(index=False),
+        ),
         "explanations.csv",
         "text/csv",
         icon=":material/download:",
@@ -138,5 +138,5 @@ def _option(report: Report, column: str, value: str) -> str:
     if column == "run":
         return data.run_title(report, value)
     if column == "source":
-        return (data.SOURCES | {"both": say("Both kinds of scans")}).get(value, value)
-    return str(report.measures.get(value, {}).get("title", value))
+        return data.source_title(value)
+    return data.measure_title(report, value)

@@ -9,7 +9,9 @@ import streamlit as st
 from oct_core.figures import charts
 from oct_core.trust.report_file import COMMAND, Report
 from oct_core.words import message, say
+from pages.ui.app.services import title_of
 from pages.ui.shared.charts import show
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Runs
 from pages.ui.shared.tables import duration_text
 from pages.ui.trust import data as data
@@ -24,31 +26,32 @@ FAITHFUL = (
     "average_increase",
 )
 _INTRODUCTION = message(
-    "A heat map shows where a network *seems* to look; it can be wrong about that. This page asks "
+    "A heat map shows where a network *seems* to look, and can be wrong about it. This page asks "
     "three questions of every map. "
-    "**Is it faithful?** If the marked pixels matter, hiding them must change the prediction. "
-    "**Does it depend on what was learned?** If the network is replaced by random numbers, the map "
-    "must change. "
-    "**Does it lie in the right place?** On synthetic scans the lesion is known exactly; on real "
-    "scans at least the retina is. "
-    "Maps that know no network (noise, a bell in the middle, the edges of the picture) stand "
-    "beside, because a map is worth something only "
-    "where it does better than these."
+    "**Is it faithful?** If the highlighted pixels matter, hiding them must change the prediction. "
+    "**Does it depend on what was learned?** If the network's weights are replaced by random "
+    "numbers, the map must change. "
+    "**Is it in the right place?** On synthetic scans the lesion is known exactly; on real scans "
+    "at least the retina is. "
+    "For comparison there are maps that do not use the network at all: noise, a Gaussian at the "
+    "centre, the edges of the picture. A map is informative only where it does better than these."
 )
 
 
 def introduction() -> None:
     """What the page is about, in plain words."""
-    st.markdown(_INTRODUCTION)
+    st.markdown(say(_INTRODUCTION))
 
 
 def say_no_report() -> None:
     """How to make the report."""
-    way = say(
-        "Measure them with `{command}`; without `--data`, on synthetic scans only.", command=COMMAND
-    )
     st.info(
-        say("The maps have not been measured yet. {way}", way=way), icon=":material/straighten:"
+        say(
+            "The maps have not been measured yet. Measure them with `{command}`; without "
+            "`--data`, only synthetic scans are used.",
+            command=COMMAND,
+        ),
+        icon=":material/straighten:",
     )
 
 
@@ -60,51 +63,65 @@ def overview(report: Report) -> None:
     cells[0].metric(
         say("Phantoms"),
         data.count_text(report, "phantoms"),
-        help=say("Synthetic scans whose lesion is known by the pixel; none was trained on."),
+        help=say(
+            "Synthetic scans whose lesion is known to the pixel. No model was trained on them."
+        ),
     )
     cells[1].metric(
         say("Validation scans"),
         data.count_text(report, "validation"),
-        help=say("Real scans, none trained on. The test part is never used here."),
+        help=say("Real scans that no model was trained on. The test part is never used here."),
     )
     cells[2].metric(say("Models"), len(raw["runs"]))
+    duration = duration_text(raw["seconds"])
     unknown = any(about["seconds"] is None for about in report.runs.values())
     cells[3].metric(
-        say("Time it took"),
-        ("over " if unknown else "") + duration_text(raw["seconds"]),
-        help=say("On {devices}.", devices=devices),
+        say("Computing time"),
+        say("over {duration}", duration=duration) if unknown else duration,
+        help=say("On {devices}.", devices=escape_markdown(devices)),
     )
-    made = say(" Made on {made}.", made=raw["made"]) if raw.get("made") else ""
-    how = say("Intervals are 95%, from a bootstrap by patient; each phantom is a patient.")
-    st.caption(f"{raw['note']}{made} Models: {', '.join(_read_rightly(report))}. {how}")
+    sentences = [escape_markdown(report.note)]
+    if raw.get("made"):
+        sentences.append(say("Made on {date}.", date=raw["made"]))
+    sentences.append(
+        say("Intervals are 95%, from a bootstrap by patient; each phantom counts as one patient.")
+    )
+    if counts := _correct_counts(report):
+        sentences.append(say("Classified correctly: {counts}.", counts="; ".join(counts)))
+    st.caption(" ".join(sentences))
 
 
-def _read_rightly(report: Report) -> list[str]:
-    """``VGG16 (reads 20 of 24 phantoms rightly)`` for each run."""
-    said = []
+_CORRECT = {
+    "phantoms": message("{right} of {total} phantoms"),
+    "validation": message("{right} of {total} validation scans"),
+}
+
+
+def _correct_counts(report: Report) -> list[str]:
+    """``VGG16 20 of 24 phantoms, 18 of 24 validation scans`` for each run, for Markdown."""
+    lines = []
     for run in report.runs:
         counts = [
-            f"{one['right']} of {one['n']} {source}"
-            for source, one in (report.raw["right"].get(run) or {}).items()
+            say(_CORRECT[source], right=row["right"], total=row["n"])
+            for source, row in (report.raw["right"].get(run) or {}).items()
+            if source in _CORRECT
         ]
-        said.append(
-            f"{data.run_title(report, run)}"
-            + (say(" (reads {counts} rightly)", counts=" and ".join(counts)) if counts else "")
-        )
-    return said
+        if counts:
+            lines.append(f"{escape_markdown(data.run_title(report, run))} {', '.join(counts)}")
+    return lines
 
 
 def say_what_does_not_fit(report: Report, runs: Runs) -> None:
     """A report cut short, made with other weights, or without some of the runs that are here."""
     if not report.raw["complete"]:
         done, planned = report.raw["tasks"]["done"], report.raw["tasks"]["planned"]
-        way = say("Run `{command}` again; it goes on with the rest.", command=COMMAND)
         st.warning(
             say(
-                "This report is not complete: {done} of {planned} tasks are done. {way}",
+                "This report is not complete: {done} of {planned} tasks are done. Run `{command}` "
+                "again to do the rest.",
                 done=done,
                 planned=planned,
-                way=way,
+                command=COMMAND,
             ),
             icon=":material/hourglass_top:",
         )
@@ -113,25 +130,29 @@ def say_what_does_not_fit(report: Report, runs: Runs) -> None:
         if run in cards and cards[run].weights_sha256 != about.get("weights_sha256"):
             st.warning(
                 say(
-                    "**{model}** was measured with other weights than those installed now: its "
-                    "figures here do not speak of the maps in the viewer. Measure again with "
+                    "**{model}** was measured with other weights than those installed now, so its "
+                    "figures here do not describe the maps in the viewer. Measure again with "
                     "`{command}`.",
-                    model=data.run_title(report, run),
+                    model=escape_markdown(data.run_title(report, run)),
                     command=COMMAND,
                 ),
                 icon=":material/sync_problem:",
             )
-    gone = [data.run_title(report, run) for run in report.runs if run not in cards]
-    new = [
-        card.name for card in runs.cards if card.status == "done" and card.name not in report.runs
+    missing = [
+        escape_markdown(data.run_title(report, run)) for run in report.runs if run not in cards
     ]
-    if gone and cards:
-        st.caption(say("Measured, but not installed here: {gone}.", gone=", ".join(gone)))
-    if new:
+    unmeasured = [
+        escape_markdown(title_of(card))
+        for card in runs.cards
+        if card.status == "done" and card.name not in report.runs
+    ]
+    if missing and cards:
+        st.caption(say("Measured, but not installed here: {models}.", models=", ".join(missing)))
+    if unmeasured:
         st.caption(
             say(
-                "Installed, but not measured yet: {new}. Run `{command}`.",
-                new=", ".join(new),
+                "Installed, but not measured yet: {models}. Run `{command}`.",
+                models=", ".join(unmeasured),
                 command=COMMAND,
             )
         )
@@ -139,21 +160,32 @@ def say_what_does_not_fit(report: Report, runs: Runs) -> None:
 
 def definition(report: Report, measure: str) -> None:
     """A button that opens what a measure means, which way is better and its source."""
-    about = report.measures.get(measure)
-    if about:
-        with st.popover(say("What is {title}?", title=about["title"]), icon=":material/help:"):
+    if measure in report.measures:
+        about = measure_of(report, measure)
+        with st.popover(say("What is {measure}?", measure=about["title"]), icon=":material/help:"):
             st.markdown(definition_text(about))
 
 
+def measure_of(report: Report, name: str) -> dict[str, str]:
+    """A measure of the report in the language of the moment, for Markdown: title, definition,
+    source; better stays "higher", "lower" or "".
+    """
+    about = report.measures[name]
+    words = {key: escape_markdown(say(about[key])) for key in ("title", "definition", "source")}
+    return words | {"better": about["better"]}
+
+
+BETTER = {"higher": message("Higher is better."), "lower": message("Lower is better.")}
+
+
 def definition_text(about: dict[str, str]) -> str:
-    """One measure in words."""
-    better = (
-        say(" **{better} is better.**", better=about["better"].capitalize())
-        if about["better"]
-        else ""
-    )
-    source = f" *{about['source']}*" if about["source"] else ""
-    return f"**{about['title']}.** {about['definition']}{better}{source}"
+    """One measure (``measure_of``) as a paragraph of Markdown."""
+    parts = [f"**{about['title']}.** {about['definition']}"]
+    if about["better"] in BETTER:
+        parts.append(f"**{say(BETTER[about['better']])}**")
+    if about["source"]:
+        parts.append(f"*{about['source']}*")
+    return " ".join(parts)
 
 
 def choose_source(report: Report, key: str) -> str:
@@ -161,11 +193,14 @@ def choose_source(report: Report, key: str) -> str:
     sources = report.sources
     if len(sources) == 1:
         return sources[0]
-    return str(
-        st.selectbox(
-            say("Scans"), sources, format_func=lambda one: data.SOURCES.get(one, one), key=key
-        )
-    )
+    return str(st.selectbox(say("Scans"), sources, format_func=data.source_title, key=key))
+
+
+_BY_LAYER = {
+    "higher": message("{measure} by layer (higher is better)"),
+    "lower": message("{measure} by layer (lower is better)"),
+    "": message("{measure} by layer"),
+}
 
 
 def faithfulness(report: Report) -> None:
@@ -181,7 +216,7 @@ def faithfulness(report: Report) -> None:
             st.selectbox(
                 say("Measure"),
                 names,
-                format_func=lambda name: report.measures[name]["title"],
+                format_func=lambda name: data.measure_title(report, name),
                 key="report_measure",
             )
         )
@@ -189,23 +224,16 @@ def faithfulness(report: Report) -> None:
         source = choose_source(report, "report_source")
     with right:
         definition(report, measure)
-    about = report.measures[measure]
     profiles, levels = data.layer_profiles(report, measure, source)
-    better = say(" ({better} is better)", better=about["better"]) if about["better"] else ""
-    show(
-        charts.scores_by_layer(
-            profiles,
-            levels,
-            say("{title} by layer{better}", title=about["title"], better=better),
-            about["title"],
-        ),
-        "faithfulness",
-    )
+    name = data.measure_title(report, measure)
+    title = say(_BY_LAYER[report.measures[measure]["better"]], measure=name)
+    colours = data.colours(report)
+    show(charts.scores_by_layer(profiles, levels, colours, title, name), "faithfulness")
     st.caption(
         say(
             "Solid and dotted lines: the maps of each layer, with 95% intervals by patient. Gray "
-            "dashed lines: maps that do not change with the layer. A map tells something only "
-            "where it stands on the better side of noise and of the edges of the picture."
+            "dashed lines: maps that do not depend on the layer. A map is informative only where "
+            "it scores better than noise and than the edges of the picture."
         )
     )
 
@@ -213,31 +241,35 @@ def faithfulness(report: Report) -> None:
 def localisation(report: Report) -> None:
     """Pointing game and energy on phantoms; the shares by region on any scans."""
     counts = data.lesion_counts(report)
-    said = "; ".join(f"{run} {n} of {total}" for run, (n, total) in counts.items())
-    st.markdown(say("##### On the lesion of phantoms"))
+    lines = [
+        say("{model} {right} of {total}", model=escape_markdown(run), right=right, total=total)
+        for run, (right, total) in counts.items()
+    ]
+    st.markdown(say("##### On the lesion (phantoms)"))
     st.caption(
         say(
-            "Over the phantoms with a lesion that the model reads rightly: {said}. Maps of the "
-            "last layer, or of the input.",
-            said=said,
+            "Over the phantoms with a lesion that the model classifies correctly: {counts}. Maps "
+            "at the last layer, or at the input.",
+            counts="; ".join(lines),
         )
     )
     for column, measure in zip(st.columns(2, gap="medium"), ("pointing", "energy"), strict=True):
-        about = report.measures.get(measure)
-        if about:
+        if measure in report.measures:
             with column:
-                found, areas = data.lesion_scores(report, measure)
-                show(charts.lesion_bars(found, areas, about["title"], about["title"]), measure)
+                scores, areas = data.lesion_scores(report, measure)
+                title = data.measure_title(report, measure)
+                colours = data.colours(report)
+                show(charts.lesion_bars(scores, areas, colours, title, title), measure)
                 definition(report, measure)
     st.markdown(say("##### On the retina"))
     source = choose_source(report, "report_place_source")
-    title = say("Where the maps lie: {sources}", sources=data.SOURCES.get(source, source).lower())
+    title = say("Where the maps lie: {scans}", scans=data.source_title(source))
     show(charts.region_shares(data.region_scores(report, source), title), "regions")
     st.caption(
         say(
-            "The retina is estimated from the scan: between the inner limiting membrane and "
-            "Bruch's membrane. Vitreous is above, choroid and sclera below. Mass on borders and "
-            "wedges is a warning: nothing of the eye is there."
+            "The retina is estimated from the scan, between the inner limiting membrane and "
+            "Bruch's membrane. The vitreous is above, choroid and sclera are below. Mass on "
+            "borders and wedges is a warning sign: no tissue is there."
         )
     )
     definition(report, "mass_retina")

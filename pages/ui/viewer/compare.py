@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from oct_core.figures.pictures import draw_map, fit_size, format_maximum, maximum_of
 from oct_core.types import Explanation, Scan
 from oct_core.words import say
-from pages.ui.app.services import title_of
-from pages.ui.app.session import forget_addresses
+from pages.ui.app.streamlit_inside import forget_addresses
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.pictures import LARGE, data_uri
 from pages.ui.viewer.controls import Choices
-from pages.ui.viewer.maps import ModelMaps, scale_of
-from pages.ui.viewer.pictures import LARGE, data_uri, drawn, fitted, maximum_of, number
+from pages.ui.viewer.reading import Reading
 
 # A range input moves the clip edge: works with mouse, touch and the arrow keys. All text in it is
 # escaped.
-_WIPE = """<!doctype html><meta charset="utf-8"><title>Comparison</title><style>
+_WIPE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 body{{margin:0;font:13px system-ui,sans-serif;color:#808080;background:transparent}}
 .w{{position:relative;width:min(100%,{width}px);margin:auto}}
 .w img{{width:100%;display:block;border-radius:6px}}
@@ -35,7 +36,7 @@ width:min(100%,{width}px)}}</style>
 <div class="w" id="w"><img src="{first}" alt="{left}">
 <img class="b" src="{second}" alt="{right}"><i></i>
 <input type="range" min="0" max="100" value="50" step="1"
-aria-label="Wipe between {left} and {right}"
+aria-label="{handle}"
 oninput="document.getElementById('w').style.setProperty('--x',this.value+'%')"></div>
 <p><span>◂ {left}</span><span style="text-align:right">{right} ▸</span></p>"""
 
@@ -43,6 +44,8 @@ oninput="document.getElementById('w').style.setProperty('--x',this.value+'%')"><
 def wipe_html(first: str, second: str, left: str, right: str, width: int) -> str:
     """The comparison as one document. first, second : data URIs. left, right : plain text."""
     return _WIPE.format(
+        title=html.escape(say("Comparison")),
+        handle=html.escape(say("Wipe between {left} and {right}", left=left, right=right), True),
         first=first,
         second=second,
         left=html.escape(left, True),
@@ -51,24 +54,24 @@ def wipe_html(first: str, second: str, left: str, right: str, width: int) -> str
     )
 
 
-def options(
-    all_maps: Sequence[ModelMaps], methods: Sequence[str]
-) -> dict[str, tuple[ModelMaps, Explanation]]:
-    """Everything that can be compared, by a label that says model, method and layer."""
-    found: dict[str, tuple[ModelMaps, Explanation]] = {}
-    for maps in all_maps:
-        for each in (*maps.trio, *maps.extra):
-            if each.method in methods:
-                found[f"{maps.card.name}|{each.key}"] = (maps, each)
-    return found
+def comparable(
+    readings: Sequence[Reading], methods: Sequence[str]
+) -> dict[str, tuple[Reading, Explanation]]:
+    """Everything that can be compared, by a key that says run, method and layer."""
+    return {
+        f"{reading.card.name}|{each.key}": (reading, each)
+        for reading in readings
+        for each in reading.maps
+        if each.method in methods
+    }
 
 
 def comparison(
-    scan: Scan, all_maps: Sequence[ModelMaps], choices: Choices, titles: dict[str, str]
+    scan: Scan, readings: Sequence[Reading], choices: Choices, titles: dict[str, str]
 ) -> None:
     """Two menus and the wipe."""
-    found = options(all_maps, choices.methods)
-    if len(found) < 2:
+    options = comparable(readings, choices.methods)
+    if len(options) < 2:
         st.info(
             say("A comparison needs two maps: choose a method in the sidebar."),
             icon=":material/compare:",
@@ -76,12 +79,12 @@ def comparison(
         return
 
     def label(key: str) -> str:
-        maps, each = found[key]
-        return f"{title_of(maps.card)} · {titles.get(each.method, each.method)} · {each.layer}"
+        reading, each = options[key]
+        return f"{reading.title} · {titles.get(each.method, each.method)} · {each.layer}"
 
-    keys = list(found)
-    deepest = [f"{maps.card.name}|gradcam/{maps.layers[-1]}" for maps in all_maps if maps.layers]
-    starts = [key for key in deepest if key in found][:2] or keys[:2]
+    keys = list(options)
+    deepest = [f"{reading.card.name}|gradcam/{reading.layers[-1]}" for reading in readings]
+    starts = [key for key in deepest if key in options][:2] or keys[:2]
     left, right = st.columns(2)
     first = left.selectbox(
         say("Left"), keys, index=keys.index(starts[0]), format_func=label, key="compare_left"
@@ -89,19 +92,25 @@ def comparison(
     second = right.selectbox(
         say("Right"), keys, index=keys.index(starts[-1]), format_func=label, key="compare_right"
     )
-    width, height = fitted(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
+    width, height = fit_size(scan.pixels.shape[0], scan.pixels.shape[1], LARGE)
     width, height = _at_most(width, height, 560)
-    before, after = (_picture(scan, *found[key], choices) for key in (first, second))
+    before, after = (_picture(scan, *options[key], choices) for key in (first, second))
     try:
         st.iframe(
             wipe_html(before, after, label(first), label(second), width),
             height=height + 48,
-            alt=f"{label(first)} against {label(second)}",
+            alt=say("{first} against {second}", first=label(first), second=label(second)),
         )
     finally:  # the person may go on meanwhile
         forget_addresses()
-    tops = [f"{label(key)}: maximum {number(maximum_of(found[key][1]))}" for key in (first, second)]
-    st.caption(" · ".join(tops))
+    for key in (first, second):
+        st.caption(
+            say(
+                "{map}: maximum {maximum}",
+                map=escape_markdown(label(key)),
+                maximum=format_maximum(maximum_of(options[key][1])),
+            )
+        )
 
 
 def _at_most(width: int, height: int, tallest: int) -> tuple[int, int]:
@@ -109,7 +118,8 @@ def _at_most(width: int, height: int, tallest: int) -> tuple[int, int]:
     return round(width * share), round(height * share)
 
 
-def _picture(scan: Scan, maps: ModelMaps, explanation: Explanation, choices: Choices) -> str:
-    group = [each for each in (*maps.trio, *maps.extra) if each.method == explanation.method]
-    top = scale_of(explanation, group, choices)
-    return data_uri(drawn(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE))
+def _picture(scan: Scan, reading: Reading, explanation: Explanation, choices: Choices) -> str:
+    top = reading.scale_of(explanation, choices.one_scale)
+    return data_uri(
+        draw_map(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE)
+    )

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import streamlit as st
 
 from oct_core.figures.overlay import COLORMAPS
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
-from pages.ui.app.session import choices_kept, kept
+from pages.ui.app.session import keep_choice, read_choice
 from pages.ui.viewer.compute import TRIO
 
-OWN = message("Each model's own prediction")
+OWN = "own"
+"""The choice of each model's own prediction as the class to explain."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,31 @@ class Choices:
     models: tuple[str, ...]
 
 
-def method_titles() -> dict[str, str]:
-    """Every registered method that can run here, name -> title."""
+def method_titles(cards: Sequence[RunCard]) -> dict[str, str]:
+    """Every registered method that can run here and holds for a network of these runs, name ->
+    title.
+    """
     from importlib.util import find_spec
 
-    from oct_core.explanations import METHODS
+    from oct_core.explanations import METHODS, methods_for
 
+    architectures = {card.architecture for card in cards if card.architecture in ARCHITECTURES}
+    holding = {name for architecture in architectures for name in methods_for(architecture)}
     importable = {"grad-cam": "pytorch_grad_cam", "pytorch-grad-cam": "pytorch_grad_cam"}
     usable = [
         name
         for name in METHODS
-        if all(find_spec(importable.get(need, need)) for need in METHODS.get(name).needs)
+        if (name in holding or not holding)
+        and all(find_spec(importable.get(need, need)) for need in METHODS.get(name).needs)
     ]
-    return {name: METHODS.get(name).title for name in usable}
+    return {name: say(METHODS.get(name).title) for name in usable}
+
+
+def is_slow(method: str) -> bool:
+    """Whether a method runs a model too often to be made without being asked for."""
+    from oct_core.explanations import METHODS
+
+    return METHODS.get(method).slow
 
 
 def first_models(cards: Sequence[RunCard]) -> list[str]:
@@ -70,32 +84,30 @@ def controls(cards: Sequence[RunCard]) -> Choices:
     """Draw the choices in the sidebar and return them. cards : the runs that can be compared."""
     with st.sidebar:
         st.subheader(say("Explain"), divider="gray")
-        models, names = first_models(cards), {card.name: title_of(card) for card in cards}
-        if len(names) > len(models):
-            models = kept(
-                "models", models, st.multiselect, "Models", list(names), format_func=names.get
+        models, titles = first_models(cards), {card.name: title_of(card) for card in cards}
+        if len(titles) > len(models):
+            models = keep_choice(
+                "models",
+                models,
+                st.multiselect,
+                say("Models"),
+                list(titles),
+                format_func=titles.get,
             )
-        target = kept(
+        target = keep_choice(
             "target",
             OWN,
             st.selectbox,
             say("Target class"),
             [OWN, *CLASSES],
-            format_func=_class_title,
+            format_func=_target_title,
         )
-        titles = method_titles()
-        methods = kept(
-            "methods",
-            list(TRIO),
-            st.multiselect,
-            "Methods",
-            list(titles),
-            format_func=titles.get,
-            help=_METHODS_HELP,
-        )
+        methods = _methods([card for card in cards if card.name in models])
         st.subheader(say("Display"), divider="gray")
-        opacity = kept("opacity", 45, st.slider, say("Map opacity"), 0, 100, step=5, format="%d%%")
-        colormap = kept(
+        opacity = keep_choice(
+            "opacity", 45, st.slider, say("Map opacity"), 0, 100, step=5, format="%d%%"
+        )
+        colormap = keep_choice(
             "colormap",
             "inferno",
             st.selectbox,
@@ -103,41 +115,23 @@ def controls(cards: Sequence[RunCard]) -> Choices:
             tuple(COLORMAPS),
             format_func=str.capitalize,
         )
-        one_scale = kept(
-            "one_scale", False, st.toggle, say("One scale within a model"), help=_SCALE_HELP
+        one_scale = keep_choice(
+            "one_scale", False, st.toggle, say("One scale within a model"), help=say(_SCALE_HELP)
         )
-        hide_names = kept(
+        hide_names = keep_choice(
             "hide_names",
             False,
             st.toggle,
             say("Hide file names"),
             help=say("File names may carry patient names."),
         )
-        st.subheader(say("Samples"), divider="gray")
-        hidden = choices_kept("hide_answer", False)
-        outline = kept(
-            "outline",
-            False,
-            st.toggle,
-            say("Outline the lesion"),
-            disabled=hidden,
-            help=say("Samples are synthetic: the lesion is known exactly."),
-        )
-        hide_answer = kept(
-            "hide_answer",
-            False,
-            st.toggle,
-            say("Hide the answer"),
-            help=say("For teaching: a sample does not say its class."),
-        )
-    ordered = tuple(name for name in titles if name in methods)
-    chosen = None if target == OWN else target
+        outline, hide_answer = _sample_choices()
     return Choices(
-        chosen,
+        None if target == OWN else target,
         opacity / 100,
         colormap,
         one_scale,
-        ordered,
+        methods,
         hide_names,
         outline and not hide_answer,
         hide_answer,
@@ -145,16 +139,53 @@ def controls(cards: Sequence[RunCard]) -> Choices:
     )
 
 
-def _class_title(name: str) -> str:
-    return f"{name} · {CLASS_TITLES[name]}" if name in CLASS_TITLES else name
+def _methods(cards: Sequence[RunCard]) -> tuple[str, ...]:
+    titles = method_titles(cards)
+    methods = keep_choice(
+        "methods",
+        [method for method in TRIO if method in titles],
+        st.multiselect,
+        say("Methods"),
+        list(titles),
+        format_func=titles.get,
+        help=say(_METHODS_HELP),
+    )
+    return tuple(name for name in titles if name in methods)
+
+
+def _sample_choices() -> tuple[bool, bool]:
+    """Whether to outline a sample's lesion, and whether to hide its class."""
+    st.subheader(say("Samples"), divider="gray")
+    outline = keep_choice(
+        "outline",
+        False,
+        st.toggle,
+        say("Outline the lesion"),
+        disabled=read_choice("hide_answer", False),
+        help=say("Samples are synthetic: the lesion is known exactly."),
+    )
+    hide_answer = keep_choice(
+        "hide_answer",
+        False,
+        st.toggle,
+        say("Hide the answer"),
+        help=say("For teaching: a sample does not say its class."),
+    )
+    return outline, hide_answer
+
+
+def _target_title(name: str) -> str:
+    if name == OWN:
+        return say("Each model's own prediction")
+    return f"{name} · {say(CLASS_TITLES[name])}"
 
 
 _METHODS_HELP = message(
-    "Grad-CAM and the guided pair come from one pass at every layer. Other methods are drawn at "
-    "each model's last layer; "
-    "Score-CAM, Ablation-CAM and occlusion run the model many times and take longer."
+    "Grad-CAM and the guided pair come from one pass, at every layer. Other methods are drawn at "
+    "each model's last layer. Score-CAM, Ablation-CAM, occlusion and integrated gradients run the "
+    "model many times: the page says how long each takes and waits for you to start it."
 )
 _SCALE_HELP = message(
-    "Off: each map is scaled to its own maximum (printed below it). On: the maps of one method "
+    "Off: each map is scaled to its own maximum, printed below it. On: the maps of one method "
     "share one maximum within a model."
 )

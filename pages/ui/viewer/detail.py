@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import streamlit as st
 
 from oct_core.exports import maps_npz
-from oct_core.types import Explanation, Prediction, RunCard, Scan
+from oct_core.figures.final_figure import overlay_png
+from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
+from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import message, say
-from pages.ui.app.services import shown_errors, title_of
+from pages.ui.app.services import errors_on_page
 from pages.ui.app.session import Viewer
-from pages.ui.viewer.compute import in_scan_pixels, one_map
-from pages.ui.viewer.controls import Choices
-from pages.ui.viewer.export import overlay_png
-from pages.ui.viewer.maps import GUIDED_WARNING, ModelMaps, measured_verdict, scale_of
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.pictures import LARGE, data_uri, figure
+from pages.ui.viewer.compute import in_scan_pixels, make_map
+from pages.ui.viewer.controls import Choices, is_slow, method_titles
+from pages.ui.viewer.maps import GUIDED_WARNING, report_verdict
 from pages.ui.viewer.measure import measure_panel
-from pages.ui.viewer.pictures import LARGE, data_uri, drawn, figure, maximum_of, number
+from pages.ui.viewer.reading import Reading
+from pages.ui.viewer.slow import slow_map
 
 INPUT_METHODS_NOTE = message("This method has one map, at the input.")
 
@@ -25,77 +28,73 @@ INPUT_METHODS_NOTE = message("This method has one map, at the input.")
 def detail(
     state: Viewer,
     scan: Scan,
-    all_maps: Sequence[ModelMaps],
-    predictions: Sequence[Prediction],
+    readings: Sequence[Reading],
     choices: Choices,
-    titles: dict[str, str],
 ) -> None:
     """The pickers, the picture, and at its right what is known about it."""
-    by_name = {
-        maps.card.name: (maps, prediction)
-        for maps, prediction in zip(all_maps, predictions, strict=True)
-    }
+    by_name = {reading.card.name: reading for reading in readings}
     first, second = st.columns(2)
     name = first.segmented_control(
         say("Model"),
         list(by_name),
         default=next(iter(by_name)),
-        format_func=lambda key: title_of(by_name[key][0].card),
+        format_func=lambda key: by_name[key].title,
         key="detail_model",
     )
+    reading = by_name[name or next(iter(by_name))]
+    titles = method_titles([reading.card])
     method = second.selectbox(
         say("Method"), list(titles), format_func=lambda key: titles[key], key="detail_method"
     )
-    maps, prediction = by_name[name or next(iter(by_name))]
     layer = (
         st.segmented_control(
             say("Layer, shallow to deep"),
-            maps.layers,
-            default=maps.layers[-1],
-            key=f"detail_layer_{maps.card.name}",
+            reading.layers,
+            default=reading.layers[-1],
+            key=f"detail_layer_{reading.card.name}",
         )
-        or maps.layers[-1]
+        or reading.layers[-1]
     )
-    with shown_errors(), st.spinner(f"{titles[method]} of {title_of(maps.card)}"):
-        explanation = one_map(state, scan, maps.card, maps.target, method, layer)
-        _show(state, scan, maps, prediction, explanation, choices, titles[method])
+    with errors_on_page():
+        if is_slow(method):
+            explanation = slow_map(state, scan, reading, method, layer, "detail")
+        else:
+            title = say("{method} of {model}", method=titles[method], model=reading.title)
+            with st.spinner(escape_markdown(title)):
+                explanation = make_map(state, scan, reading, method, layer)
+        if explanation is not None:
+            _show(state, scan, reading, explanation, choices)
 
 
 def _show(
-    state: Viewer,
-    scan: Scan,
-    maps: ModelMaps,
-    prediction: Prediction,
-    explanation: Explanation,
-    choices: Choices,
-    title: str,
+    state: Viewer, scan: Scan, reading: Reading, explanation: Explanation, choices: Choices
 ) -> None:
-    group = [each for each in maps.trio if each.method == explanation.method] or [explanation]
-    top = scale_of(explanation, group, choices)
+    title = method_titles([reading.card])[explanation.method]
+    top = reading.scale_of(explanation, choices.one_scale)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        picture = drawn(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE)
+        picture = draw_map(scan.pixels, explanation, choices.opacity, choices.colormap, top, LARGE)
         alt = say(
             "{title} at {layer}, {model}, target {target}, large",
             title=title,
             layer=explanation.layer,
-            model=title_of(maps.card),
+            model=reading.title,
             target=explanation.target,
         )
         st.html(f'<div class="oct-maps">{figure(data_uri(picture), alt)}</div>')
     with right:
         st.markdown(
             say(
-                "**{escape}** at **{layer}** · {model}, target {target}",
-                escape=html.escape(title),
-                layer=explanation.layer,
-                model=title_of(maps.card),
+                "**{title}** at **{layer}** · {model}, target {target}",
+                title=escape_markdown(title),
+                layer=escape_markdown(explanation.layer),
+                model=escape_markdown(reading.title),
                 target=explanation.target,
             )
         )
-        _facts(maps.card, explanation, top, choices)
-        measure_panel(state, scan, maps.card, explanation)
-        _downloads(scan, maps, prediction, explanation, choices, top)
+        _facts(reading.card, explanation, top, choices)
+        measure_panel(state, scan, reading, explanation)
+        _downloads(scan, reading, explanation, choices)
 
 
 def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
@@ -107,44 +106,36 @@ def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices
             icon=":material/do_not_disturb_on:",
         )
         return
-    kind = (
-        say("signed: orange speaks for the class, blue against it")
-        if explanation.signed
-        else say("not signed: brighter is more")
-    )
-    scale = (
-        say("one scale within the model, up to {number}", number=number(top))
-        if choices.one_scale
-        else say("scaled to its own maximum")
-    )
-    st.caption(
-        say(
-            "Maximum {number}; {scale}; {kind}.",
-            number=number(maximum_of(explanation)),
-            scale=scale,
-            kind=kind,
+    maximum = format_maximum(maximum_of(explanation))
+    if choices.one_scale:
+        scale = say(
+            "Maximum {maximum}; one scale within the model, up to {top}.",
+            maximum=maximum,
+            top=format_maximum(top),
         )
-    )
+    else:
+        scale = say("Maximum {maximum}; scaled to its own maximum.", maximum=maximum)
+    st.caption(scale)
+    if explanation.signed:
+        st.caption(say("Signed: orange is evidence for the class, blue against it."))
+    else:
+        st.caption(say("Not signed: the brighter, the more evidence."))
     if explanation.layer == "input":
-        st.caption(INPUT_METHODS_NOTE)
+        st.caption(say(INPUT_METHODS_NOTE))
     if explanation.method.startswith("guided"):
-        st.caption(GUIDED_WARNING)
-    if words := measured_verdict(card, explanation):
-        st.caption(say("Measured on this model (page Explanations): {words}", words=words))
+        st.caption(say(GUIDED_WARNING))
+    if words := report_verdict(card, explanation):
+        st.caption(
+            say("Measured on this model (page Explanations): {words}", words=escape_markdown(words))
+        )
 
 
-def _downloads(
-    scan: Scan,
-    maps: ModelMaps,
-    prediction: Prediction,
-    explanation: Explanation,
-    choices: Choices,
-    top: float,
-) -> None:
-    stem = f"{maps.card.name}_{explanation.method}_{explanation.layer}"
-    every = [*maps.trio, *maps.extra]
-    if all(each.key != explanation.key for each in every):
-        every.append(explanation)
+def _downloads(scan: Scan, reading: Reading, explanation: Explanation, choices: Choices) -> None:
+    top = reading.scale_of(explanation, choices.one_scale)
+    stem = f"{reading.card.name}_{explanation.method}_{explanation.layer}"
+    maps = list(reading.maps)
+    if all(each.key != explanation.key for each in maps):
+        maps.append(explanation)
     first, second = st.columns(2)
     first.download_button(
         say("Overlay (PNG)"),
@@ -157,8 +148,8 @@ def _downloads(
     )
     second.download_button(
         say("Raw maps (npz)"),
-        lambda: maps_npz(maps.card, prediction, in_scan_pixels(scan, every)),
-        f"oct_{maps.card.name}_maps.npz",
+        lambda: maps_npz(reading.card, reading.prediction, in_scan_pixels(scan, maps)),
+        f"oct_{reading.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",
         on_click="ignore",

@@ -6,27 +6,25 @@ from dataclasses import replace
 from typing import Literal
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import DeletedFile
 
-from oct_core.scans import DEFAULT
+from oct_core.figures.pictures import shrink
+from oct_core.scans import DEFAULT, suffixes
 from oct_core.types import CLASSES
-from oct_core.words import say
-from pages.ui.app.services import MAX_UPLOAD_BYTES, sentence
+from oct_core.words import say, say_count
+from pages.ui.app.services import MAX_UPLOAD_BYTES, describe_error
 from pages.ui.app.session import (
     MAX_SCAN_BYTES,
     MAX_SCANS,
     Item,
     Viewer,
-    forget_upload,
-    shown_name,
-    with_page,
+    display_name,
+    turn_to_page,
 )
+from pages.ui.app.streamlit_inside import forget_upload, is_gone
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.pictures import data_uri, figure
 from pages.ui.shared.samples import Sample, all_samples
 from pages.ui.viewer.controls import Choices
-from pages.ui.viewer.pictures import data_uri, figure, shrunk
-
-# The filter only spares a wrong click: what a file is, its content decides.
-FILE_TYPES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp")
 
 
 def uploader_key(state: Viewer) -> str:
@@ -40,10 +38,8 @@ def _ingest(state: Viewer, key: str) -> None:
     """
     from oct_core.scans import inspect, read_scan
 
-    # A widget used while the maps are being made interrupts that run, and the browser then sends
-    # the emptied uploader once more: its files were taken and the server's copies are gone. A file
-    # dropped there meanwhile is new.
-    files = [file for file in st.session_state.get(key) or [] if not isinstance(file, DeletedFile)]
+    # An emptied uploader may be sent once more, see is_gone; a file dropped there meanwhile is new.
+    files = [file for file in st.session_state.get(key) or [] if not is_gone(file)]
     if not files:
         return
     state.problems = []
@@ -55,12 +51,11 @@ def _ingest(state: Viewer, key: str) -> None:
             state.open(
                 replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages
             )
-        except Exception as error:
-            state.problems.append((number, file.name, sentence(error)))
+        except Exception as error:  # noqa: BLE001 - one bad file leaves the others; logged there
+            state.problems.append((number, file.name, describe_error(error)))
     forget_upload(file.file_id for file in files)
-    state.uploader += (
-        1  # A new key empties the widget: the session's own store holds the scans now.
-    )
+    # A new key empties the widget: the session's own store holds the scans now.
+    state.uploader += 1
 
 
 def upload(state: Viewer) -> None:
@@ -68,14 +63,15 @@ def upload(state: Viewer) -> None:
     key = uploader_key(state)
     st.file_uploader(
         say("Drop retinal OCT B-scans here"),
-        type=list(FILE_TYPES),
+        # The filter only spares a wrong click: what a file is, its content decides.
+        type=list(suffixes()),
         accept_multiple_files=True,
         key=key,
         on_change=_ingest,
         args=(state, key),
         max_upload_size=MAX_UPLOAD_BYTES // 2**20,
         help=say(
-            "8 or 16 bit, gray or colour; TIFF with several pages. At most {max_scans} scans "
+            "8 or 16 bit, gray or colour, with one page or several. At most {max_scans} scans "
             "stay open; they are held in memory for this browser tab only and never written to "
             "disk.",
             max_scans=MAX_SCANS,
@@ -85,22 +81,30 @@ def upload(state: Viewer) -> None:
 
 def show_problems(state: Viewer, hide_names: bool) -> None:
     """One sentence a refused file; without file names where they are hidden."""
-    for number, name, words in state.problems:
-        named = f"File {number}" if hide_names else f"File {number} ({plain(name)})"
-        st.error(f"{named}: {words}", icon=":material/broken_image:")
+    for number, name, reason in state.problems:
+        reason = escape_markdown(reason)
+        words = (
+            say("File {number}: {reason}", number=number, reason=reason)
+            if hide_names
+            else say(
+                "File {number} ({name}): {reason}",
+                number=number,
+                name=escape_markdown(name),
+                reason=reason,
+            )
+        )
+        st.error(words, icon=":material/broken_image:")
     if state.crowded_out:
-        limit = say(
-            "at most {max_scans}, or {max_scan_bytes} MB, stay open",
-            max_scans=MAX_SCANS,
-            max_scan_bytes=MAX_SCAN_BYTES // 2**20,
-        )
-        gone = (
-            say("The scan opened first was")
-            if state.crowded_out == 1
-            else say("The {crowded_out} scans opened first were", crowded_out=state.crowded_out)
-        )
         st.info(
-            say("{gone} closed to make room: {limit}.", gone=gone, limit=limit),
+            say_count(
+                "The scan opened first was closed to make room: at most {max_scans} scans, or "
+                "{megabytes} MB, stay open.",
+                "The {count} scans opened first were closed to make room: at most {max_scans} "
+                "scans, or {megabytes} MB, stay open.",
+                state.crowded_out,
+                max_scans=MAX_SCANS,
+                megabytes=MAX_SCAN_BYTES // 2**20,
+            ),
             icon=":material/inventory_2:",
         )
 
@@ -123,10 +127,10 @@ def sample_menu(state: Viewer, hide_answer: bool) -> None:
     """A menu of all samples."""
     titles = sample_titles(hide_answer)
 
-    def chosen() -> None:
-        picked = st.session_state.get("viewer_sample")
-        if picked is not None:
-            state.show_sample(picked)
+    def open_choice() -> None:
+        sample = st.session_state.get("viewer_sample")
+        if sample is not None:
+            state.show_sample(sample)
             st.session_state["viewer_sample"] = None
 
     st.selectbox(
@@ -136,22 +140,24 @@ def sample_menu(state: Viewer, hide_answer: bool) -> None:
         format_func=lambda sample: titles[sample],
         placeholder=say("Choose a sample"),
         key="viewer_sample",
-        on_change=chosen,
+        on_change=open_choice,
     )
 
 
 def sample_cards(state: Viewer, hide_answer: bool) -> None:
     """Four samples as pictures with a button each: the way in for someone without a scan."""
     titles = sample_titles(hide_answer)
-    shown = list(titles)[: len(CLASSES)]
-    for column, sample in zip(st.columns(len(shown)), shown, strict=True):
+    samples = list(titles)[: len(CLASSES)]
+    for column, sample in zip(st.columns(len(samples)), samples, strict=True):
         with column, st.container(border=True):
             title = titles[sample]
             st.html(
                 '<div class="oct-maps">'
-                f"{figure(data_uri(shrunk(sample.phantom().pixels, 360)), title)}</div>"
+                f"{figure(data_uri(shrink(sample.phantom().pixels, 360)), title)}</div>"
             )
-            st.markdown(f"**{title}**" + ("" if hide_answer else f"  \n{sample.description}"))
+            st.markdown(f"**{escape_markdown(title)}**")
+            if not hide_answer:
+                st.markdown(escape_markdown(sample.description))
             st.button(
                 say("Open"),
                 key=f"open_{sample.seed}",
@@ -162,10 +168,10 @@ def sample_cards(state: Viewer, hide_answer: bool) -> None:
 
 
 def item_name(item: Item, choices: Choices) -> str:
-    """A scan's name as it may be shown now."""
+    """A scan's name as it may be shown now, plain text."""
     if item.sample is not None:
         return sample_titles(choices.hide_answer)[item.sample]
-    return shown_name(item, choices.hide_names)
+    return display_name(item, choices.hide_names)
 
 
 def thumbnails(state: Viewer, choices: Choices) -> None:
@@ -178,16 +184,16 @@ def thumbnails(state: Viewer, choices: Choices) -> None:
                     name = item_name(item, choices)
                     st.html(
                         '<div class="oct-maps">'
-                        f"{figure(data_uri(shrunk(item.scan.pixels, 150), 75), name)}</div>"
+                        f"{figure(data_uri(shrink(item.scan.pixels, 150), 75), name)}</div>"
                     )
                     kind: Literal["primary", "tertiary"] = (
                         "primary" if item.id == state.current else "tertiary"
                     )
                     st.button(
-                        _short(name),
+                        escape_markdown(_short(name)),
                         key=f"show_{item.id}",
                         type=kind,
-                        help=name,
+                        help=escape_markdown(name),
                         on_click=_show,
                         args=(state, item),
                         width="stretch",
@@ -212,7 +218,7 @@ def reading_options(item: Item) -> None:
             item.page + 1,
             key=f"page_{item.id}",
         )
-        with_page(item, int(page) - 1)
+        turn_to_page(item, int(page) - 1)
     left, right = st.columns(2)
     item.invert = left.toggle(
         say("Invert"),
@@ -234,23 +240,16 @@ def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
     height, width = item.scan.pixels.shape
     left, top, right, bottom = item.box or (0, 0, width, height)
     key = f"{item.id}_{item.page}"
-    x = st.slider(say("Columns kept"), 0, width, (left, right), key=f"columns_{key}")
-    y = st.slider(say("Rows kept"), 0, height, (top, bottom), key=f"rows_{key}")
+    x = st.slider(say("Columns to keep"), 0, width, (left, right), key=f"columns_{key}")
+    y = st.slider(say("Rows to keep"), 0, height, (top, bottom), key=f"rows_{key}")
     least = DEFAULT.side
     if x[1] - x[0] < least or y[1] - y[0] < least:
         st.warning(
             say(
-                "The box must be at least {least} pixels a side; the last good one is kept.",
+                "The box must be at least {least} pixels a side; the last good one stays.",
                 least=least,
             ),
             icon=":material/crop:",
         )
         return item.box
     return x[0], y[0], x[1], y[1]
-
-
-def plain(text: str) -> str:
-    """Text with Markdown's own characters escaped: a file name is shown, never interpreted."""
-    return "".join(
-        "\\" + letter if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in text
-    )

@@ -5,124 +5,160 @@ its sanity verdict.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from oct_core.types import Explanation, RunCard, Scan
+from oct_core.runs.turns import pause
+from oct_core.types import Explanation, Scan
 from oct_core.words import message, say
-from pages.ui.app.services import get_run, shown_errors
-from pages.ui.app.session import Bounded, Viewer, fingerprint
+from pages.ui.app.services import get_run, pace_of
+from pages.ui.app.session import Viewer, fingerprint
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.tables import duration_text
+from pages.ui.viewer.reading import Reading
+from pages.ui.viewer.slow import Task, start_job
+
+if TYPE_CHECKING:
+    from oct_core.explanations.methods import Method
 
 PLACES = {
-    "mass_retina": message("on the retina"),
-    "mass_above": message("above it"),
-    "mass_below": message("below it"),
-    "mass_borders": message("on the borders"),
+    "mass_retina": message("On the retina: {share:.0%}"),
+    "mass_above": message("above it: {share:.0%}"),
+    "mass_below": message("below it: {share:.0%}"),
+    "mass_borders": message("on the borders: {share:.0%}"),
 }
+PASSES_PER_STAGE = 8
+"""Maps of one stage with random weights take about as long as so many forward passes."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """scores : by measure name, see MEASURES. left : what stays with random weights, in words."""
+class MapScores:
+    """scores : by measure name, see MEASURES. half, whole : rank correlation left with the upper
+    half of the network random and with all of it; None for methods too slow to repeat. grid : (h,
+    w) of the layer where chance plays a part.
+    """
 
+    title: str
     scores: dict[str, float]
-    left: str
+    half: float | None = None
+    whole: float | None = None
+    grid: tuple[int, int] | None = None
 
 
-def _store() -> Bounded[Measured]:
-    """This browser session's results, a few numbers each."""
-    if "viewer_measured" not in st.session_state:
-        st.session_state["viewer_measured"] = Bounded[Measured](64, 2**20, lambda _: 512)
-    store: Bounded[Measured] = st.session_state["viewer_measured"]
-    return store
-
-
-def measure_panel(state: Viewer, scan: Scan, card: RunCard, explanation: Explanation) -> None:
+def measure_panel(state: Viewer, scan: Scan, reading: Reading, explanation: Explanation) -> None:
     """The button, and after it the scores of this map of this scan (they stay for the session)."""
+    from oct_core.explanations import METHODS
+
+    card = reading.card
     key = "|".join(
         (card.name, card.weights_sha256, fingerprint(scan), explanation.target, explanation.key)
     )
-    asked = st.button(
+    key = f"measure|{key}"
+    scores = state.measurements.get(key)
+    if scores is not None:
+        _draw(scores)
+        return
+    method = METHODS.get(explanation.method)
+    total = _passes(reading, method)
+    seconds = total * pace_of(card).seconds
+    title = say(
+        "Measuring {method} of {model} at {layer}",
+        method=say(method.title),
+        model=reading.title,
+        layer=explanation.layer,
+    )
+
+    make = partial(_measure, scan, reading, explanation, method)
+    st.button(
         say("Measure this map"),
         icon=":material/straighten:",
         key="measure_map",
-        disabled=not explanation.evidence,
+        disabled=not explanation.evidence or key in state.jobs,
+        on_click=start_job,
+        args=(state, key, scan, Task(title, total, make, partial(state.measurements.put, key))),
         help=say(
-            "Deletes and restores the pixels that the map calls important, and repeats the map "
-            "with random weights. A few seconds."
+            "Deletes and restores the pixels that the map calls important, and makes the map again "
+            "with random weights. About {duration} on this machine.",
+            duration=duration_text(max(1.0, seconds)),
         ),
     )
-    if asked and _store().get(key) is None:
-        bar = st.progress(0.0, say("Deleting and inserting pixels"))
-        with shown_errors():
-            _store().put(key, _measured(scan, card, explanation, bar))
-        bar.empty()
-    found = _store().get(key)
-    if found is not None:
-        _show(found)
-
-
-def _measured(
-    scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator
-) -> Measured:
-    from oct_core.explanations import METHODS
-    from oct_core.trust.measure import map_scores
-
-    scores, method = (
-        dict(map_scores(get_run(card.name), scan, explanation)),
-        METHODS.get(explanation.method),
+    st.caption(
+        say("Being measured.")
+        if key in state.jobs
+        else say("Takes about {duration}.", duration=duration_text(max(1.0, seconds)))
     )
+
+
+def _passes(reading: Reading, method: Method) -> int:
+    """Forward passes that a measurement needs."""
+    from oct_core.trust.faithfulness import STEPS
+
+    stages = 0 if method.slow else len(reading.layers) + 2
+    return 2 * STEPS + PASSES_PER_STAGE * stages
+
+
+def _measure(scan: Scan, reading: Reading, explanation: Explanation, method: Method) -> MapScores:
+    """The scores, and the rank correlations of this one map with random weights."""
+    from oct_core.trust.measure import map_scores
+    from oct_core.trust.sanity import cascade, compare, half_depth, layer_grid
+
+    run = get_run(reading.card.name)
+    scores = dict(map_scores(run, scan, explanation))
     if method.slow:
-        return Measured(
-            scores,
-            say(
-                "{title} runs the model too often to repeat it with random weights here.",
-                title=method.title,
-            ),
-        )
-    return Measured(scores, _left(scan, card, explanation, bar))
-
-
-def _left(
-    scan: Scan, card: RunCard, explanation: Explanation, bar: st.delta_generator.DeltaGenerator
-) -> str:
-    """The rank correlations of this one map, with what chance alone gives on a grid as coarse as
-    the layer's.
-    """
-    from oct_core.trust.sanity import cascade, chance_correlation, compare, half_depth, layer_grid
-
-    run = get_run(card.name)
+        return MapScores(method.title, scores)
     layers = None if explanation.layer == "input" else (explanation.layer,)
 
-    def show(done: int, total: int) -> None:
-        bar.progress(
-            done / total, say("Maps with random weights: {done} of {total}", done=done, total=total)
+    def give_way(_done: int, _total: int) -> None:
+        with run.lock.slow():  # the stages run on a copy
+            pause(run.lock, PASSES_PER_STAGE)
+
+    stages = cascade(run, [scan], (method.name,), layers, progress=give_way)
+    rest = {one.depth: float(one.rank_correlation[0]) for one in compare(stages)}
+    # Signed maps are as fine as the input: chance plays no part.
+    coarse = layers is not None and not explanation.signed
+    grid = layer_grid(run, explanation.layer, scan) if coarse else None
+    return MapScores(method.title, scores, rest[half_depth(max(rest))], rest[max(rest)], grid)
+
+
+def _verdict(measured: MapScores) -> list[str]:
+    """What stays of the map with random weights, and what chance alone gives on a grid as coarse as
+    the layer's, in sentences.
+    """
+    from oct_core.trust.sanity import chance_correlation
+
+    if measured.half is None:
+        return [
+            say(
+                "{title} runs the model too often to be repeated with random weights here.",
+                title=say(measured.title),
+            )
+        ]
+    words = [
+        say(
+            "With random weights this scan's map keeps a rank correlation of {half:.2f} (upper "
+            "half of the network random) and {whole:.2f} (all of it).",
+            half=measured.half,
+            whole=measured.whole,
         )
-
-    stages = cascade(run, card.architecture, [scan], (explanation.method,), layers, progress=show)
-    left = {one.depth: float(one.rank_correlation[0]) for one in compare(stages)}
-    words = say(
-        "With random weights this scan's map keeps a rank correlation of {left:.2f} (upper half "
-        "of the network random) and {left_2:.2f} (all of it).",
-        left=left[half_depth(max(left))],
-        left_2=left[max(left)],
-    )
-    if layers is None or explanation.signed:  # as fine as the input: chance plays no part
-        return words
-    height, width = layer_grid(run, explanation.layer, scan)
-    chance = chance_correlation(height * width)
-    return say(
-        "{words} Of maps of {height} x {width} cells that have nothing to do with each other, "
-        "one in twenty lies beyond ±{chance:.2f}.",
-        words=words,
-        height=height,
-        width=width,
-        chance=chance,
-    )
+    ]
+    if measured.grid:
+        height, width = measured.grid
+        words.append(
+            say(
+                "Of unrelated maps of {height} x {width} cells, one in twenty lies beyond "
+                "±{chance:.2f}.",
+                height=height,
+                width=width,
+                chance=chance_correlation(height * width),
+            )
+        )
+    return words
 
 
-def _show(found: Measured) -> None:
-    scores = found.scores
+def _draw(measured: MapScores) -> None:
+    scores = measured.scores
     left, middle, right = st.columns(3)
     left.metric(
         say("Deletion"), f"{scores['deletion_mean']:.2f}", help=_definition("deletion_mean")
@@ -133,25 +169,21 @@ def _show(found: Measured) -> None:
     right.metric(
         say("On the retina"), f"{scores['mass_retina']:.0%}", help=_definition("mass_retina")
     )
+    places = ", ".join(say(text, share=scores[name]) for name, text in PLACES.items())
     st.caption(
-        say("Of the map's mass: ")
-        + ", ".join(f"{scores[name]:.0%} {words}" for name, words in PLACES.items())
-        + ".",
+        say("Shares of the map's sum. {places}.", places=places),
         help="\n\n".join(_definition(name) for name in PLACES),
     )
-    st.caption(found.left, help=_definition("rank_correlation"))
+    st.caption(escape_markdown(" ".join(_verdict(measured))), help=_definition("rank_correlation"))
 
 
 def _definition(name: str) -> str:
     from oct_core.trust.measure import MEASURES
 
     measure = MEASURES.get(name)
-    return (
-        say(
-            "{definition} {better} is better.",
-            definition=measure.definition,
-            better=measure.better.capitalize(),
-        )
-        if measure.better
-        else measure.definition
-    )
+    words = [say(measure.definition)]
+    if measure.better == "higher":
+        words.append(say("Higher is better."))
+    if measure.better == "lower":
+        words.append(say("Lower is better."))
+    return escape_markdown(" ".join(words))

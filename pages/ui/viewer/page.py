@@ -4,43 +4,66 @@ comparison and downloads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from oct_core.types import Prediction, RunCard, Scan
+from oct_core.errors import OctError
+from oct_core.figures.colours import model_colour
+from oct_core.figures.final_figure import FigureRow, final_figure
+from oct_core.figures.pictures import shrink
+from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import say
 from pages.ui.app.layout import invitation
-from pages.ui.app.services import get_run, ready_runs, sentence, shown_errors, title_of, warm_up
-from pages.ui.app.session import Item, Viewer, choices_kept, viewer
+from pages.ui.app.services import (
+    check_device,
+    describe_error,
+    errors_on_page,
+    get_run,
+    ready_runs,
+    show_error,
+    title_of,
+    warm_up,
+)
+from pages.ui.app.session import Item, Viewer, read_choice, viewer
+from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.pictures import data_uri, figure
 from pages.ui.shared.samples import outlined
 from pages.ui.viewer import compare as viewer_compare
 from pages.ui.viewer import detail as viewer_detail
 from pages.ui.viewer import input as viewer_input
 from pages.ui.viewer import predictions as viewer_predictions
-from pages.ui.viewer.compute import TRIO, one_map, predictions_of, target_of, trio_ahead
-from pages.ui.viewer.controls import Choices, controls, method_titles
-from pages.ui.viewer.export import Row, final_figure
-from pages.ui.viewer.maps import ModelMaps, colour_key, scale_of, show_model
-from pages.ui.viewer.pictures import data_uri, figure, shrunk
+from pages.ui.viewer.compute import (
+    TRIO,
+    make_map,
+    predictions_of,
+    read_scan_with,
+    trios_side_by_side,
+)
+from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
+from pages.ui.viewer.maps import colour_key, draw_model
+from pages.ui.viewer.reading import Reading
+from pages.ui.viewer.slow import land_finished, slow_map, slow_map_at_hand, watch_jobs
 
 
 def show() -> None:
     """The whole page."""
     state = viewer()
+    land_finished(state)
     with st.sidebar:
         st.subheader(say("Scans"), divider="gray")
         viewer_input.upload(state)
-        hide_answer = choices_kept("hide_answer", False)
+        hide_answer = read_choice("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
     runs = ready_runs()
     choices = controls(runs)
+    viewer_input.show_problems(state, choices.hide_names)
     item = state.item()
     if item is None:
-        viewer_input.show_problems(state, choices.hide_names)
         invitation(
             say("Open a scan to begin"),
             say(
@@ -52,7 +75,6 @@ def show() -> None:
         viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
         warm_up()
         return
-    viewer_input.show_problems(state, choices.hide_names)
     if len(state.ordered()) > 1:
         viewer_input.thumbnails(state, choices)
     _read(state, item, choices)
@@ -65,47 +87,52 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
         scan = _scan_panel(state, item, choices)
     if not cards:
         with right:
-            if ready_runs():
-                st.info(
-                    say("Choose at least one model in the sidebar."), icon=":material/check_box:"
-                )
-            else:
-                invitation(
-                    say("No trained model yet"),
-                    say(
-                        "Train the three with `./train_all.sh FOLDER`; they appear here by "
-                        "themselves."
-                    ),
-                )
+            _say_no_model()
         return
     if item.sample is not None and choices.hide_answer and not _revealed(item, right):
         return
     with right:
         place = st.empty()
-        place.caption(
-            say("Reading the scan")
-        )  # no bar: the browser would load its code first, and draw the page anew for each step
-        (predictions,) = predictions_of(state, [scan], cards)
+        # No bar: the browser would load its code first, and draw the page anew for each step.
+        place.caption(say("Reading the scan"))
+        readings = read_scan_with(state, scan, cards, choices.target)
         with place.container():
-            viewer_predictions.side_by_side(predictions, cards)
-    all_maps = _maps(state, scan, item, cards, predictions, choices)
-    _below(state, scan, cards, predictions, all_maps, choices)
+            viewer_predictions.side_by_side(readings)
+    readings = _maps(state, scan, item, readings, choices)
+    _below(state, scan, cards, readings, choices)
+
+
+def _say_no_model() -> None:
+    if ready_runs():
+        st.info(say("Choose at least one model in the sidebar."), icon=":material/check_box:")
+        return
+    invitation(
+        say("No trained model yet"),
+        say("Train the three with `./train_all.sh FOLDER`; they appear here by themselves."),
+    )
 
 
 def _usable(choices: Choices) -> list[RunCard]:
     """The chosen runs that load; for each that does not, one sentence."""
+    cards = [card for card in ready_runs() if card.name in choices.models]
+    try:
+        check_device()
+    except OctError as error:  # once for all models
+        show_error(error)
+        return []
     usable = []
-    for card in (card for card in ready_runs() if card.name in choices.models):
+    for card in cards:
+        title = escape_markdown(title_of(card))
         try:
-            with st.spinner(say("Loading {model}", model=title_of(card))):
+            with st.spinner(say("Loading {model}", model=title)):
                 get_run(card.name)
             usable.append(card)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one bad model leaves the others; logged
             st.error(
                 say(
-                    "{model} is left out: {sentence}",
-                    model=title_of(card),
-                    sentence=sentence(error),
+                    "{model} is left out: {reason}",
+                    model=title,
+                    reason=escape_markdown(describe_error(error)),
                 ),
                 icon=":material/error:",
             )
@@ -126,16 +153,23 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     viewer_input.reading_options(item)
     scan = item.view()
     with top:
-        picture = data_uri(shrunk(_reference(item, scan, choices), 760))
-        st.html(f'<div class="oct-maps">{figure(picture, say("The scan {name}", name=name))}</div>')
+        picture = data_uri(shrink(_reference(item, scan, choices), 760))
+        alt = say("The scan {name}", name=name)
+        st.html(f'<div class="oct-maps">{figure(picture, alt)}</div>')
         height, width = scan.pixels.shape
         st.markdown(
-            f"**{viewer_input.plain(name)}** · {width} x {height}, {item.scan.bit_depth} bit"
+            say(
+                "**{name}** · {width} x {height}, {bits} bit",
+                name=escape_markdown(name),
+                width=width,
+                height=height,
+                bits=item.scan.bit_depth,
+            )
         )
         for note in item.scan.notes:
-            st.caption(note)
+            st.caption(say(note))
     if warning := item.objection(scan):
-        st.warning(warning, icon=":material/help:")
+        st.warning(escape_markdown(warning), icon=":material/help:")
     if item.sample is not None:
         _answer(item, choices)
     st.button(
@@ -174,86 +208,115 @@ def _revealed(item: Item, place: DeltaGenerator) -> bool:
 
 
 def _maps(
-    state: Viewer,
-    scan: Scan,
-    item: Item,
-    cards: Sequence[RunCard],
-    predictions: Sequence[Prediction],
-    choices: Choices,
-) -> list[ModelMaps]:
-    """Each model's maps, drawn as soon as they are there."""
-    titles, reference, done = method_titles(), _reference(item, scan, choices), []
+    state: Viewer, scan: Scan, item: Item, readings: Sequence[Reading], choices: Choices
+) -> list[Reading]:
+    """Each model's maps, drawn as soon as they are there; returns the readings that have some."""
+    titles = method_titles([reading.card for reading in readings])
+    reference, done = _reference(item, scan, choices), []
     st.subheader(say("Where each model looked"), anchor=False)
+    watch_jobs(state)
     st.html(colour_key(choices))
     bar = st.progress(0.0, say("Making the maps"))
-    wanted = [
-        (card, target_of(prediction, choices.target))
-        for card, prediction in zip(cards, predictions, strict=True)
-    ]
-    with trio_ahead(state, scan, wanted) as trio_of:
-        for place, (card, target) in enumerate(wanted):
+    with trios_side_by_side(state, scan, readings) as trio_of:
+        for place, reading in enumerate(readings):
+            model = escape_markdown(reading.title)
+            share = place / len(readings)
             bar.progress(
-                place / len(cards),
-                say(
-                    "{model}: Grad-CAM at every layer, guided backpropagation", model=title_of(card)
-                ),
+                share,
+                say("{model}: Grad-CAM at every layer, guided backpropagation", model=model),
             )
-            with shown_errors():
-                maps = ModelMaps(card, target, trio_of(card, target), [])
-                for method in (name for name in choices.methods if name not in TRIO):
-                    bar.progress((place + 0.5) / len(cards), f"{title_of(card)}: {titles[method]}")
-                    with shown_errors():  # one method that fails leaves the others
-                        maps.extra.append(
-                            one_map(state, scan, card, target, method, maps.layers[-1])
-                        )
-                show_model(scan, maps, choices, titles, reference)
-                done.append(maps)
+            with errors_on_page():
+                reading = replace(reading, trio=tuple(trio_of(reading)))
+                bar.progress(
+                    share + 0.5 / len(readings), say("{model}: further methods", model=model)
+                )
+                usable = method_titles([reading.card])
+                here = replace(
+                    choices, methods=tuple(name for name in choices.methods if name in usable)
+                )
+                reading = replace(reading, extra=_further_maps(state, scan, reading, here))
+                draw_model(scan, reading, here, titles, reference)
+                _say_left_out([titles[name] for name in choices.methods if name not in usable])
+                _offer_slow_maps(state, scan, reading, here)
+                done.append(reading)
     bar.empty()
     return done
+
+
+def _say_left_out(methods: Sequence[str]) -> None:
+    if methods:
+        st.caption(
+            say(
+                "Left out: {methods}. They hold only for networks whose activations are all ReLU.",
+                methods=", ".join(methods),
+            )
+        )
+
+
+def _further_maps(
+    state: Viewer, scan: Scan, reading: Reading, choices: Choices
+) -> tuple[Explanation, ...]:
+    """One map a method beyond the trio, at the last layer: quick ones made now, slow ones if this
+    session has them.
+    """
+    maps = []
+    for method in choices.methods:
+        if method in TRIO:
+            continue
+        with errors_on_page():  # one method that fails leaves the others
+            if is_slow(method):
+                maps += slow_map_at_hand(state, scan, reading, method, reading.layers[-1])
+            else:
+                maps.append(make_map(state, scan, reading, method, reading.layers[-1]))
+    return tuple(maps)
+
+
+def _offer_slow_maps(state: Viewer, scan: Scan, reading: Reading, choices: Choices) -> None:
+    for method in choices.methods:
+        if is_slow(method):
+            with errors_on_page():
+                slow_map(state, scan, reading, method, reading.layers[-1], "grid")
 
 
 def _below(
     state: Viewer,
     scan: Scan,
     cards: Sequence[RunCard],
-    predictions: Sequence[Prediction],
-    all_maps: Sequence[ModelMaps],
+    readings: Sequence[Reading],
     choices: Choices,
 ) -> None:
-    if all_maps:
-        by_run = {prediction.run: prediction for prediction in predictions}
-        matching = [by_run[maps.card.name] for maps in all_maps]
-        _figure_download(scan, all_maps, matching, choices)
-        titles = method_titles()
-        one, two = st.tabs([say("One map in full"), say("Compare two maps")])
-        with one:
-            viewer_detail.detail(state, scan, all_maps, matching, choices, titles)
-        with two:
-            viewer_compare.comparison(scan, all_maps, choices, titles)
+    if readings:
+        _figure_download(scan, readings, choices)
+        titles = method_titles([reading.card for reading in readings])
+        detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
+        with detail_tab:
+            viewer_detail.detail(state, scan, readings, choices)
+        with comparison_tab:
+            viewer_compare.comparison(scan, readings, choices, titles)
     if len(state.ordered()) > 1:
         _all_scans(state, cards, choices)
 
 
-def _figure_download(
-    scan: Scan, all_maps: Sequence[ModelMaps], predictions: Sequence[Prediction], choices: Choices
-) -> None:
+def _figure_download(scan: Scan, readings: Sequence[Reading], choices: Choices) -> None:
     def make() -> bytes:
         rows = []
-        for maps, prediction in zip(all_maps, predictions, strict=True):
-            cams = maps.of("gradcam")
+        for reading in readings:
+            cams = reading.of("gradcam")
             rows.append(
-                Row(
-                    maps.card,
-                    prediction,
-                    maps.target,
+                FigureRow(
+                    reading.card,
+                    reading.title,
+                    model_colour(reading.card.architecture),
+                    reading.prediction,
+                    reading.target,
                     cams,
-                    [scale_of(each, cams, choices) for each in cams],
+                    [reading.scale_of(each, choices.one_scale) for each in cams],
                 )
             )
-        words = viewer_predictions.agreement(
-            predictions, [title_of(maps.card) for maps in all_maps]
+        summary = viewer_predictions.agreement(readings)
+        return final_figure(
+            scan, rows, summary, choices.opacity, choices.colormap, choices.one_scale
         )
-        return final_figure(scan, rows, words, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
         say("Download the figure (PNG)"),
@@ -271,15 +334,12 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     st.subheader(say("All open scans"), anchor=False)
     items = state.ordered()
     bar = st.progress(0.0, say("Reading all scans"))
-    table = predictions_of(state, [item.view() for item in items], cards, _fill(bar))
+
+    def fill(share: float, text: str) -> None:
+        bar.progress(share, escape_markdown(text))
+
+    table = predictions_of(state, [item.view() for item in items], cards, fill)
     bar.empty()
     viewer_predictions.table_of_all(
         [viewer_input.item_name(item, choices) for item in items], table
     )
-
-
-def _fill(bar: DeltaGenerator) -> Callable[[float, str], None]:
-    def fill(share: float, text: str) -> None:
-        bar.progress(share, text)
-
-    return fill

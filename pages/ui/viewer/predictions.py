@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections import Counter
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from oct_core.figures.charts import (
-    alt_text,
-    class_colour,
-    model_colour,
-    probability_bars,
-    sensitivity_specificity,
-)
+from oct_core.exports import PREDICTION_COLUMNS, by_class, predictions_csv
+from oct_core.figures.charts import alt_text, probability_bars, sensitivity_specificity
+from oct_core.figures.colours import NEUTRAL, class_colour, model_colour
 from oct_core.types import CLASS_TITLES, CLASSES, Prediction, RunCard
-from oct_core.words import say
-from pages.ui.app.services import title_of
+from oct_core.words import say, say_count
+from pages.ui.app.services import colours_of, title_of
 from pages.ui.shared.charts import show
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import stored_evaluation
 from pages.ui.shared.tables import sample_text
+from pages.ui.viewer.reading import Reading
 
 UNSURE = 0.6
-CSV_COLUMNS = ("image", "run", "predicted", *(f"p_{name}" for name in CLASSES))
-_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def what_to_expect(cards: Sequence[RunCard]) -> None:
@@ -35,127 +29,120 @@ def what_to_expect(cards: Sequence[RunCard]) -> None:
     chart has the browser load plotly meanwhile.
     """
     scores = {
-        title_of(card): found for card in cards if (found := stored_evaluation(card)) is not None
+        title_of(card): scores for card in cards if (scores := stored_evaluation(card)) is not None
     }
     if not scores:
         return
     st.subheader(say("How well the models do"), anchor=False)
-    show(sensitivity_specificity(scores), "expected")
-    samples = " and ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
+    show(sensitivity_specificity(scores, colours_of(cards)), "expected")
+    samples = "; ".join(dict.fromkeys(sample_text(one) for one in scores.values()))
     st.caption(
         say(
-            "On {samples} of the test part, of patients that the models never saw. Expect worse "
-            "on scans of other devices.",
+            "Measured on the test part, on patients whom the models never saw: {samples}. Expect "
+            "worse on scans of other devices.",
             samples=samples,
         )
     )
 
 
-def agreement(predictions: Sequence[Prediction], titles: Sequence[str]) -> str:
-    """One sentence on whether the models agree, and how sure they are. predictions and titles: one
-    a model.
-    """
-    counts = Counter(prediction.predicted for prediction in predictions)
-    unsure = [
-        title
-        for prediction, title in zip(predictions, titles, strict=True)
-        if prediction.confidence < UNSURE
-    ]
-    doubt = (
-        say(
-            " {listed} {value} unsure (below {unsure:.0%}).",
-            listed=_listed(unsure),
-            value="is" if len(unsure) == 1 else "are",
-            unsure=UNSURE,
+def agreement(readings: Sequence[Reading]) -> str:
+    """Whether the models agree, and which are unsure, in sentences. Plain text."""
+    counts = Counter(reading.prediction.predicted for reading in readings)
+    (label, _), *others = counts.most_common()
+    if len(readings) == 1:
+        words = say("{model} predicts {label}.", model=readings[0].title, label=label)
+    elif not others:
+        words = (
+            say("Both models agree: {label}.", label=label)
+            if len(readings) == 2
+            else say("All {count} models agree: {label}.", count=len(readings), label=label)
         )
-        if unsure
-        else ""
-    )
-    if len(predictions) == 1:
-        return f"{titles[0]} says {predictions[0].predicted}.{doubt}"
-    if len(counts) == 1:
-        every = (
-            say("Both models")
-            if len(predictions) == 2
-            else say("All {words} models", words=_WORDS.get(len(predictions), len(predictions)))
-        )
-        return f"{every} agree: {predictions[0].predicted}.{doubt}"
-    said = []
-    for name, _ in counts.most_common():
-        voters = [
-            title
-            for prediction, title in zip(predictions, titles, strict=True)
-            if prediction.predicted == name
+    else:
+        votes = [
+            say("{label} ({models})", label=label, models=_titles(readings, label))
+            for label, _ in counts.most_common()
         ]
-        said.append(f"{_listed(voters)} {'says' if len(voters) == 1 else 'say'} {name}")
-    return say("The models disagree: {said}.{doubt}", said="; ".join(said), doubt=doubt)
+        words = say("The models disagree: {votes}.", votes=", ".join(votes))
+    unsure = [reading.title for reading in readings if reading.prediction.confidence < UNSURE]
+    if not unsure:
+        return words
+    doubt = say_count(
+        "{models} is unsure (below {limit:.0%}).",
+        "{models} are unsure (below {limit:.0%}).",
+        len(unsure),
+        models=", ".join(unsure),
+        limit=UNSURE,
+    )
+    return f"{words} {doubt}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+def _titles(readings: Sequence[Reading], label: str) -> str:
+    return ", ".join(reading.title for reading in readings if reading.prediction.predicted == label)
 
 
-def agree(predictions: Sequence[Prediction]) -> bool:
+def agree(readings: Sequence[Reading]) -> bool:
     """Whether all models predict one class."""
-    return len({prediction.predicted for prediction in predictions}) <= 1
+    return len({reading.prediction.predicted for reading in readings}) <= 1
 
 
-def side_by_side(predictions: Sequence[Prediction], cards: Sequence[RunCard]) -> None:
+def side_by_side(readings: Sequence[Reading]) -> None:
     """One column a model: predicted class, probability, bars of the four classes; above them the
     agreement in words.
     """
-    titles = [title_of(card) for card in cards]
-    words = agreement(predictions, titles)
-    if agree(predictions):
+    words = escape_markdown(agreement(readings))
+    if agree(readings):
         st.success(words, icon=":material/check_circle:")
     else:
         st.warning(words, icon=":material/call_split:")
-    for start in range(0, len(cards), 3):
-        row = list(zip(predictions, cards, strict=True))[start : start + 3]
+    for start in range(0, len(readings), 3):
+        row = readings[start : start + 3]
         frames = [column.container(border=True) for column in st.columns(len(row))]
-        for frame, (prediction, card) in zip(frames, row, strict=True):
+        for frame, reading in zip(frames, row, strict=True):
             with frame:
-                st.html(_heading(prediction, card))
-        charts = [
-            small_bars(prediction) for prediction, _ in row
-        ]  # after all the answers, which the browser draws meanwhile
-        for frame, chart, (_, card) in zip(frames, charts, row, strict=True):
+                st.html(_heading(reading))
+        # The charts after all the answers, which the browser draws meanwhile.
+        for frame, reading in zip(frames, row, strict=True):
+            chart = small_bars(reading.prediction)
             with frame:
                 st.plotly_chart(
                     chart,
-                    key=f"bars_{card.name}",
+                    key=f"bars_{reading.card.name}",
                     width="stretch",
                     config={"displayModeBar": False},
                     alt=alt_text(chart) or None,
                 )
 
 
-def _heading(prediction: Prediction, card: RunCard) -> str:
-    sure = f"{prediction.confidence:.1%}"
+def _heading(reading: Reading) -> str:
+    prediction = reading.prediction
+    label = prediction.predicted
     return (
-        f'<div data-testid="prediction-{html.escape(card.name, quote=True)}">'
-        f'<div style="border-left:4px solid {model_colour(card.architecture)};padding-left:.6rem">'
-        f'<span class="oct-muted">{html.escape(title_of(card))}</span></div>'
-        f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:.5rem">'
+        f'<div data-testid="prediction-{html.escape(reading.card.name, quote=True)}">'
+        f'<div style="border-left:4px solid {model_colour(reading.card.architecture)};'
+        'padding-left:.6rem">'
+        f'<span class="oct-muted">{html.escape(reading.title)}</span></div>'
+        '<div style="display:flex;justify-content:space-between;align-items:baseline;gap:.5rem">'
         '<span style="font-size:1.55rem;font-weight:650">'
-        f"{html.escape(prediction.predicted)}</span>"
-        f'<span style="font-size:1.25rem">{sure}</span></div>'
-        f'<div class="oct-muted">{CLASS_TITLES.get(prediction.predicted, "")}</div></div>'
+        f"{html.escape(label)}</span>"
+        f'<span style="font-size:1.25rem">{prediction.confidence:.1%}</span></div>'
+        f'<div class="oct-muted">{html.escape(say(CLASS_TITLES.get(label, "")))}</div></div>'
     )
 
 
 def small_bars(prediction: Prediction) -> go.Figure:
     """The four probabilities of one model, each number at its bar."""
-    figure = probability_bars([prediction], title=say("Class probabilities"))
+    figure = probability_bars(
+        [prediction], {prediction.run: NEUTRAL}, title=say("Class probabilities")
+    )
     figure.update_traces(
         marker_color=[class_colour(name) for name in prediction.classes],
         textposition="auto",
         textangle=0,
     )
     # plotly leaves out a bar of no width, and its number with it
-    drawn = [max(float(p), 0.002) for p in prediction.probabilities]
+    widths = [max(float(p), 0.002) for p in prediction.probabilities]
     figure.update_traces(
-        x=drawn,
+        x=widths,
         customdata=prediction.probabilities,
         hovertemplate="%{y}: %{customdata:.4f}<extra></extra>",
     )
@@ -169,56 +156,35 @@ def small_bars(prediction: Prediction) -> go.Figure:
     return figure
 
 
-def rows(
-    names: Sequence[str], predictions: Sequence[Sequence[Prediction]]
-) -> list[dict[str, str | float]]:
-    """One row a scan and run, with the columns of ``python -m oct_core predict``."""
-    return [
-        {
-            "image": name,
-            "run": prediction.run,
-            "predicted": prediction.predicted,
-            **{
-                f"p_{label}": float(p)
-                for label, p in zip(prediction.classes, prediction.probabilities, strict=True)
-            },
-        }
+def table_of_all(names: Sequence[str], predictions: Sequence[Sequence[Prediction]]) -> None:
+    """All open scans: one row a scan and model, downloadable."""
+    answers = [
+        (name, prediction)
         for name, of_scan in zip(names, predictions, strict=True)
         for prediction in of_scan
     ]
-
-
-def as_csv(table: Sequence[dict[str, str | float]]) -> bytes:
-    """The rows as CSV. A name that a spreadsheet would run as a formula gets an apostrophe before
-    it.
-    """
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in table:
-        name = str(row["image"])
-        safe = "'" + name if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
-        numbers = {key: f"{value:.6f}" for key, value in row.items() if isinstance(value, float)}
-        writer.writerow({**row, **numbers, "image": safe})
-    return buffer.getvalue().encode()
-
-
-def table_of_all(names: Sequence[str], predictions: Sequence[Sequence[Prediction]]) -> None:
-    """All open scans: one row a scan and model, downloadable."""
-    table = rows(names, predictions)
+    rows = [
+        (name, prediction.run, prediction.predicted, *by_class(prediction))
+        for name, prediction in answers
+    ]
     formats = {
         f"p_{name}": st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f")
         for name in CLASSES
     }
     st.dataframe(
-        {column: [row[column] for row in table] for column in CSV_COLUMNS},
-        column_config={"image": "Scan", "run": "Model", "predicted": "Predicted", **formats},
+        dict(zip(PREDICTION_COLUMNS, zip(*rows, strict=True), strict=True)),
+        column_config={
+            "image": say("Scan"),
+            "run": say("Model"),
+            "predicted": say("Predicted"),
+            **formats,
+        },
         hide_index=True,
-        height=min(420, 38 + 35 * len(table)),
+        height=min(420, 38 + 35 * len(rows)),
     )
     st.download_button(
         say("Download the table (CSV)"),
-        as_csv(table),
+        predictions_csv(answers),
         "oct_predictions.csv",
         "text/csv",
         icon=":material/table:",
