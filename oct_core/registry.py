@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from oct_core.errors import UnknownNameError
+from oct_core.words import say
 
 Entry = TypeVar("Entry")
 
@@ -16,7 +17,7 @@ class Registry(Generic[Entry]):
 
     Parameters
     ----------
-    kind : what an entry is called in messages, such as "architecture".
+    kind : what an entry is called in messages, such as message("architecture").
     """
 
     def __init__(self, kind: str) -> None:
@@ -35,11 +36,18 @@ class Registry(Generic[Entry]):
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(name, self._entries, n=3)
-        hint = (
-            f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(self._entries)}"
-        )
+        if near:
+            raise UnknownNameError(
+                "no {kind} is called {name!r}; did you mean {near}?",
+                kind=say(self.kind),
+                name=name,
+                near=", ".join(near),
+            )
         raise UnknownNameError(
-            "no {kind} is called {name!r}; {hint}", kind=self.kind, name=name, hint=hint
+            "no {kind} is called {name!r}; there are: {names}",
+            kind=say(self.kind),
+            name=name,
+            names=", ".join(self._entries),
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oct_core.words import message
+
 CLASSES: tuple[str, ...] = ("CNV", "DME", "DRUSEN", "NORMAL")
 CLASS_TITLES: dict[str, str] = {
-    "CNV": "Choroidal neovascularisation",
-    "DME": "Diabetic macular oedema",
-    "DRUSEN": "Drusen",
-    "NORMAL": "Normal retina",
+    "CNV": message("Choroidal neovascularisation"),
+    "DME": message("Diabetic macular oedema"),
+    "DRUSEN": message("Drusen"),
+    "NORMAL": message("Normal retina"),
 }
 
 FloatArray = NDArray[np.float64]

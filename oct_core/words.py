@@ -34,8 +34,8 @@ def language(name: str) -> Iterator[None]:
 
 
 @functools.cache
-def _catalogue(name: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, LOCALE, [name], fallback=True)
+def _catalogue(name: str, folder: Path) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, folder, [name], fallback=True)
 
 
 def message(text: str) -> str:
@@ -51,7 +51,7 @@ def say(text: str, /, **values: Any) -> str:
     Without values the text stands as it is, braces and all. Raises KeyError for a placeholder
     without a value.
     """
-    said = _catalogue(_language.get()).gettext(text) if text else text
+    said = _catalogue(_language.get(), LOCALE).gettext(text) if text else text
     return said.format(**values) if values else said
 
 
@@ -59,5 +59,11 @@ def say_count(one: str, many: str, count: int, /, **values: Any) -> str:
     """One of two messages, by ``count`` and the rules of the language; ``{count}`` stands for it in
     both.
     """
-    said = _catalogue(_language.get()).ngettext(one, many, count)
+    said = _catalogue(_language.get(), LOCALE).ngettext(one, many, count)
     return said.format(count=count, **values)
+
+
+RESEARCH_LINE = message(
+    "Research and teaching demo, not a medical device. Do not use it for diagnosis or treatment."
+)
+"""On every page and on every figure that leaves the program."""
