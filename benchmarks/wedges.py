@@ -20,8 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.cli.files import load_runs, scan_files
+from oct_core.cli.predict import scan_files
 from oct_core.runs.predict import predict
+from oct_core.runs.weights import load_runs
 from oct_core.scans import read_scan
 from oct_core.scans.phantom import phantom_set
 from oct_core.types import GrayImage, Scan
@@ -61,9 +62,9 @@ def main() -> None:
         "scans": len(scans),
         "kind": "real" if options.scans else "phantoms",
     }
-    for run in load_runs([], "cpu"):
+    for run in load_runs():
         plain, wedged = predict(scans, run), predict(painted, run)
-        kept = float(
+        same = float(
             np.mean([a.predicted == b.predicted for a, b in zip(plain, wedged, strict=True)])
         )
         change = float(
@@ -75,10 +76,10 @@ def main() -> None:
             )
         )
         print(
-            f"{run.card.name}: {kept:.3f} keep their class, median change of a probability "
+            f"{run.card.name}: {same:.3f} keep their class, median change of a probability "
             f"{change:.4f}"
         )
-        result[run.card.name] = {"kept": kept, "median_change": round(change, 5)}
+        result[run.card.name] = {"kept": same, "median_change": round(change, 5)}
     print(json.dumps(result))
 
 

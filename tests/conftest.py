@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from oct_core.data.manifest import Record
 from oct_core.data.pack import Pack
@@ -16,7 +19,10 @@ from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.types import CLASSES
 
+torch.set_num_threads(1)  # the workers fill the cores: more threads would wait for one another
+
 SIZE = 64
+DEMO_RUNS = ("vgg16", "resnet50", "densenet121")
 
 
 def phantom_pack(folder: Path, per_class: int = 6) -> Pack:
@@ -42,30 +48,70 @@ def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     return phantom_pack(tmp_path_factory.mktemp("pack"))
 
 
-@pytest.fixture(scope="session")
-def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoints root with vgg16, resnet50 and densenet121, trained for two epochs on the tiny
-    pack.
+def make_once(folder: Path, make: Callable[[Path], None], timeout: float = -1) -> bool:
+    """Whether ``folder`` is there, made by this process or another one; False only when another one
+    still makes it after ``timeout`` seconds (-1: wait for it).
     """
-    root = tmp_path_factory.mktemp("checkpoints")
-    make_demo_runs(root)
+    workshop = folder.parent.with_name(f"{folder.parent.name}.part")
+    workshop.mkdir(exist_ok=True)
+    part = workshop / folder.name
+    try:
+        with FileLock(f"{part}.lock", timeout):
+            if not folder.is_dir():
+                shutil.rmtree(part, ignore_errors=True)  # of one that failed
+                make(part)
+                part.rename(folder)
+    except Timeout:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of pytest-xdist: each has its base folder inside it."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def demo_folder(shared_folder: Path) -> Path:
+    """Where the demo runs are once they are trained."""
+    root = shared_folder / "checkpoints"
+    root.mkdir(exist_ok=True)
     return root
 
 
-def make_demo_runs(root: Path) -> None:
-    """Train the three tiny runs through the real loop and evaluate them."""
+@pytest.fixture(scope="session")
+def demo_root(demo_folder: Path) -> Path:
+    """A checkpoints root with vgg16, resnet50 and densenet121, trained for two epochs on the tiny
+    pack. All workers read the same: copy a run before you change it.
+    """
+    for timeout in (0, -1):  # first those that nobody else trains just now
+        for name in DEMO_RUNS:
+            make_once(demo_folder / name, train_demo_run, timeout)
+    return demo_folder
+
+
+def train_demo_run(folder: Path) -> None:
+    """Train a tiny run of the architecture that the folder is named for through the real loop, and
+    evaluate it.
+    """
     from oct_core.evaluation import evaluate_run
-    from oct_core.training.config import recipe
+    from oct_core.training.job import TrainingJob
+    from oct_core.training.recipes import recipe
     from oct_core.training.run import train_run
 
-    pack = phantom_pack(root)
-    for name in ("vgg16", "resnet50", "densenet121"):
-        config = recipe(name, initialisation="random", epochs=2, batch_size=8)
-        train_run(config, pack, root / name, torch.device("cpu"))
-        evaluate_run(root / name)
+    config = recipe(folder.name, initialisation="random", epochs=2, batch_size=8)
+    train_run(TrainingJob(config, phantom_pack(folder), folder, torch.device("cpu")))
+    evaluate_run(folder)
 
 
 @pytest.fixture(scope="session")
-def demo_run(demo_root: Path) -> Callable[[str], LoadedRun]:
-    """Load one of the tiny runs."""
-    return lambda name: load_run(name, root=demo_root)
+def demo_run(demo_folder: Path) -> Callable[[str], LoadedRun]:
+    """Load one of the tiny runs; the others need not be there."""
+
+    def load(name: str) -> LoadedRun:
+        make_once(demo_folder / name, train_demo_run)
+        return load_run(name, root=demo_folder)
+
+    return load

@@ -1,8 +1,9 @@
-"""Imports point one way, and light parts stay light."""
+"""Light parts stay light, in processes of their own. That imports point one way is held by the
+contracts of import-linter, see test_style.py.
+"""
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -12,67 +13,14 @@ from pathlib import Path
 import pytest
 
 import oct_core
-from oct_core.runs.files import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
+APP = {"streamlit", "plotly", "pytorch_grad_cam", "pandas", "cv2"}
 
 
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def library_files() -> list[Path]:
-    return sorted((ROOT / "oct_core").rglob("*.py"))
-
-
-def test_the_library_never_imports_streamlit() -> None:
-    for path in library_files():
-        assert not any(name.split(".")[0] == "streamlit" for name in imported(path)), path
-
-
-def test_no_torch_in_pages_metrics_types_figures() -> None:
-    light = [
-        ROOT / "oct_core" / "types.py",
-        ROOT / "streamlit_app.py",
-        *(ROOT / "pages").rglob("*.py"),
-    ]
-    light += [
-        path for part in ("metrics", "figures") for path in (ROOT / "oct_core" / part).rglob("*.py")
-    ]
-    for path in light:
-        assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imported(path)), (
-            path
-        )
-
-
-LIGHT = (
-    "oct_core",
-    "oct_core.types",
-    "oct_core.metrics",
-    "oct_core.metrics.summary",
-    "oct_core.figures.charts",
-    "oct_core.runs.files",
+NEEDS_THE_APP = pytest.mark.skipif(
+    find_spec("streamlit") is None, reason="the library alone is installed"
 )
-
-
-@pytest.mark.parametrize("module", LIGHT)
-def test_light_modules_load_no_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
-def test_the_command_line_starts_without_torch_or_the_app() -> None:
-    code = (
-        "import sys, oct_core.cli; sys.exit(any(name in sys.modules for name in ('torch', "
-        "'streamlit', 'plotly', 'pytorch_grad_cam')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def in_a_fresh_process(code: str) -> str:
@@ -87,68 +35,65 @@ def in_a_fresh_process(code: str) -> str:
     ).stdout.strip()
 
 
-@pytest.mark.parametrize("run", SHIPPED)
-def test_a_run_is_used_without_loading_the_compiler_of_torch(run: str) -> None:
-    code = f"""
-import sys
-from oct_core import explain, load_run, predict
-from oct_core.scans.phantom import make_phantom
-scan, run = make_phantom("CNV", 1).scan, load_run({run!r})
-predict([scan], run), explain(scan, run)
-print([name for name in sys.modules if name.startswith("torch._dynamo")])
+# Each is imported after those before it, in one process: none may load what is unwanted.
+LIGHT = (
+    "oct_core",
+    "oct_core.types",
+    "oct_core.words",
+    "oct_core.system",
+    "oct_core.models.catalog",
+    "oct_core.runs.files",
+    "oct_core.trust.report_file",
+    "oct_core.metrics",
+    "oct_core.metrics.summary",
+    "oct_core.cli",
+)
+PAGES = tuple(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "pages" / "ui").rglob("*.py"))
+    if path.name != "__init__.py"
+)
+HEAVY = """
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name)
+    if loaded := {unwanted!r} & set(sys.modules):
+        print(name, "loads", *sorted(loaded))
+        break
 """
-    assert in_a_fresh_process(code) == "[]"
-
-
-def test_torchvision_still_reaches_the_compiler_when_it_asks() -> None:
-    code = """
-import torch, oct_core.torchvision_models
-from torchvision.ops import roi_align
-print("is_compile_supported" in roi_align.__globals__, roi_align.__globals__["is_compile_supported"]("cpu"))
-import torch._dynamo.utils as real
-print(real.is_compile_supported("cpu"), torch._dynamo.utils is real, torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
-"""
-    first, second = in_a_fresh_process(code).splitlines()
-    supported = first.split()[1]
-    assert first.startswith("True") and second.split() == [supported, "True", "2.0"]
-
-
-def test_a_torchvision_that_asks_the_compiler_for_more_gets_it(tmp_path: Path) -> None:
-    package = tmp_path / "torchvision"
-    package.mkdir()
-    (package / "__init__.py").write_text("from torch._dynamo.utils import counters\n")
-    (package / "models.py").write_text("")
-    code = f"""
-import sys
-sys.path.insert(0, {str(tmp_path)!r})
-from oct_core.torchvision_models import models
-import torch._dynamo.utils as real
-print(models.__file__ == {str(package / "models.py")!r}, sys.modules["torchvision"].counters is real.counters)
-"""
-    assert in_a_fresh_process(code) == "True True"
 
 
 @pytest.mark.parametrize(
-    "needs", ["oct_core.training.run", "oct_core.evaluation", "oct_core.cli.files"]
+    ("modules", "unwanted"),
+    [
+        (LIGHT, {"torch", "sklearn", "scipy", *APP}),
+        (("oct_core.training.recipes",), {"torch", "sklearn", *APP}),
+        (("oct_core.figures.charts",), {"torch", "sklearn", "scipy", *APP} - {"plotly", "pandas"}),
+        pytest.param(PAGES, {"torch", "sklearn", "scipy"}, marks=NEEDS_THE_APP),
+    ],
+    ids=["the library and its command line", "the recipes", "the charts", "the pages"],
 )
-def test_a_bare_machine_can_train(needs: str) -> None:
-    """Without streamlit, plotly and grad-cam installed."""
-    blocked = (
-        "sys.modules.update(dict.fromkeys(('streamlit', 'plotly', 'pytorch_grad_cam', "
-        "'cv2', "
-        "'pandas')))"
-    )
-    subprocess.run(
-        [sys.executable, "-c", f"import sys; {blocked}; import {needs}"], cwd=ROOT, check=True
-    )
+def test_light_modules_load_nothing_heavy(modules: tuple[str, ...], unwanted: set[str]) -> None:
+    assert in_a_fresh_process(HEAVY.format(modules=modules, unwanted=unwanted)) == ""
 
 
-NEEDS_THE_APP = pytest.mark.skipif(
-    find_spec("streamlit") is None, reason="the library alone is installed"
-)
+def test_a_bare_machine_can_train() -> None:
+    """Without the app's packages installed."""
+    in_a_fresh_process(f"""
+import sys
+sys.modules.update(dict.fromkeys({APP!r}))
+import oct_core.training.run, oct_core.evaluation, oct_core.cli
+""")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
+def gnu_openmp() -> Path | None:
+    """The library of torch's threads, which reads its settings when it is loaded."""
+    spec = find_spec("torch")
+    folders = spec.submodule_search_locations if spec else None
+    return next(Path(folders[0]).glob("lib/libgomp*"), None) if folders else None
+
+
+@pytest.mark.skipif(gnu_openmp() is None, reason="GNU's OpenMP")
 @pytest.mark.parametrize(
     ("start", "own", "spin"),
     [
@@ -173,7 +118,7 @@ def test_torchs_threads_wait_as_chosen_before_it_is_loaded(
     }
     environment |= {"OMP_DISPLAY_ENV": "verbose", **own}
     done = subprocess.run(
-        [sys.executable, "-c", f"{start}; import torch"],
+        [sys.executable, "-c", f"{start}; import ctypes; ctypes.CDLL({str(gnu_openmp())!r})"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -190,15 +135,3 @@ def test_public_names_and_no_subpackage_called_like_a_function() -> None:
         assert not (ROOT / "oct_core" / f"{name}.py").exists()
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = oct_core.nothing
-
-
-def test_no_file_or_body_has_grown_too_long() -> None:
-    for path in [*library_files(), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"]:
-        text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 350, path
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                first = (
-                    node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-                )
-                assert (node.end_lineno or 0) - first.lineno < 40, f"{path}: {node.name}"
