@@ -40,7 +40,9 @@ def patient_of(file_name: str) -> str | None:
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
-    """Write the records as CSV."""
+    """Write the records as CSV. Names stay as they are, without a guard against formulas: it is
+    read back.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Record)], lineterminator="\n")
         writer.writeheader()

@@ -35,6 +35,8 @@ def measure_pace(run: ExplainableRun, scan: Scan) -> Pace:
     def now() -> float:
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
+        elif x.device.type == "mps":
+            torch.mps.synchronize()
         return time.perf_counter()
 
     def mark(name: str) -> None:

@@ -1,6 +1,6 @@
 """The colours of classes, networks and runs. No plotly, no torch.
 
-Classes and the three networks have Okabe & Ito's (2008), told apart with every common colour
+Classes and the shipped networks have Okabe & Ito's (2008), told apart with every common colour
 blindness; they share none. A network's colour stands in its entry of the catalog.
 """
 

@@ -120,7 +120,7 @@ def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[Floa
     """The middle ``level`` of samples (R, ...) along the first axis, NaN left out: two arrays
     (...), NaN if none is defined.
     """
-    check_fraction(level, "the level")
+    check_fraction(level, say("the level"))
     flat = samples.reshape(len(samples), -1)
     ends = np.full((2, flat.shape[1]), np.nan)
     for column in range(flat.shape[1]):
@@ -142,7 +142,7 @@ def exact_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[f
             successes=successes,
             trials=trials,
         )
-    bound = ((1 - check_fraction(level, "the level")) / 2) ** (1 / trials)
+    bound = ((1 - check_fraction(level, say("the level"))) / 2) ** (1 / trials)
     return (bound, 1.0) if successes else (0.0, 1 - bound)
 
 

@@ -24,6 +24,7 @@ from oct_core.metrics.curves import roc_curve
 from oct_core.metrics.intervals import Interval, bootstrap_metrics
 from oct_core.metrics.triage import URGENT, urgent_probability
 from oct_core.types import CLASSES, FloatArray, IntArray
+from oct_core.words import say
 
 URGENT_REFERRAL = "urgent"
 """Beside the classes what can be detected: CNV or DME, by the sum of their probabilities."""
@@ -157,7 +158,7 @@ def choose_point(
         at, rule = int(np.argmax(np.round(rate - alarms, 12))), "Youden"
         at = max(at, 1)
     else:
-        target = check_fraction(target_sensitivity, "the target sensitivity")
+        target = check_fraction(target_sensitivity, say("the target sensitivity"))
         at, rule = int(np.argmax(rate >= target - 1e-12)), f"sensitivity >= {target:g}"
     steps = curve.thresholds
     threshold = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from oct_core.errors import OctError
+from oct_core.words import message, say
 
 
 def check_evaluation_mode(model: nn.Module, error: type[OctError]) -> None:
@@ -12,11 +13,13 @@ def check_evaluation_mode(model: nn.Module, error: type[OctError]) -> None:
     would change what it says, and asking would change the statistics.
     """
     training = [
-        name or "the whole model" for name, module in model.named_modules() if module.training
+        name or say("the whole model") for name, module in model.named_modules() if module.training
     ]
     if training:
         raise error(
-            "expected a model in evaluation mode, got {training} in training mode; call "
-            "model.eval()",
+            message(
+                "expected a model in evaluation mode, got {training} in training mode; call "
+                "model.eval()"
+            ),
             training=training[0],
         )

@@ -214,7 +214,9 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def write_predictions(folder: Path, table: PredictionTable) -> None:
-    """Write predictions.csv atomically."""
+    """Write predictions.csv atomically. Names stay as they are, without a guard against formulas:
+    it is read back.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(

@@ -31,7 +31,7 @@ class Predictor(Protocol):
 
     @property
     def colour(self) -> str:
-        """ "#RRGGBB", the same on every page."""
+        """ "#RRGGBB"; a figure shades it where several runs have it."""
 
     @property
     def classes(self) -> tuple[str, ...]:

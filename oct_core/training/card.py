@@ -18,9 +18,12 @@ from oct_core.runs.versions import versions
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES, RunCard
+from oct_core.words import message
 
-INTENDED_USE = "Research and teaching: comparing networks and explanations on retinal OCT B-scans."
-LIMITS = (
+INTENDED_USE = message(
+    "Research and teaching: comparing networks and explanations on retinal OCT B-scans."
+)
+LIMITS = message(
     "Not a medical device. Four classes only; one source of scans; no statement about other "
     "scanners, clinics or diseases."
 )

@@ -8,11 +8,12 @@ from typing import Any
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.registry import Registry
 from oct_core.training.config import TrainingConfig
+from oct_core.words import message
 
 # Each is the setting that the repository's run of that name was trained with, on 584 scans prepared
 # with `--repool --size 224`; the accuracies are of the 98 validation scans, clean and as the mean
 # of their corruptions (card.json has the rest).
-RECIPES: Registry[TrainingConfig] = Registry("recipe")
+RECIPES: Registry[TrainingConfig] = Registry(message("recipe"))
 # train vgg16 --init vgg16_imagenet_features.safetensors --phantoms 15: 0.980 and 0.966, 22 s on
 # one H100. No normalisation layers: a low rate for the pretrained backbone, a fast head, the
 # first blocks as they are.

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from oct_core.figures import charts
-from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.catalog import ARCHITECTURES, run_title
 from oct_core.types import RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
@@ -159,7 +159,7 @@ def facts(card: RunCard) -> dict[str, str]:
     seconds = raw.get("wall_seconds")
     size = card.preprocessing.get("size")
     lines = {
-        say("Network"): card.architecture,
+        say("Network"): run_title(card.architecture, card.architecture),
         say("Initial weights"): _prose(raw.get("initialisation") or ""),
         say("Teacher models"): ", ".join(
             str(name).split(":")[0] for name in (raw.get("training") or {}).get("teachers") or ()
@@ -186,7 +186,7 @@ def own_scans() -> None:
     with left:
         st.markdown(
             say(
-                "**All three models with one command.** On a GPU if there is one, else on the CPU. "
+                "**All models with one command.** On a GPU if there is one, else on the CPU. "
                 "The folder may hold the original scans or be prepared already."
             )
         )

@@ -3,7 +3,8 @@
 Each is here because a promise to the people who open scans hangs on it and there is no public way.
 When an upgrade takes one away, the app does not start (``check_inside``) and
 tests/app/test_streamlit_inside.py fails: a promise is never dropped without a word. Everything else
-in pages/ uses only what is documented; the same tests see to it.
+in pages/ uses only what is documented, but for the style sheet of layout.py, without which pages
+look as Streamlit has them; the same tests see to it.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ def reach(owner: Any, path: str, promise: str) -> Any:
     """The attribute at the end of a dotted path; raises StreamlitChangedError that says which
     promise hangs on it.
     """
-    found = owner
+    value = owner
     for name in path.split("."):
         try:
-            found = getattr(found, name)
+            value = getattr(value, name)
         except AttributeError as error:
             raise StreamlitChangedError(
                 "{owner} has no {path} any more, which is needed to keep a promise: {promise}. "
@@ -49,7 +50,7 @@ def reach(owner: Any, path: str, promise: str) -> Any:
                 path=path,
                 promise=promise,
             ) from error
-    return found
+    return value
 
 
 def check_inside() -> None:
@@ -58,6 +59,7 @@ def check_inside() -> None:
     """
     from streamlit.runtime import Runtime
     from streamlit.runtime.app_session import AppSession
+    from streamlit.runtime.media_file_manager import MediaFileManager
     from streamlit.runtime.memory_session_storage import MemorySessionStorage
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
     from streamlit.runtime.state.session_state import SessionState
@@ -68,6 +70,8 @@ def check_inside() -> None:
         (MemoryUploadedFileManager, "remove_file", _FORGOTTEN),
         (Runtime, "_get_async_objs", _ENDED),
         (Runtime, "media_file_mgr", _ENDED),
+        (Runtime, "is_active_session", _ENDED),
+        (MediaFileManager, "remove_orphaned_files", _ENDED),
         (MemorySessionStorage(), "_cache.expire", _ENDED),
         (AppSession, "shutdown", _ENDED),
         (AppSession, "flush_browser_queue", _ENDED),
@@ -191,17 +195,20 @@ def _look(
 
     before : session id -> closed tab, at the last look. again : some were ended then.
     """
-    if again:
-        # what they had for download is only marked the first time
-        server.media_file_mgr.remove_orphaned_files()
-    closed.expire()
-    now = dict(closed)
-    gone = [
-        info.session
-        for name, info in before.items()
-        if name not in now and not server.is_active_session(name)
-    ]
-    loop.call_later(EVERY_SECONDS, _look, loop, server, closed, now, bool(gone))
+    now, gone = before, []
+    try:
+        if again:
+            # what they had for download is only marked the first time
+            server.media_file_mgr.remove_orphaned_files()
+        closed.expire()
+        now = dict(closed)
+        gone = [
+            info.session
+            for name, info in before.items()
+            if name not in now and not server.is_active_session(name)
+        ]
+    finally:  # whatever happens, the next look comes
+        loop.call_later(EVERY_SECONDS, _look, loop, server, closed, now, bool(gone))
     for session in gone:
         _end(session)
     if gone:

@@ -13,7 +13,7 @@ from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Runs, find_runs
 
 TRAIN_HINT = message(
-    "Train the three models with `./train_all.sh FOLDER`; see the page **Data and models**."
+    "Train all models with `./train_all.sh FOLDER`; see the page **Data and models**."
 )
 
 

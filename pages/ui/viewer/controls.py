@@ -54,7 +54,7 @@ def method_titles(cards: Sequence[RunCard]) -> dict[str, str]:
 
     architectures = {card.architecture for card in cards if card.architecture in ARCHITECTURES}
     holding = {name for architecture in architectures for name in methods_for(architecture)}
-    importable = {"grad-cam": "pytorch_grad_cam", "pytorch-grad-cam": "pytorch_grad_cam"}
+    importable = {"grad-cam": "pytorch_grad_cam"}
     usable = [
         name
         for name in METHODS

@@ -108,7 +108,7 @@ def _say_no_model() -> None:
         return
     invitation(
         say("No trained model yet"),
-        say("Train the three with `./train_all.sh FOLDER`; they appear here by themselves."),
+        say("Train all models with `./train_all.sh FOLDER`; they appear here by themselves."),
     )
 
 
