@@ -157,9 +157,6 @@ def _fill_gaps(rows: FloatArray) -> FloatArray:
     )
 
 
-REGIONS = ("retina", "above", "below", "borders", "wedges")
-
-
 def regions(pixels: GrayImage, band: Band | None = None) -> dict[str, Mask]:
     """The five parts of a scan that add up to the whole, bool (H, W) each.
 

@@ -7,10 +7,10 @@ import pytest
 from scipy import ndimage
 
 from oct_core.errors import ExplanationError
+from oct_core.figures.charts.explanations import REGION_TITLES
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust.baselines import BASELINES
 from oct_core.trust.localisation import (
-    REGIONS,
     energy_inside,
     mass_shares,
     pointing_hit,
@@ -111,7 +111,7 @@ def test_place_scores_equal_their_parts_and_count_the_lesion_only_where_there_is
         "energy"
     ] == energy_inside(signed, phantom.lesion)
     assert with_lesion["lesion_area"] == phantom.lesion.mean() and "pointing" not in without
-    assert {name: without[f"mass_{name}"] for name in REGIONS} == mass_shares(
+    assert {name: without[f"mass_{name}"] for name in REGION_TITLES} == mass_shares(
         signed, phantom.pixels
     )
     assert place_scores(phantom.scan, [np.zeros_like(signed)])[0]["no_evidence"] == 1

@@ -19,6 +19,7 @@ from oct_core.data.pack import Pack, open_pack, prepare
 from oct_core.data.split import SplitOptions
 from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
 from oct_core.explanations.api import explain_with_predictions
+from oct_core.figures.charts.explanations import REGION_TITLES
 from oct_core.models.networks import build_model
 from oct_core.runs.files import write_card
 from oct_core.runs.weights import load_run, load_runs, weights_bytes
@@ -26,7 +27,6 @@ from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.trust import report as module
 from oct_core.trust.faithfulness import Trial, curves
-from oct_core.trust.localisation import REGIONS
 from oct_core.trust.report import PartFile, ReportOptions, Task, plan, write_report
 from oct_core.trust.report_file import merged, read_report, report_path
 from oct_core.trust.report_items import PHANTOM_SEED, phantom_items, validation_items
@@ -103,7 +103,7 @@ def test_every_map_is_scored_at_the_networks_size_beside_every_baseline(
         "average_increase",
     }
     assert {row["measure"] for row in by_kind["core"]} >= scored | {
-        f"mass_{place}" for place in REGIONS
+        f"mass_{place}" for place in REGION_TITLES
     } | {"no_evidence"}
     run, item = load_run("resnet50", root=one_run), phantom_items(1, 96, 130)[0]
     ((prediction, (seen,)),) = explain_with_predictions(
