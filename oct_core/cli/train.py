@@ -22,6 +22,13 @@ def train(
     init: Annotated[
         str, typer.Option(help="imagenet, random, or a .safetensors file of backbone keys.")
     ] = "imagenet",
+    fill_missing: Annotated[
+        bool,
+        typer.Option(
+            "--fill-missing",
+            help="Start fresh what the file of --init lacks, and say which, not refuse it.",
+        ),
+    ] = False,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training part; the recipe's by default.")
     ] = None,
@@ -31,6 +38,18 @@ def train(
         float | None, typer.Option(help="Peak rate of the classifier, where it is trained.")
     ] = None,
     augmentation: Annotated[float | None, typer.Option(help="Strength, 0 (off) to 1.")] = None,
+    styles: Annotated[
+        float | None,
+        typer.Option(help="How far scans are made to look as of other devices, 0 (off) to 1."),
+    ] = None,
+    lesions: Annotated[
+        float | None,
+        typer.Option(help="Share of NORMAL scans that cysts and foci are drawn into: DME, 0 to 1."),
+    ] = None,
+    widening: Annotated[
+        float | None,
+        typer.Option(help="Share of scans that a NORMAL one is put beside, 0 to 1."),
+    ] = None,
     frozen_layers: Annotated[
         int | None,
         typer.Option(help="So many named layers, from the input on, stay as they start."),
@@ -48,6 +67,10 @@ def train(
     ] = None,
     phantoms: Annotated[
         int | None, typer.Option(help="Synthetic scans a class, added to the training part.")
+    ] = None,
+    phantom_views: Annotated[
+        float | None,
+        typer.Option(help="Share of these of which a part off the fovea is taken, 0 to 1."),
     ] = None,
     teacher: Annotated[
         list[str] | None,
@@ -68,6 +91,7 @@ def train(
     from oct_core.models.device import choose_device
     from oct_core.runs.files import checkpoints_root
     from oct_core.runs.weights import load_run
+    from oct_core.training.initial import fresh_tensors
     from oct_core.training.job import TrainingJob
     from oct_core.training.recipes import recipe
     from oct_core.training.run import train_run
@@ -78,15 +102,20 @@ def train(
     config = recipe(
         architecture,
         initialisation=init,
+        fill_missing=fill_missing,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         head_learning_rate=head_learning_rate,
         augmentation=augmentation,
+        styles=styles,
+        lesions=lesions,
+        widening=widening,
         frozen_layers=frozen_layers,
         trained_layers=trained_layers,
         weight_averaging=weight_averaging,
         phantoms_per_class=phantoms,
+        phantom_views=phantom_views,
         teachers=tuple(map(teacher_name, teachers)),
         seed=seed,
         limit=limit,
@@ -96,6 +125,11 @@ def train(
             "the name of a run is one folder name, not {run!r}; $OCT_CHECKPOINTS says where runs "
             "lie",
             run=run,
+        )
+    if fresh := fresh_tensors(config):
+        err.print(
+            f"{Path(init).name} lacks {len(fresh)} tensors, which start fresh: {', '.join(fresh)}",
+            soft_wrap=True,
         )
     folder = checkpoints_root() / run
     with progress_bar(f"{run}: epoch 1 of {config.epochs}") as bar:

@@ -11,6 +11,7 @@ from numbers import Integral
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from oct_core.errors import ExplanationError
 from oct_core.explanations.engine import Pass, passes
@@ -26,6 +27,7 @@ from oct_core.explanations.methods import (
 )
 from oct_core.runs.predictor import check_loaded, make_prediction
 from oct_core.scans.checks import as_scans
+from oct_core.scans.preprocess import Rows
 from oct_core.types import Explanation, Float32Array, Prediction, Scan
 from oct_core.words import say
 
@@ -154,10 +156,19 @@ def _without_blank(maps: Tensor, shared: Pass) -> Tensor:
     return torch.where(shared.blank[:, None, None], torch.zeros_like(maps), maps)
 
 
-def _arrays(maps: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Float32Array]:
-    """(N, h, w) -> one float32 (H, W) a scan, each of its size."""
-    sized = [upsample(each[None].float(), size) for each, size in zip(maps, sizes, strict=True)]
-    return [np.ascontiguousarray(each[0].cpu().numpy()) for each in sized]
+def _array(values: Tensor, rows: Rows, shape: tuple[int, int] | None) -> Float32Array:
+    """A map (h, w) of what the network saw -> float32 of the whole scan, zero in rows that it did
+    not see. shape : (H, W) of the scan; None keeps the network's own pixels in the rows it saw.
+    """
+    seen, height, first = values[None].float(), rows.height, rows.first
+    if shape is None:
+        height, first = rows.whole(values.shape[0])
+    else:
+        seen = upsample(seen, (rows.last - rows.first, shape[1]))
+    below = height - first - seen.shape[1]
+    return np.ascontiguousarray(
+        functional.pad(seen, (0, 0, first, below))[0].cpu().numpy(), dtype=np.float32
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +186,8 @@ def _explain_batch(
 ) -> list[Explained]:
     x = run.inputs(scans)
     side = (x.shape[2], x.shape[3])
-    sizes = [side if task.network_size else scan.pixels.shape for scan in scans]
+    rows = [run.rows(scan) for scan in scans]
+    shapes = [None if task.network_size else scan.pixels.shape for scan in scans]
     captured = task.layers if any(method.gradients for method in task.methods) else {}
     slow = any(method.slow for method in task.methods)
     with run.lock.slow() if slow else run.lock:
@@ -198,7 +210,11 @@ def _explain_batch(
         (make_prediction(run.card, logits.cpu().numpy()), []) for logits in shared.logits
     ]
     for method, layer, maps in computed:
-        arrays = _arrays(_without_blank(maps, shared), sizes)
+        if task.network_size:
+            maps = upsample(maps.float(), side)
+        arrays = [
+            _array(*one) for one in zip(_without_blank(maps, shared), rows, shapes, strict=True)
+        ]
         for (_, explanations), label, values in zip(results, classes, arrays, strict=True):
             explanations.append(
                 Explanation(run.card.name, method.name, layer, label, values, method.signed)
@@ -230,7 +246,8 @@ def explain_with_predictions(  # noqa: PLR0913 - public, the last ones by keywor
     layers : names in run.layers, all by default ("input" maps have no layer).
     batch_size : scans a pass. precision : "float32" or "bfloat16" (autocast; its tolerance: see
     engine.passes).
-    network_size : give maps (S, S) as the network saw the scan, instead of in the scan's own
+    network_size : give maps in the network's own pixels, (S, S) where it sees all rows and
+    taller where it sees some (zero in the others), instead of in the scan's own
     pixels.
 
     Returns

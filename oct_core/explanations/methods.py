@@ -14,6 +14,7 @@ from oct_core.explanations.pieces import InPieces
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.registry import Registry
 from oct_core.runs.turns import ModelLock, pause
+from oct_core.scans.preprocess import Rows
 from oct_core.types import RunCard, Scan
 from oct_core.words import message, say
 
@@ -39,6 +40,9 @@ class ExplainableRun(Protocol):
 
     def inputs(self, scans: Sequence[Scan]) -> Tensor:
         """(N, 1, S, S) in [0, 1] on the model's device."""
+
+    def rows(self, scan: Scan) -> Rows:
+        """The rows of the scan that ``inputs`` shows the model."""
 
 
 @dataclass(frozen=True, eq=False)

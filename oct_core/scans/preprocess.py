@@ -22,15 +22,23 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 GRAY_MEAN = (0.2, 0.2, 0.2)
 GRAY_STD = (0.2, 0.2, 0.2)
 
+_COLUMNS, _ROWS = 32, 128
+_LEAST_CONTRAST = 20
+_LEAST_SHARE = 0.3
+
 
 @dataclass(frozen=True)
-class WedgeRule:
-    """How white wedges are told from the scan, and what is painted over them.
+class Rule:
+    """How white wedges are told from the scan, what is painted over them, and what else is made
+    alike across devices.
 
     white : from this gray value on a pixel may be a wedge. solid : side in pixels of the window
     that must fit in, and how far the painted region is grown. tip : width in pixels of the border
     along which a thin tip is followed. least_share : of the picture, that a wedge takes at least.
     background : the percentile of the rest that it is painted with.
+    levels : gray values that the background and the brightest layer are brought to; None leaves
+    the contrast as it is. margins : rows kept above and below the retina, in units of its height;
+    None keeps all rows.
     """
 
     white: int
@@ -38,9 +46,16 @@ class WedgeRule:
     tip: int
     least_share: float
     background: float
+    levels: tuple[int, int] | None = None
+    margins: tuple[float, float] | None = None
 
 
-VERSIONS: Mapping[int, WedgeRule] = MappingProxyType({1: WedgeRule(235, 5, 8, 0.0005, 10)})
+VERSIONS: Mapping[int, Rule] = MappingProxyType(
+    {
+        1: Rule(235, 5, 8, 0.0005, 10),
+        2: Rule(235, 5, 8, 0.0005, 10, levels=(16, 200), margins=(0.35, 0.6)),
+    }
+)
 """Version of the preprocessing -> its constants. Runs were trained with them: a change is a new
 version, never another value under an old one.
 """
@@ -48,13 +63,38 @@ NEWEST = max(VERSIONS)
 
 
 @dataclass(frozen=True)
+class Rows:
+    """The rows of a scan that a network sees: from ``first`` to before ``last`` of ``height``."""
+
+    first: int
+    last: int
+    height: int
+
+    @property
+    def all(self) -> bool:
+        """Whether these are all rows."""
+        return self.last - self.first == self.height
+
+    def at(self, height: int) -> slice:
+        """The same rows of the scan at another height, or of a map of the whole scan."""
+        first = min(round(self.first / self.height * height), height - 1)
+        return slice(first, max(round(self.last / self.height * height), first + 1))
+
+    def whole(self, side: int) -> tuple[int, int]:
+        """(height, first) of the whole scan where its visible rows are ``side`` rows."""
+        height = round(side * self.height / (self.last - self.first))
+        return height, min(round(self.first / self.height * height), height - side)
+
+
+@dataclass(frozen=True)
 class Preprocessing:
-    """How a scan becomes a network's input: the whole scan, gray, stretched to a square.
+    """How a scan becomes a network's input: gray, stretched to a square; in version 1 the whole
+    scan, from version 2 on the rows of its retina, at one contrast.
 
     size : side in pixels. mean, std : per channel, in units of the [0, 1] gray value, applied
     inside the network.
     neutralise_wedges : paint the white corners that rotation leaves with the scan's own background.
-    version : a key of VERSIONS, the constants of the wedges.
+    version : a key of VERSIONS, the constants.
     """
 
     size: int = 224
@@ -71,13 +111,24 @@ class Preprocessing:
 
     def prepare(self, pixels: GrayImage) -> GrayImage:
         """uint8 (H, W) -> uint8 (size, size): wedges neutralised, then an antialiased stretch of
-        the whole scan.
+        the rows that the network sees, at the contrast of the version.
         """
-        check_gray(pixels)
-        clean = neutralise(pixels, self.version) if self.neutralise_wedges else pixels
-        return np.asarray(
-            Image.fromarray(clean).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        clean, rule = self._clean(pixels), VERSIONS[self.version]
+        rows = find_rows(clean, rule)
+        packed = np.asarray(
+            Image.fromarray(clean[rows.first : rows.last]).resize(
+                (self.size, self.size), Image.Resampling.BILINEAR
+            )
         )
+        return bring_to_levels(packed, *rule.levels) if rule.levels else packed
+
+    def rows(self, pixels: GrayImage) -> Rows:
+        """Which rows of uint8 (H, W) the network sees."""
+        return find_rows(self._clean(pixels), VERSIONS[self.version])
+
+    def _clean(self, pixels: GrayImage) -> GrayImage:
+        check_gray(pixels)
+        return neutralise(pixels, self.version) if self.neutralise_wedges else pixels
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form stored in the run card."""
@@ -163,3 +214,49 @@ def neutralise(pixels: GrayImage, version: int = NEWEST) -> GrayImage:
     clean = pixels.copy()
     clean[mask] = np.uint8(np.percentile(pixels[~mask], VERSIONS[version].background))
     return clean
+
+
+def bring_to_levels(pixels: GrayImage, black: int, white: int) -> GrayImage:
+    """The background (10th percentile of the smoothed picture) at gray value ``black`` and the
+    brightest layer (its 99.5th) at ``white``, linearly between and beyond. A picture of less than
+    40 gray values is not stretched as if it had more.
+    """
+    smooth = ndimage.gaussian_filter(pixels.astype(np.float32), pixels.shape[0] / 200)
+    low, high = (float(value) for value in np.percentile(smooth, [10, 99.5]))
+    gain = (white - black) / max(high - low, 40.0)
+    changed = (pixels.astype(np.float32) - low) * gain + black
+    return np.asarray(np.clip(np.rint(changed), 0, 255), dtype=np.uint8)
+
+
+def find_rows(pixels: GrayImage, rule: Rule) -> Rows:
+    """The band of the retina with the rule's margins; all rows where the rule has none, or where
+    no band runs across half of the columns.
+
+    Read off the scan averaged to 32 columns of 128 rows. In a column the retina ends at the lowest
+    row nearly as bright as the brightest one, and begins at the first row that stands out from the
+    background. The band reaches from the highest begin to the lowest end of all columns but the
+    outermost twentieth, and takes 30 % of the height at least.
+    """
+    height = pixels.shape[0]
+    if rule.margins is None:
+        return Rows(0, height, height)
+    small = Image.fromarray(pixels).resize((_COLUMNS, _ROWS), Image.Resampling.BOX)
+    gray = ndimage.gaussian_filter(np.asarray(small, dtype=np.float64), 1.0)
+    low, high = np.percentile(gray, [10, 99])
+    if high - low < _LEAST_CONTRAST:
+        return Rows(0, height, height)
+    gray = (gray - low) / (high - low)
+    peak, places = gray.max(0), np.arange(_ROWS)[:, None]
+    good = peak > 0.35
+    if good.sum() < _COLUMNS / 2:
+        return Rows(0, height, height)
+    lower = np.where(gray > 0.85 * peak, places, 0).max(0)[good]
+    upper = np.where((gray > 0.25) & (places <= lower.max()), places, _ROWS - 1).min(0)[good]
+    thickness = float(np.median(lower - upper))
+    first = np.percentile(upper, 5) - rule.margins[0] * thickness - 1
+    last = np.percentile(lower, 95) + rule.margins[1] * thickness + 2
+    short = max(0.0, _LEAST_SHARE * _ROWS - (last - first)) / 2
+    scale = height / _ROWS
+    return Rows(
+        max(0, int((first - short) * scale)), min(height, int((last + short) * scale)), height
+    )

@@ -20,14 +20,19 @@ class Augmenter:
     Parameters
     ----------
     strength : 0 (off) to 1. generator : on the device of the batches.
+    styles : 0 (off) to 1, how far a scan's look is changed as other devices would: tone curve,
+    sharpness, uneven gain, shadows, noise floor.
     """
 
-    def __init__(self, strength: float, generator: Generator) -> None:
+    def __init__(self, strength: float, generator: Generator, styles: float = 0.0) -> None:
         self.strength = strength
         self.generator = generator
+        self.styles = styles
 
     def __call__(self, gray: Tensor) -> Tensor:
         """(N, 1, S, S) in [0, 1] -> the same shape and range."""
+        if self.styles:
+            gray = self._styled(gray)
         if self.strength == 0:
             return gray
         flat = gray.flatten(
@@ -47,6 +52,59 @@ class Augmenter:
 
     def _chance(self, count: int, probability: float) -> Tensor:
         return self._uniform(count, 0, 1) < probability
+
+    def _styled(self, gray: Tensor) -> Tensor:
+        """Each change for half of the scans, drawn one by one."""
+        for change in (self._sharpened, self._curved, self._shaded, self._shadowed, self._floored):
+            hit = self._chance(len(gray), 0.5).view(-1, 1, 1, 1)
+            gray = torch.where(hit, change(gray), gray)
+        return gray
+
+    def _sharpened(self, gray: Tensor) -> Tensor:
+        """Detail of up to about three pixels weighted by 0 (denoised) to 2 (sharpened)."""
+        smooth = F.avg_pool2d(gray, 3, 1, 1, count_include_pad=False)
+        smooth = F.avg_pool2d(smooth, 3, 1, 1, count_include_pad=False)
+        weight = 1 + self.styles * self._uniform(len(gray), -1, 1).view(-1, 1, 1, 1)
+        return (smooth + weight * (gray - smooth)).clamp(0, 1)
+
+    def _curved(self, gray: Tensor) -> Tensor:
+        """A random rising tone curve from black to the brightest hundredth, and another white."""
+        count, pieces = len(gray), 6
+        flat = gray.flatten(1)
+        white = flat.kthvalue(round(0.995 * flat.shape[1]), dim=1).values.view(-1, 1).clamp_min(0.1)
+        steps = torch.exp(
+            0.8 * self.styles * self._uniform(count * pieces, -1.7, 1.7).view(count, pieces)
+        )
+        knots = F.pad(steps.cumsum(1) / steps.sum(1, keepdim=True), (1, 0))
+        place = (flat / white).clamp(0, 1 - 1e-6) * pieces
+        lower = place.long()
+        low, high = knots.gather(1, lower), knots.gather(1, lower + 1)
+        curved = low + (place - lower) * (high - low)
+        target = white + self.styles * (self._uniform(count, 0.5, 1).view(-1, 1) - white)
+        return (curved * target).view_as(gray)
+
+    def _shaded(self, gray: Tensor) -> Tensor:
+        """A smooth gain over the picture: vignetting, focus, other attenuation with depth."""
+        noise = torch.randn((len(gray), 1, 4, 4), device=gray.device, generator=self.generator)
+        field = F.interpolate(noise, size=gray.shape[-1], mode="bicubic", align_corners=True)
+        return (gray * torch.exp(0.4 * self.styles * field)).clamp(0, 1)
+
+    def _shadowed(self, gray: Tensor) -> Tensor:
+        """Columns of less light, as vessels and opacities leave them."""
+        size = gray.shape[-1]
+        noise = torch.randn((len(gray), 1, size // 5), device=gray.device, generator=self.generator)
+        columns = F.interpolate(noise, size=size, mode="linear").clamp_min(0)[:, :, None]
+        return gray * torch.exp(-0.4 * self.styles * columns)
+
+    def _floored(self, gray: Tensor) -> Tensor:
+        """Dark values cut to black, as devices that subtract their noise show them, or noise
+        added.
+        """
+        level = 0.12 * self.styles * self._uniform(len(gray), -1, 1).view(-1, 1, 1, 1)
+        noise = torch.randn(gray.shape, device=gray.device, generator=self.generator)
+        added = gray + 0.5 * level.clamp_min(0) * noise.abs()
+        cut = (gray - (-level).clamp_min(0)) / (1 - (-level).clamp_min(0))
+        return torch.where(level > 0, added, cut).clamp(0, 1)
 
     def _moved(self, gray: Tensor, background: Tensor) -> Tensor:
         """Flip left-right, rotation, shift, scale and aspect in one resampling; outside is

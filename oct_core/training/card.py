@@ -17,6 +17,7 @@ from oct_core.runs.files import SCHEMA
 from oct_core.runs.versions import versions
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.training.config import TrainingConfig
+from oct_core.training.initial import fresh_tensors
 from oct_core.types import CLASSES, RunCard
 from oct_core.words import message
 
@@ -28,6 +29,17 @@ LIMITS = message(
     "scanners, clinics or diseases."
 )
 
+_OFF = {
+    "teachers": [],
+    "trained_layers": 0,
+    "fill_missing": False,
+    "styles": 0.0,
+    "lesions": 0.0,
+    "widening": 0.0,
+    "phantom_views": 0.0,
+}
+"""Settings that older cards lack: they were off."""
+
 
 def settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
     """What must be the same when a run is resumed."""
@@ -37,7 +49,7 @@ def settings(config: TrainingConfig, pack: Pack) -> dict[str, Any]:
 def settings_of(card: RunCard) -> dict[str, Any]:
     """The settings that a run was started with."""
     return {
-        "training": {"teachers": [], "trained_layers": 0, **card.raw["training"]},  # of older cards
+        "training": {**_OFF, **card.raw["training"]},
         "data": card.raw["data"]["manifest_sha256"],
         "size": card.raw["preprocessing"]["size"],
     }
@@ -58,6 +70,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         "weights_sha256": "",
         "initialisation": config.to_dict()["initialisation"],
         "initial_weights_sha256": _file_sha256(config.initialisation),
+        "fresh_tensors": fresh_tensors(config),
         "data": {"manifest_sha256": manifest_sha256(pack.records), "counts": count(pack.records)},
         "training": config.to_dict(),
         "versions": versions(),

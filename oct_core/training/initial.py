@@ -48,6 +48,17 @@ def initial_model(config: TrainingConfig, classes: int) -> GrayClassifier:
     return model
 
 
+def fresh_tensors(config: TrainingConfig) -> list[str]:
+    """The backbone tensors that a file of initial weights lacks and that ``fill_missing`` starts
+    fresh, sorted. Raises TrainingError if the file cannot be read.
+    """
+    if not config.fill_missing or config.initialisation in ("imagenet", "random"):
+        return []
+    weights = _from_file(Path(config.initialisation))
+    own = build_model(config.architecture, 4, *config.normalisation, hollow=True).backbone
+    return _lacking(own.state_dict(), _usable(own.state_dict(), weights, config), config)
+
+
 def _imagenet(architecture: str) -> dict[str, Tensor]:
     try:
         weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(
@@ -85,21 +96,38 @@ def _from_file(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def _taken(own: dict[str, Tensor], config: TrainingConfig) -> list[str]:
+    """What initial weights are to fill: the backbone, and the head of a run that goes on."""
+    head = ARCHITECTURES.get(config.architecture).head
+    return [name for name in own if config.trained_layers or not name.startswith(head)]
+
+
+def _usable(
+    own: dict[str, Tensor], weights: dict[str, Tensor], config: TrainingConfig
+) -> dict[str, Tensor]:
+    renamed = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
+    taken = set(_taken(own, config))
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in renamed.items()
+        if name in taken and own[name].shape == tensor.shape
+    }
+
+
+def _lacking(
+    own: dict[str, Tensor], usable: dict[str, Tensor], config: TrainingConfig
+) -> list[str]:
+    wanted = {name for name in _taken(own, config) if not name.endswith("num_batches_tracked")}
+    return sorted(wanted - set(usable))
+
+
 def _fill_backbone(
     model: GrayClassifier, weights: dict[str, Tensor], config: TrainingConfig
 ) -> None:
-    head = ARCHITECTURES.get(config.architecture).head
     own = model.backbone.state_dict()
-    taken = [name for name in own if config.trained_layers or not name.startswith(head)]
-    weights = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
-    usable = {
-        name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in weights.items()
-        if name in taken and own[name].shape == tensor.shape
-    }
-    wanted = {name for name in taken if not name.endswith("num_batches_tracked")}
-    missing = sorted(wanted - set(usable))
-    if missing:
+    usable = _usable(own, weights, config)
+    missing = _lacking(own, usable, config)
+    if missing and not (config.fill_missing and usable):
         way_out = (
             message("a finished run's weights.safetensors")
             if config.trained_layers
@@ -110,7 +138,7 @@ def _fill_backbone(
             "{architecture}, {missing!r} for one; give {way_out}",
             initialisation=config.initialisation,
             lacking=len(missing),
-            total=len(wanted),
+            total=len(missing) + sum(not name.endswith("num_batches_tracked") for name in usable),
             architecture=config.architecture,
             missing=missing[0],
             way_out=say(way_out),

@@ -20,6 +20,7 @@ from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.networks import GrayClassifier, first_modules, leaf_modules
 from oct_core.models.precision import best_precision, multiplied_in
 from oct_core.training.augment import Augmenter
+from oct_core.training.composites import add_lesions, widen
 from oct_core.training.config import TrainingConfig
 from oct_core.types import CLASSES
 
@@ -153,7 +154,7 @@ class Trainer:
         start, losses, hits, rate = time.perf_counter(), [], [], 0.0
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
-        augment = Augmenter(self.config.augmentation, generator)
+        augment = Augmenter(self.config.augmentation, generator, self.config.styles)
         self.model.train()
         self.still.eval()
         for done, batch in enumerate(self._batches(epoch), start=1):
@@ -178,6 +179,8 @@ class Trainer:
         )
         labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
         with torch.no_grad():
+            gray, labels = add_lesions(gray, labels, self.config.lesions, augment.generator)
+            gray = widen(gray, labels, self.config.widening, augment.generator)
             gray = augment(gray).contiguous(memory_format=torch.channels_last)
         with multiplied_in(self.precision, self.device):
             logits = self.model(gray)

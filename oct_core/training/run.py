@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from oct_core.errors import RunExistsError, TrainingError
+from oct_core.models.catalog import ENSEMBLE
 from oct_core.models.networks import GrayClassifier, build_model
 from oct_core.runs.files import (
     CARD,
@@ -74,6 +75,11 @@ def train_run(job: TrainingJob, resume: bool = False) -> Path:
 
 def _check_folder(folder: Path, resume: bool) -> None:
     """Raise RunExistsError if the folder may not be written to: taken, or no run's."""
+    if folder.name == ENSEMBLE:
+        raise RunExistsError(
+            "{name} is what several runs asked together are called; choose another --run",
+            name=ENSEMBLE,
+        )
     if not folder.exists():
         return
     if not resume:

@@ -39,6 +39,14 @@ def check_teachers(job: TrainingJob) -> None:
                 size=teacher.preprocessing.size,
                 packed=job.pack.size,
             )
+        if teacher.preprocessing.version != job.pack.preprocessing_version:
+            raise TrainingError(
+                "the teacher {teacher} reads scans of version {own} of the preprocessing, these "
+                "are of version {packed}; take a teacher that was trained on scans prepared alike",
+                teacher=teacher.card.name,
+                own=teacher.preprocessing.version,
+                packed=job.pack.preprocessing_version,
+            )
         if teacher.card.raw["data"]["manifest_sha256"] != manifest_sha256(job.pack.records):
             raise TrainingError(
                 "the teacher {teacher} was trained on other data or another split: it may have "

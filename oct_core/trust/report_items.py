@@ -16,6 +16,7 @@ from oct_core.data.pack import open_pack
 from oct_core.errors import DataError, OctError
 from oct_core.scans import read_scan
 from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import VERSIONS
 from oct_core.types import CLASSES, Mask, Scan
 
 PHANTOM_SEED = 3_000_000
@@ -54,7 +55,8 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
     """``count`` scans of the validation part, the classes in turn, of as many patients as can be.
 
     The picture itself is read where the manifest's file is still there, unchanged; else the packed
-    one (Item.packed). Raises DataError if the folder is not prepared or has no validation scan.
+    one (Item.packed). Raises DataError if the folder is not prepared or has no validation scan,
+    and if packed pictures would be needed that show a part of the scan only.
     """
     pack = open_pack(folder)
     rows = np.random.default_rng(seed).permutation(pack.rows("val"))
@@ -70,7 +72,14 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
         for label in CLASSES
     ]
     picks = [row for row in chain.from_iterable(zip_longest(*by_class)) if row is not None][:count]
-    return [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in picks]
+    items = [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in picks]
+    if VERSIONS[pack.preprocessing_version].margins and any(item.packed for item in items):
+        raise DataError(
+            "{folder} holds the rows of the retina only, and the scans themselves are not where "
+            "its manifest says; put them back, prepare the scans anew, or leave --data out",
+            folder=folder,
+        )
+    return items
 
 
 def _new_patients_first(rows: list[int], records: tuple[Record, ...]) -> list[int]:

@@ -6,6 +6,7 @@ import copy
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.networks import VGG16, layer_modules
 from oct_core.runs.turns import ModelLock
 from oct_core.runs.weights import LoadedRun
+from oct_core.scans.phantom import make_phantom
+from oct_core.trust.measure import _seen
 from oct_core.trust.sanity import ModelRun
 from oct_core.types import Explanation, Scan
 
@@ -390,3 +393,46 @@ def test_a_model_in_training_mode_is_refused_by_name_and_stays_so() -> None:
 
 def test_the_core_methods_lead_the_registry() -> None:
     assert list(METHODS)[:3] == ["gradcam", "guided_backprop", "guided_gradcam"]
+
+
+@pytest.mark.parametrize("network_size", [True, False])
+def test_maps_of_a_part_of_the_rows_lie_where_the_network_looked(network_size: bool) -> None:
+    """Version 2 sees the retina's rows: its map is the cut scan's, zero above and below."""
+    whole = random_run("vgg16")
+    run = replace(whole, preprocessing=replace(whole.preprocessing, version=2))
+    phantom = make_phantom("DME", 3, 200, 160)
+    rows = run.rows(phantom.scan)
+    assert 0 < rows.first < rows.last < 200
+    ((_, maps),) = explain_with_predictions(
+        phantom.scan,
+        run,
+        "CNV",
+        ["gradcam", "guided_backprop"],
+        ["block4"],
+        network_size=network_size,
+    )
+    shared = passes(run.model, run.layers, run.inputs([phantom.scan]), [0])
+    assert shared.guided is not None
+    cam = gradcam_map(shared.activations["block4"], shared.gradients["block4"])
+    height, first = rows.whole(SIZE) if network_size else (200, rows.first)
+    size = (SIZE, SIZE) if network_size else (rows.last - rows.first, 160)
+    for explanation, seen in zip(maps, (cam, shared.guided), strict=True):
+        expected = np.zeros((height, size[1]), np.float32)
+        expected[first : first + size[0]] = upsample(seen, size)[0].numpy()
+        np.testing.assert_allclose(explanation.values, expected, rtol=1e-4, atol=1e-9)
+
+
+def test_scores_of_a_map_read_the_rows_that_the_network_saw() -> None:
+    whole = random_run("vgg16")
+    run = replace(whole, preprocessing=replace(whole.preprocessing, version=2))
+    scan = make_phantom("DME", 3, 200, 160).scan
+    ((_, (small,)),) = explain_with_predictions(
+        scan, run, "CNV", ["guided_backprop"], network_size=True
+    )
+    rows = run.rows(scan)
+    height, first = rows.whole(SIZE)
+    seen = _seen(np.abs(small.values), rows, SIZE)
+    np.testing.assert_array_equal(seen, np.abs(small.values[first : first + SIZE]))
+    assert seen.any() and small.values.shape == (height, SIZE)
+    large = _seen(np.arange(200, dtype=np.float32)[:, None].repeat(160, 1), rows, SIZE)
+    assert (large[0, 0], large[-1, 0]) == (rows.first, rows.last - 1)

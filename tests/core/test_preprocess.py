@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from oct_core.errors import CheckpointError, MetricError, ScanError, UnknownNameError
 from oct_core.scans import preprocess
@@ -18,6 +19,7 @@ from oct_core.scans.preprocess import (
     GRAY_STD,
     SIZES,
     Preprocessing,
+    Rows,
     neutralise,
     wedge_mask,
 )
@@ -61,9 +63,9 @@ def test_the_background_takes_the_place_of_wedges_and_the_rest_stays(scan: np.nd
 def test_a_wedge_hardly_changes_what_the_network_sees(scan: np.ndarray) -> None:
     painted, _ = with_wedges(scan, 40)
     clean, with_wedge = (
-        Preprocessing(64).prepare(pixels).astype(int) for pixels in (scan, painted)
+        Preprocessing(64, version=1).prepare(pixels).astype(int) for pixels in (scan, painted)
     )
-    left = Preprocessing(64, neutralise_wedges=False).prepare(painted).astype(int)
+    left = Preprocessing(64, neutralise_wedges=False, version=1).prepare(painted).astype(int)
     assert np.abs(clean - with_wedge).mean() < 1.5
     assert np.abs(clean - left).mean() > 3 * np.abs(clean - with_wedge).mean()
 
@@ -78,14 +80,15 @@ def test_white_that_is_retina_stays() -> None:
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_constant_picture_is_left_alone(value: int) -> None:
     pixels = np.full((80, 90), value, dtype=np.uint8)
-    np.testing.assert_array_equal(Preprocessing(64).prepare(pixels), np.full((64, 64), value))
+    prepared = Preprocessing(64, version=1).prepare(pixels)
+    np.testing.assert_array_equal(prepared, np.full((64, 64), value))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_whole_scan_is_stretched_to_the_size(size: int) -> None:
+def test_version_1_stretches_the_whole_scan_to_the_size(size: int) -> None:
     pixels = np.zeros((100, 400), dtype=np.uint8)
     pixels[:, :40], pixels[:, -40:] = 200, 100  # both ends of a wide scan must be there
-    prepared = Preprocessing(size).prepare(pixels)
+    prepared = Preprocessing(size, version=1).prepare(pixels)
     assert prepared.shape == (size, size) and prepared.dtype == np.uint8
     assert prepared[size // 2, 1] == 200 and prepared[size // 2, -2] == 100
     expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
@@ -143,13 +146,98 @@ def test_the_pixels_of_version_1_never_change() -> None:
     )
 
 
+def test_the_pixels_of_version_2_never_change() -> None:
+    scan, _ = with_wedges(make_phantom("CNV", 41, 200, 260).pixels)
+    prepared = Preprocessing(128, version=2).prepare(scan)
+    assert hashlib.sha256(prepared.tobytes()).hexdigest() == (
+        "28e40a942df7532f185e986e1ae8beb10bc97616be85905f502601aed352a202"
+    )
+
+
+@pytest.mark.parametrize("label", CLASSES)
+@pytest.mark.parametrize("shape", [(496, 512), (326, 800)])
+def test_version_2_sees_the_whole_retina_with_its_lesion(
+    label: str, shape: tuple[int, int]
+) -> None:
+    for seed in range(3):
+        phantom = make_phantom(label, 70 + seed, *shape)
+        rows = Preprocessing(64, version=2).rows(phantom.pixels)
+        assert rows.height == shape[0] and not rows.all
+        outside = phantom.retina.copy()
+        outside[rows.first : rows.last] = False
+        # The outermost columns may reach further up or down.
+        assert outside.sum() < 0.02 * phantom.retina.sum()
+        assert not (outside & phantom.lesion).any()
+
+
+def test_the_rows_are_those_of_the_scan_however_it_lies_in_the_picture() -> None:
+    """The same retina higher up, with more black below, gives the network the same picture."""
+    phantom = make_phantom("DME", 5).pixels
+    preprocessing = Preprocessing(64, version=2)
+    rows = preprocessing.rows(phantom)
+    padded = np.concatenate([phantom, np.repeat(phantom[-1:], 200, axis=0)])
+    moved = preprocessing.rows(padded)
+    assert abs(moved.first - rows.first) <= 12 and abs(moved.last - rows.last) <= 12
+    change = preprocessing.prepare(padded).astype(int) - preprocessing.prepare(phantom)
+    whole = Preprocessing(64, version=1)
+    before = whole.prepare(padded).astype(int) - whole.prepare(phantom)
+    assert np.abs(change).mean() < 0.4 * np.abs(before).mean()
+
+
+@pytest.mark.parametrize("gain", [0.5, 0.8])
+@pytest.mark.parametrize("black", [0, 25])
+def test_contrast_and_black_level_of_a_device_are_gone_in_version_2(
+    gain: float, black: int
+) -> None:
+    scan = (make_phantom("DRUSEN", 8).pixels * 0.9).astype(np.uint8)
+    other = (scan * gain + black).astype(np.uint8)
+    one, two = (Preprocessing(64, version=2).prepare(each).astype(int) for each in (scan, other))
+    assert np.abs(one - two).mean() < 3
+    raw = [Preprocessing(64, version=1).prepare(each).astype(int) for each in (scan, other)]
+    assert np.abs(raw[0] - raw[1]).mean() > 3 * np.abs(one - two).mean()
+    smooth = ndimage.gaussian_filter(one.astype(float), 64 / 200)
+    np.testing.assert_allclose(np.percentile(smooth, [10, 99.5]), [16, 200], atol=4)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((80, 90), 7, np.uint8),
+        np.full((80, 90), 255, np.uint8),
+        np.random.default_rng(0).integers(0, 12, (90, 120), dtype=np.uint8),
+        np.pad(np.full((20, 10), 250, np.uint8), ((30, 40), (50, 60))),  # no band: a bright spot
+        np.eye(2, dtype=np.uint8) * 255,
+        np.zeros((1, 300), np.uint8),
+    ],
+    ids=["dark", "white", "noise", "spot", "tiny", "line"],
+)
+def test_where_no_band_is_found_all_rows_are_seen(pixels: np.ndarray) -> None:
+    preprocessing = Preprocessing(64, version=2)
+    assert preprocessing.rows(pixels).all
+    assert preprocessing.prepare(pixels).shape == (64, 64)
+
+
+@pytest.mark.parametrize("rows", [Rows(61, 224, 326), Rows(0, 30, 100), Rows(70, 100, 100)])
+def test_rows_of_a_map_at_another_height(rows: Rows) -> None:
+    for height in (rows.height, 57, 640):
+        part = rows.at(height)
+        assert part.start / height == pytest.approx(rows.first / rows.height, abs=0.5 / height)
+        assert part.stop / height == pytest.approx(rows.last / rows.height, abs=0.5 / height)
+    for side in (64, 224):
+        height, first = rows.whole(side)
+        assert 0 <= first <= height - side
+        assert side / height == pytest.approx((rows.last - rows.first) / rows.height, abs=0.01)
+        assert first / height == pytest.approx(rows.first / rows.height, abs=0.01)
+    assert Rows(0, 50, 50).all and Rows(0, 50, 50).whole(64) == (64, 0)
+
+
 def test_a_later_version_changes_no_run_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = with_wedges(make_phantom("CNV", 41, 200, 260).pixels)
-    before = Preprocessing(64).prepare(scan)
-    rules = {**preprocess.VERSIONS, 2: replace(preprocess.VERSIONS[1], background=90)}
+    before = Preprocessing(64, version=1).prepare(scan)
+    rules = {**preprocess.VERSIONS, 3: replace(preprocess.VERSIONS[1], background=90)}
     monkeypatch.setattr(preprocess, "VERSIONS", rules)
     old = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 1})
-    new = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 2})
+    new = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 3})
     np.testing.assert_array_equal(old.prepare(scan), before)
     assert (new.prepare(scan) != before).any()
 
@@ -160,9 +248,11 @@ def test_a_card_without_a_version_is_of_version_1_and_new_ones_say_theirs() -> N
     assert Preprocessing.from_dict(raw).version == 1
 
 
-@pytest.mark.parametrize("version", [2, 0, "one", None, [1]])
+@pytest.mark.parametrize("version", [3, 0, "one", None, [1]])
 def test_an_unknown_version_is_refused_with_those_that_are_known(version: object) -> None:
-    with pytest.raises(CheckpointError, match="of the preprocessing, this program knows 1; update"):
+    with pytest.raises(
+        CheckpointError, match="of the preprocessing, this program knows 1, 2; update"
+    ):
         Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": version})
 
 

@@ -21,17 +21,20 @@ from oct_core.data.pack import Pack
 from oct_core.errors import TrainingError
 from oct_core.models.networks import build_model
 from oct_core.runs.files import WEIGHTS, read_card
+from oct_core.runs.predict import logits_of_pack
+from oct_core.scans.corruptions import CORRUPTIONS, corrupt
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import GRAY_MEAN, IMAGENET_MEAN, Preprocessing
 from oct_core.training import initial
 from oct_core.training.augment import Augmenter
 from oct_core.training.card import new_card
 from oct_core.training.config import TrainingConfig
-from oct_core.training.data import PHANTOM_SEED, training_data
+from oct_core.training.data import PHANTOM_SEED, training_data, view_off_fovea
 from oct_core.training.estimate import Estimate, readable
-from oct_core.training.initial import initial_model
+from oct_core.training.initial import fresh_tensors, initial_model
 from oct_core.training.job import TrainingJob
 from oct_core.training.loop import Trainer
+from oct_core.training.publish import calibration_data
 from oct_core.training.recipes import RECIPES, recipe
 from oct_core.training.run import train_run
 from oct_core.types import CLASSES
@@ -209,6 +212,20 @@ def test_backbone_keys_that_are_missing_or_of_another_shape_are_named(
             TrainingError, match=rf"lacks 1 of \d+ backbone tensors of densenet121, '{key}' for one"
         ):
             initial_model(replace(QUICK, initialisation=str(path)), 4)
+        filled = replace(QUICK, initialisation=str(path), fill_missing=True)
+        assert fresh_tensors(filled) == [key]
+        started = initial_model(filled, 4).backbone.state_dict()
+        assert torch.equal(started[key], initial_model(QUICK, 4).backbone.state_dict()[key])
+        assert fresh_tensors(replace(filled, fill_missing=False)) == []
+    whole = replace(QUICK, initialisation=str(backbone_file), fill_missing=True)
+    assert fresh_tensors(whole) == []
+
+
+def test_a_file_that_fills_nothing_is_refused_even_so(tmp_path: Path) -> None:
+    save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
+    config = replace(QUICK, initialisation=str(tmp_path / "other.safetensors"), fill_missing=True)
+    with pytest.raises(TrainingError, match=r"lacks \d+ of \d+ backbone tensors"):
+        initial_model(config, 4)
 
 
 def test_pickled_damaged_and_missing_weights_are_refused(tmp_path: Path) -> None:
@@ -339,6 +356,43 @@ def test_the_limit_takes_training_scans_only_and_phantoms_come_behind(tiny_pack:
     assert list(more.labels[8:]) == [0, 1, 2, 3]
     expected = Preprocessing(64).prepare(make_phantom("DME", PHANTOM_SEED).pixels)
     np.testing.assert_array_equal(more.pixels[9], expected)
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_a_view_off_the_fovea_is_a_part_of_the_phantom_that_shows_its_lesion(label: str) -> None:
+    generator = np.random.default_rng(0)
+    for seed in range(6):
+        phantom = make_phantom(label, seed, 96, 128)
+        assert view_off_fovea(phantom, 0.0, generator) is phantom.pixels
+        marked = replace(phantom, pixels=np.tile(np.arange(128, dtype=np.uint8), (96, 1)))
+        part = view_off_fovea(marked, 1.0, generator)
+        assert 0.44 * 128 <= part.shape[1] <= 0.76 * 128 and part.shape[0] == 96
+        columns = np.flatnonzero(phantom.lesion.any(0))
+        if columns.size:
+            assert part[0, 0] <= int(np.median(columns)) <= part[0, -1]
+
+
+def test_the_temperature_is_fitted_on_clean_and_corrupted_validation_scans(
+    tiny_pack: Pack, tmp_path: Path
+) -> None:
+    model = initial_model(QUICK, 4).eval()
+    job = TrainingJob(QUICK, tiny_pack, tmp_path / "run", CPU)
+    logits, labels = calibration_data(model, job)
+    rows = tiny_pack.rows("val")
+    pixels = np.array(tiny_pack.pixels[rows])
+    parts = [pixels, *(corrupt(pixels, name, 2) for name in CORRUPTIONS)]
+    assert len(labels) == len(parts) * len(rows)
+    for index, part in enumerate(parts):
+        place = slice(index * len(rows), (index + 1) * len(rows))
+        np.testing.assert_allclose(logits[place], logits_of_pack(model, part, CPU), atol=1e-5)
+        np.testing.assert_array_equal(labels[place], tiny_pack.labels[rows])
+
+
+def test_the_recipes_are_the_settings_of_the_shipped_runs() -> None:
+    for name in RECIPES:
+        told = read_card(Path(__file__).parents[2] / "checkpoints" / name).raw["training"]
+        own = recipe(name, initialisation=told["initialisation"], fill_missing=told["fill_missing"])
+        assert own.to_dict() == told
 
 
 def test_out_of_memory_names_the_batch_size_to_try(
