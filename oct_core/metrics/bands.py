@@ -1,5 +1,8 @@
-"""Bands around ROC and precision-recall curves, from the bootstrap by patient
-(``oct_core.metrics.intervals``): at each place of a grid, 95% of the resampled curves.
+"""Bands around ROC and precision-recall curves, from the bootstrap by patient: at each place of a
+grid the interval of the curve's height, a share of scans (``oct_core.metrics.intervals``).
+
+Where every resampled curve has one height, as at the top of a curve without errors, the band still
+has a width: that of as many positive patients.
 """
 
 from __future__ import annotations
@@ -20,13 +23,20 @@ from oct_core.metrics.checks import (
     check_probabilities,
 )
 from oct_core.metrics.curves import cumulate
-from oct_core.metrics.intervals import patient_weights, percentile_interval
+from oct_core.metrics.intervals import (
+    effective_patients,
+    patient_weights,
+    resample_variance,
+    score_interval,
+)
 from oct_core.types import FloatArray
 
 GRID = np.r_[np.linspace(0, 0.1, 51), np.linspace(0.12, 1, 45)]
 """False positive rates, or recalls; finer at the corner where curves of good models differ."""
 
 Heights = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+Trials = Callable[[FloatArray, FloatArray, int], FloatArray]
+"""Of heights (G,) over a grid (G,) with so many positives: of how many each is a share, (G,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +85,16 @@ def _precision_heights(hits: FloatArray, alarms: FloatArray, grid: FloatArray) -
     return np.where(np.isnan(recall[:, -1:]), math.nan, np.stack(rows))
 
 
+def _positives(heights: FloatArray, grid: FloatArray, positives: int) -> FloatArray:
+    """All of them; where all scans are called the height is 1 for certain."""
+    return np.where(grid < 1, float(positives), math.inf)
+
+
+def _calls(heights: FloatArray, grid: FloatArray, positives: int) -> FloatArray:
+    """Those called when so much of the positives is reached, of whom the height is the share."""
+    return np.asarray(np.maximum(grid * positives / np.maximum(heights, 1e-12), 1.0))
+
+
 def _check_grid(grid: ArrayLike) -> FloatArray:
     places = np.asarray(grid, dtype=np.float64)
     if places.ndim != 1 or not ((places >= 0) & (places <= 1)).all():
@@ -90,7 +110,7 @@ def _band(
     sides: list[tuple[NDArray[np.bool_], FloatArray]],
     patients: ArrayLike,
     grid: ArrayLike,
-    heights: Heights,
+    shape: tuple[Heights, Trials],
     draws: tuple[int, int],
 ) -> Band:
     """The band of the mean curve of several (truth, scores)."""
@@ -98,13 +118,21 @@ def _band(
     crowd = min(len(np.unique(groups[side])) for truth, _ in sides for side in (truth, ~truth))
     if crowd < 2:
         return Band(places, *np.full((2, len(places)), math.nan))
-    samples = [
-        np.mean(
-            [heights(*_steps(truth, scores, weights), places) for truth, scores in sides], axis=0
-        )
-        for weights in patient_weights(groups, *draws)
-    ]
-    return Band(places, *percentile_interval(np.concatenate(samples)))
+    heights, trials = shape
+
+    def mean_heights(weights: FloatArray) -> FloatArray:
+        curves = [heights(*_steps(truth, scores, weights), places) for truth, scores in sides]
+        return np.asarray(np.mean(curves, axis=0))
+
+    value = mean_heights(np.ones((1, len(groups))))[0]
+    samples = np.concatenate([mean_heights(rows) for rows in patient_weights(groups, *draws)])
+    positive = np.any([truth for truth, _ in sides], axis=0)
+    scans, people = (
+        trials(value, places, sum(len(np.unique(names[truth])) for truth, _ in sides))
+        for names in (np.arange(len(groups)), groups)
+    )
+    variance = resample_variance(samples, effective_patients(positive, groups))
+    return Band(places, *score_interval(value, variance, scans, people))
 
 
 def roc_band(
@@ -120,7 +148,13 @@ def roc_band(
     positive : bool (N,). scores : finite (N,). patients : (N,). grid : 0 to 1. Raises MetricError
     for bad arrays.
     """
-    return _band([check_binary(positive, scores)], patients, grid, _roc_heights, (resamples, seed))
+    return _band(
+        [check_binary(positive, scores)],
+        patients,
+        grid,
+        (_roc_heights, _positives),
+        (resamples, seed),
+    )
 
 
 def macro_roc_band(
@@ -140,7 +174,7 @@ def macro_roc_band(
     truth = check_labels(labels, chances.shape[1])
     check_probabilities(chances, len(truth))
     sides = [(truth == k, chances[:, k]) for k in range(chances.shape[1])]
-    return _band(sides, patients, grid, _roc_heights, (resamples, seed))
+    return _band(sides, patients, grid, (_roc_heights, _positives), (resamples, seed))
 
 
 def precision_recall_band(
@@ -153,5 +187,9 @@ def precision_recall_band(
 ) -> Band:
     """The band of the precision-recall curve: precisions over recalls, as ``roc_band``."""
     return _band(
-        [check_binary(positive, scores)], patients, grid, _precision_heights, (resamples, seed)
+        [check_binary(positive, scores)],
+        patients,
+        grid,
+        (_precision_heights, _calls),
+        (resamples, seed),
     )

@@ -43,10 +43,11 @@ class Traits(TypedDict, total=False):
     lowest: float
     highest: float
     higher_is_better: bool
-    proportion: bool
+    pairs: bool
     needs: Needs
     biased: bool
     by_name: bool
+    expected_variance: Callable[[FloatArray], FloatArray]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -70,12 +71,14 @@ class Metric:
         bootstrap computes it once for them all.
     lowest, highest : the range of a value.
     higher_is_better : which end is good.
-    proportion : whether a value is a share of scans (for which an exact interval exists at 0 and
-        1).
+    pairs : whether a value is a share of pairs of scans, one of the class and one of the others
+        (areas), or a mean of such.
     needs : what must be there for a value to be defined; says which patients it rests on, and why
         it is not defined.
     biased : whether resamples lie above the figure (distances from calibration do), see
         ``oct_core.metrics.intervals``.
+    expected_variance : of a mean over scans whose range has no end, from probabilities (N, K): how
+        much a scan's value would vary (N,) if its class were drawn from them.
     by_name : whether the metric knows the classes of ``CLASSES``, in that order (costs, triage),
         and no others.
     """
@@ -88,10 +91,11 @@ class Metric:
     lowest: float = 0.0
     highest: float = 1.0
     higher_is_better: bool = True
-    proportion: bool = False
+    pairs: bool = False
     needs: Needs = "scans"
     biased: bool = False
     by_name: bool = False
+    expected_variance: Callable[[FloatArray], FloatArray] | None = None
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.function)

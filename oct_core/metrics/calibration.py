@@ -16,7 +16,12 @@ from oct_core.metrics.checks import (
     check_probabilities,
     check_scores,
 )
-from oct_core.metrics.intervals import patient_weights, percentile_interval
+from oct_core.metrics.intervals import (
+    effective_patients,
+    patient_weights,
+    resample_variance,
+    score_interval,
+)
 from oct_core.types import FloatArray, IntArray
 from oct_core.words import message
 
@@ -96,14 +101,31 @@ def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray
     return weighted_mean(((probabilities - truth) ** 2).sum(axis=1), weights)
 
 
-@metric(message("Log-loss"), "scalar", highest=math.inf, higher_is_better=False)
+def _surprise(probabilities: FloatArray) -> FloatArray:
+    """-log p, p clipped to the float64 epsilon."""
+    epsilon = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(probabilities, epsilon, 1 - epsilon)))
+
+
+def _surprise_variance(probabilities: FloatArray) -> FloatArray:
+    """The variance of each scan's surprise (N,) if its class is drawn from probabilities (N, K)."""
+    surprise = _surprise(probabilities)
+    mean = (probabilities * surprise).sum(axis=1, keepdims=True)
+    return np.asarray((probabilities * (surprise - mean) ** 2).sum(axis=1))
+
+
+@metric(
+    message("Log-loss"),
+    "scalar",
+    highest=math.inf,
+    higher_is_better=False,
+    expected_variance=_surprise_variance,
+)
 def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with
     sklearn.metrics.log_loss.
     """
-    epsilon = np.finfo(np.float64).eps
-    of_truth = np.clip(probabilities[np.arange(len(labels)), labels], epsilon, 1 - epsilon)
-    return weighted_mean(-np.log(of_truth), weights)
+    return weighted_mean(_surprise(probabilities[np.arange(len(labels)), labels]), weights)
 
 
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
@@ -225,6 +247,7 @@ def reliability(
     bin_of = confidence_bins(confidence, bins)
     count = sum_by_cell(np.ones(len(truth)), bin_of, bins)
     right = (scores.argmax(axis=1) == truth).astype(np.float64)
+    accuracy = ratio(sum_by_cell(right, bin_of, bins), count)
     low = high = np.full(bins, math.nan)
     if patients is not None:
         groups = check_groups(patients, len(truth))
@@ -233,15 +256,15 @@ def reliability(
             for weights in patient_weights(groups, resamples, seed=0)
         ]
         crowd = np.array([len(np.unique(groups[bin_of == b])) for b in range(bins)])
-        low, high = (
-            np.where(crowd > 1, end, math.nan)
-            for end in percentile_interval(np.concatenate(samples))
-        )
+        effective = np.array([effective_patients(bin_of == b, groups) for b in range(bins)])
+        variance = resample_variance(np.concatenate(samples), effective)
+        ends = score_interval(accuracy, variance, np.maximum(count, 1), np.maximum(crowd, 1))
+        low, high = (np.where(crowd > 1, end, math.nan) for end in ends)
     return Reliability(
         np.linspace(0.0, 1.0, bins + 1),
         count.astype(np.int64),
         ratio(sum_by_cell(confidence, bin_of, bins), count),
-        ratio(sum_by_cell(right, bin_of, bins), count),
+        accuracy,
         low,
         high,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import Metric, metric, ratio, sum_by_cell
+from oct_core.metrics.base import metric, ratio, sum_by_cell
 from oct_core.metrics.checks import check_labels, check_weights
 from oct_core.types import FloatArray, IntArray
 from oct_core.words import message
@@ -49,7 +49,7 @@ def _right(confusion: FloatArray) -> FloatArray:
     return np.diagonal(confusion, axis1=-2, axis2=-1)
 
 
-@metric(message("Accuracy"), "scalar", confusion_counts, proportion=True)
+@metric(message("Accuracy"), "scalar", confusion_counts)
 def accuracy(confusion: FloatArray) -> FloatArray:
     """The share of scans whose predicted class is the true one, 0 to 1
     (sklearn.metrics.accuracy_score).
@@ -57,7 +57,7 @@ def accuracy(confusion: FloatArray) -> FloatArray:
     return ratio(_right(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
-@metric(message("Sensitivity"), "class", confusion_counts, proportion=True, needs="class")
+@metric(message("Sensitivity"), "class", confusion_counts, needs="class")
 def sensitivity(confusion: FloatArray) -> FloatArray:
     """For each class, the share of its scans that were called it (recall), 0 to 1; NaN if the class
     has no scan.
@@ -65,7 +65,7 @@ def sensitivity(confusion: FloatArray) -> FloatArray:
     return ratio(_right(confusion), confusion.sum(axis=-1))
 
 
-@metric(message("Specificity"), "class", confusion_counts, proportion=True, needs="others")
+@metric(message("Specificity"), "class", confusion_counts, needs="others")
 def specificity(confusion: FloatArray) -> FloatArray:
     """For each class, the share of the other classes' scans that were not called it, 0 to 1; NaN if
     there are no others.
@@ -75,7 +75,7 @@ def specificity(confusion: FloatArray) -> FloatArray:
     return ratio(others - called, others)
 
 
-@metric(message("Precision"), "class", confusion_counts, proportion=True, needs="called")
+@metric(message("Precision"), "class", confusion_counts, needs="called")
 def precision(confusion: FloatArray) -> FloatArray:
     """For each class, the share of scans called it that are it (positive predictive value at the
     sample's own prevalence), 0 to 1; NaN if none was called it.
@@ -87,7 +87,6 @@ def precision(confusion: FloatArray) -> FloatArray:
     message("Negative predictive value"),
     "class",
     confusion_counts,
-    proportion=True,
     needs="not called",
 )
 def negative_predictive_value(confusion: FloatArray) -> FloatArray:
@@ -186,46 +185,3 @@ def predictive_values(
     positive = ratio(hit * share, hit * share + (1 - passed) * (1 - share))
     negative = ratio(passed * (1 - share), passed * (1 - share) + (1 - hit) * share)
     return positive, negative
-
-
-def predictive_value_metrics(prevalence: ArrayLike) -> tuple[Metric, Metric]:
-    """Positive and negative predictive value of each class at a prevalence, as metrics: for
-    intervals.
-
-    prevalence : one number for every class, or one a class (K,), 0 to 1; each class stands against
-    the rest. Without a chosen prevalence use ``precision`` and ``negative_predictive_value``.
-    """
-    share = np.asarray(prevalence, dtype=np.float64)
-
-    def values(confusion: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return predictive_values(
-            sensitivity.figure(confusion), specificity.figure(confusion), share
-        )
-
-    def positive(confusion: FloatArray) -> FloatArray:
-        """The positive predictive value of each class at the chosen prevalence, 0 to 1."""
-        return values(confusion)[0]
-
-    def negative(confusion: FloatArray) -> FloatArray:
-        """The negative predictive value of each class at the chosen prevalence, 0 to 1."""
-        return values(confusion)[1]
-
-    values(np.ones((2, 2)) if share.ndim == 0 else np.ones((len(share), len(share))))
-    return (
-        Metric(
-            name="positive_predictive_value_at_prevalence",
-            title="Positive predictive value",
-            kind="class",
-            function=positive,
-            basis=confusion_counts,
-            needs="class and others",
-        ),
-        Metric(
-            name="negative_predictive_value_at_prevalence",
-            title="Negative predictive value",
-            kind="class",
-            function=negative,
-            basis=confusion_counts,
-            needs="class and others",
-        ),
-    )

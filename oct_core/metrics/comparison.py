@@ -13,12 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
 from oct_core.metrics.base import Metric
-from oct_core.metrics.calibration import softmax
 from oct_core.metrics.checks import check_groups, check_labels, check_probabilities
 from oct_core.metrics.classification import accuracy
 from oct_core.metrics.curves import macro_auc
 from oct_core.metrics.delong import DeLong, delong_macro
-from oct_core.metrics.intervals import Interval, bootstrap_samples, percentile_interval
+from oct_core.metrics.intervals import (
+    Interval,
+    are_enough,
+    bootstrap_samples,
+    difference_interval,
+    effective_patients,
+    most_and_fewest_trials,
+    patients_behind,
+    percentile_interval,
+    resample_variance,
+)
+from oct_core.metrics.merging import called_groups, measurable
 from oct_core.types import FloatArray, IntArray, PredictionTable
 
 
@@ -36,7 +46,7 @@ class Comparison:
     """Two runs on the same n_scans of n_patients.
 
     difference, auc_difference : accuracy and macro AUC of a minus b, with intervals by patient.
-    mcnemar : of equal accuracy. delong : of equal macro AUC, by patient. adjusted_mcnemar,
+    mcnemar, delong : of equal accuracy and of equal macro AUC, by patient. adjusted_mcnemar,
     adjusted_delong : the p values after Holm over the family of ``family`` comparisons.
     """
 
@@ -54,14 +64,20 @@ class Comparison:
 
 
 def mcnemar_exact(
-    labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike, n_classes: int = 4
+    labels: ArrayLike,
+    predicted_a: ArrayLike,
+    predicted_b: ArrayLike,
+    n_classes: int = 4,
+    patients: ArrayLike | None = None,
 ) -> McNemar:
     """McNemar's exact test of equal accuracy (McNemar 1947; binomial(n, 1/2) on the scans that one
     run alone has right).
 
-    labels, predicted_a, predicted_b : class indices (N,). Without such a scan p is 1. It takes
-    scans as independent, which scans of one patient are not: read it beside the interval by
-    patient. Raises MetricError for bad arrays.
+    labels, predicted_a, predicted_b : class indices (N,). Without such a scan p is 1. patients :
+    (N,), or None where each scan is a patient's only one. Scans of one patient are no independent
+    trials: what a patient's scans say in sum, so many for one run, falls to either run with chance
+    1/2, and p is the share of all ways it can fall that are as far from a draw (the sign-flip
+    test; Obuchowski 1998 has its large-sample form). Raises MetricError for bad arrays.
     """
     truth, first, second = (
         check_labels(array, n_classes) for array in (labels, predicted_a, predicted_b)
@@ -75,10 +91,25 @@ def mcnemar_exact(
             second=len(second),
         )
     right_a, right_b = first == truth, second == truth
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    trials = only_a + only_b
-    tail = sum(math.comb(trials, k) for k in range(min(only_a, only_b) + 1))
-    return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**trials))
+    only_a, only_b = right_a & ~right_b, right_b & ~right_a
+    groups = np.arange(len(truth)) if patients is None else check_groups(patients, len(truth))
+    member = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(member, only_a.astype(np.int64) - only_b).astype(np.int64)
+    return McNemar(int(only_a.sum()), int(only_b.sum()), _sign_flip_p(sums))
+
+
+def _sign_flip_p(sums: IntArray) -> float:
+    """The share of all choices of signs of the integers in sums (M,) whose total is as far from 0
+    as theirs, 0 to 1.
+    """
+    reach = int(np.abs(sums).sum())
+    chances = np.zeros(2 * reach + 1)
+    chances[reach] = 1.0
+    for step in np.abs(sums[sums != 0]).tolist():
+        # What is rolled over an end is 0: no total lies beyond the sum of all steps.
+        chances = (np.roll(chances, step) + np.roll(chances, -step)) / 2
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(sums.sum()))
+    return min(1.0, float(chances[far].sum()))
 
 
 def _check_pair(
@@ -99,11 +130,19 @@ def _check_pair(
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """One predictor's figures and resamples, by metric; several of them share the resamples."""
+    """One predictor's figures and resamples, by metric; several of them share the resamples.
+
+    enough : whether there are two patients behind a figure. effective : what they are worth if all
+    had equally many scans. scans, patients : what its scans and its patients are worth, see
+    ``oct_core.metrics.intervals``.
+    """
 
     values: dict[str, FloatArray]
     samples: dict[str, FloatArray]
-    n_patients: int
+    enough: dict[str, NDArray[np.bool_]]
+    effective: dict[str, NDArray[Any]]
+    scans: dict[str, FloatArray]
+    patients: dict[str, FloatArray]
 
     @classmethod
     def of_each(
@@ -115,28 +154,48 @@ class _Study:
         draws: tuple[int, int],
     ) -> list[_Study]:
         """One for each predictor; draws : the number of resamples and their seed."""
-        once, n_patients = np.ones(len(truth)), len(np.unique(groups))
+        once = np.ones(len(truth))
         samples = bootstrap_samples(metrics, truth, predictors, groups, *draws)
-        return [
-            cls(
-                {metric.name: metric.compute(truth, scores, once) for metric in metrics},
-                parts,
-                n_patients,
+        studies = []
+        for scores, parts in zip(predictors, samples, strict=True):
+            study = (truth, scores, groups)
+            trials = {metric.name: most_and_fewest_trials(metric, study) for metric in metrics}
+            studies.append(
+                cls(
+                    values={metric.name: metric.compute(truth, scores, once) for metric in metrics},
+                    samples=parts,
+                    enough={metric.name: are_enough(metric, study) for metric in metrics},
+                    effective={
+                        metric.name: patients_behind(metric, *study, effective_patients)
+                        for metric in metrics
+                    },
+                    scans={name: most for name, (most, _) in trials.items()},
+                    patients={name: fewest for name, (_, fewest) in trials.items()},
+                )
             )
-            for scores, parts in zip(predictors, samples, strict=True)
-        ]
+        return studies
 
 
 def _differences(metric: Metric, first: _Study, second: _Study) -> list[Interval]:
-    """The first's figures less the second's, with percentile intervals."""
-    value = np.atleast_1d(first.values[metric.name] - second.values[metric.name])
-    ends = percentile_interval(first.samples[metric.name] - second.samples[metric.name])
-    low, high = (
-        np.where(np.isnan(value) | (first.n_patients < 2), np.nan, np.atleast_1d(end))
-        for end in ends
-    )
-    rows = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
-    return [Interval(*row) for row in rows]
+    """The first's figures less the second's, with their intervals."""
+    value = first.values[metric.name] - second.values[metric.name]
+    samples = first.samples[metric.name] - second.samples[metric.name]
+    effective = np.minimum(first.effective[metric.name], second.effective[metric.name])
+    enough = first.enough[metric.name] & second.enough[metric.name]
+    if metric.biased or math.isinf(metric.highest):
+        ends = percentile_interval(samples)
+    else:
+        ends = difference_interval(
+            value,
+            resample_variance(samples, effective),
+            np.minimum(first.scans[metric.name], second.scans[metric.name]),
+            np.minimum(first.patients[metric.name], second.patients[metric.name]),
+            metric.highest - metric.lowest,
+        )
+    undefined = np.isnan(value) | ~enough
+    low, high = (np.where(undefined, np.nan, end) for end in ends)
+    columns = [np.atleast_1d(column).tolist() for column in (value, low, high)]
+    return [Interval(*row) for row in zip(*columns, strict=True)]
 
 
 def paired_differences(
@@ -148,10 +207,11 @@ def paired_differences(
     seed: int = 0,
 ) -> dict[str, list[Interval]]:
     """The first run's figures less the second's, by name and then one a class or pair, with 95%
-    percentile intervals over resamples of patients, the same for both.
+    intervals from resamples of patients, the same for both.
 
     labels, patients : (N,). probabilities : of the two runs, (N, K) each. NaN ends with fewer than
-    two patients. Raises MetricError.
+    two patients behind a figure. The normal interval of ``difference_interval``; percentiles for
+    distances from calibration and for log-loss. Raises MetricError.
     """
     truth, first, second = _check_pair(labels, probabilities)
     groups = check_groups(patients, len(truth))
@@ -207,11 +267,13 @@ def compare_predictors(
     patients: ArrayLike,
     resamples: int = 2000,
     seed: int = 0,
+    answers: Mapping[str, IntArray] | None = None,
 ) -> list[Comparison]:
     """Every pair of two or more predictors of the same scans, p values after Holm over the pairs.
 
-    labels, patients : (N,). predictors : probabilities (N, K) by name, the ensemble's too. Raises
-    MetricError for fewer than two or for arrays that do not fit.
+    labels, patients : (N,). predictors : probabilities (N, K) by name, the ensemble's too. answers
+    : the classes called (N,) by name, where they are not those with the highest probability.
+    Raises MetricError for fewer than two or for arrays that do not fit.
     """
     if len(predictors) < 2:
         raise MetricError(
@@ -221,21 +283,22 @@ def compare_predictors(
     names = list(predictors)
     truth, first, _ = _check_pair(labels, (predictors[names[0]], predictors[names[0]]))
     scores = {name: _check_pair(truth, (first, predictors[name]))[2] for name in names}
-    groups, metrics = check_groups(patients, len(truth)), (accuracy, macro_auc)
-    draws = (resamples, seed)
-    each = _Study.of_each(metrics, truth, list(scores.values()), groups, draws)
-    studies = dict(zip(names, each, strict=True))
-    calls = {name: scores[name].argmax(axis=1) for name in names}
+    calls = answers or {name: scores[name].argmax(axis=1) for name in names}
+    groups, draws = check_groups(patients, len(truth)), (resamples, seed)
+    called = [np.eye(first.shape[1])[calls[name]] for name in names]
+    right = _Study.of_each((accuracy,), truth, called, groups, draws)
+    areas = _Study.of_each((macro_auc,), truth, list(scores.values()), groups, draws)
+    of_calls, of_scores = (dict(zip(names, each, strict=True)) for each in (right, areas))
     pairs = list(combinations(names, 2))
-    mcnemar = [mcnemar_exact(truth, calls[a], calls[b], first.shape[1]) for a, b in pairs]
+    mcnemar = [mcnemar_exact(truth, calls[a], calls[b], first.shape[1], groups) for a, b in pairs]
     delong = [delong_macro(truth, (scores[a], scores[b]), groups) for a, b in pairs]
     adjusted = [holm([test.p_value for test in tests]) for tests in (mcnemar, delong)]
     return [
         Comparison(
             name_a=a,
             name_b=b,
-            difference=_differences(accuracy, studies[a], studies[b])[0],
-            auc_difference=_differences(macro_auc, studies[a], studies[b])[0],
+            difference=_differences(accuracy, of_calls[a], of_calls[b])[0],
+            auc_difference=_differences(macro_auc, of_scores[a], of_scores[b])[0],
             mcnemar=mcnemar[number],
             delong=delong[number],
             n_scans=len(truth),
@@ -258,17 +321,19 @@ def compare_tables(
     """Every pair of two or more runs' predictions of one split, matched by the sha256 of the scans.
 
     temperatures : by run, 1 where there is none; accuracy does not depend on them, areas do a
-    little. Raises MetricError if the runs did not score the same scans with the same labels.
+    little. Labels coarser than the classes merge these, as in ``evaluate_table``. Raises
+    MetricError if the runs did not score the same scans with the same labels.
     """
     aligned = {}
     for name, table in tables.items():
         rows = table.of_split(split)
-        order = np.argsort(rows.sha256, kind="stable")
-        columns = [np.asarray(column)[order] for column in (rows.sha256, rows.label, rows.patient)]
-        scores = softmax(rows.logits[order], (temperatures or {}).get(name, 1.0))
-        aligned[name] = (columns, scores, table.classes)
-    (columns, _, classes), *others = aligned.values()
-    for other, _, other_classes in others:
+        rows = rows.take(np.argsort(rows.sha256, kind="stable"))
+        called, scores = called_groups(rows, (temperatures or {}).get(name, 1.0))
+        merged, _ = measurable(rows, 1.0)
+        columns = [merged.sha256, merged.label, merged.patient]
+        aligned[name] = (columns, scores, called, merged.classes)
+    (columns, _, _, classes), *others = aligned.values()
+    for other, _, _, other_classes in others:
         same = len(columns[0]) == len(other[0]) > 0 and classes == other_classes
         if not (same and (columns[0] == other[0]).all() and (columns[1] == other[1]).all()):
             raise MetricError(
@@ -281,8 +346,9 @@ def compare_tables(
             )
     return compare_predictors(
         columns[1],
-        {name: scores for name, (_, scores, _) in aligned.items()},
+        {name: scores for name, (_, scores, _, _) in aligned.items()},
         columns[2],
         resamples,
         seed,
+        {name: called for name, (_, _, called, _) in aligned.items()},
     )

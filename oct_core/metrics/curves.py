@@ -172,8 +172,9 @@ def roc_one_vs_rest(
     """The curve of each class against all others by its own probability, and their vertical mean as
     "macro average".
 
-    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve and is
-    left out of the mean. Raises MetricError for bad arrays or if no class has a curve.
+    labels : (N,). probabilities : (N, K). A class that never (or always) occurs has no curve; then
+    there is no average either, as there is no macro AUC. Raises MetricError for bad arrays or if no
+    class has a curve.
     """
     truth, scores = check_probability_columns(labels, probabilities, classes)
     curves = {
@@ -181,7 +182,8 @@ def roc_one_vs_rest(
         for k, name in enumerate(classes)
         if 0 < np.count_nonzero(truth == k) < len(truth)
     }
-    return {**curves, MACRO: mean_curve(list(curves.values()))}
+    mean = mean_curve(list(curves.values()))
+    return {**curves, MACRO: mean} if len(curves) == len(classes) else curves
 
 
 def pair_names(classes: Sequence[str] = CLASSES) -> list[str]:
@@ -211,7 +213,13 @@ def roc_one_vs_one(
     return curves
 
 
-@metric(message("AUC, one against the rest"), "class", ranking_areas, needs="class and others")
+@metric(
+    message("AUC, one against the rest"),
+    "class",
+    ranking_areas,
+    needs="class and others",
+    pairs=True,
+)
 def auc_one_vs_rest(areas: FloatArray) -> FloatArray:
     """For each class the area of its ROC curve against all others, 0 to 1; NaN if it never or
     always occurs.
@@ -219,7 +227,7 @@ def auc_one_vs_rest(areas: FloatArray) -> FloatArray:
     return areas[..., -2]
 
 
-@metric(message("Macro AUC"), "scalar", ranking_areas, needs="every class")
+@metric(message("Macro AUC"), "scalar", ranking_areas, needs="every class", pairs=True)
 def macro_auc(areas: FloatArray) -> FloatArray:
     """The mean one-against-the-rest area over the classes, 0 to 1; NaN if a class does not occur.
 
@@ -228,7 +236,7 @@ def macro_auc(areas: FloatArray) -> FloatArray:
     return np.asarray(areas[..., -2].mean(axis=-1))
 
 
-@metric(message("AUC, one against one"), "pair", ranking_areas, needs="pair")
+@metric(message("AUC, one against one"), "pair", ranking_areas, needs="pair", pairs=True)
 def auc_one_vs_one(areas: FloatArray) -> FloatArray:
     """For each pair of classes A(i, j) of Hand & Till (2001), 0 to 1; NaN if either does not occur.
 
@@ -239,7 +247,7 @@ def auc_one_vs_one(areas: FloatArray) -> FloatArray:
     return np.stack([(areas[..., i, j] + areas[..., j, i]) / 2 for i, j in pairs], axis=-1)
 
 
-@metric(message("Hand-Till M"), "scalar", ranking_areas, needs="every class")
+@metric(message("Hand-Till M"), "scalar", ranking_areas, needs="every class", pairs=True)
 def hand_till_m(areas: FloatArray) -> FloatArray:
     """The mean of A(i, j) over the pairs of classes, 0 to 1 (Hand & Till 2001, eq. 7); NaN if a
     class does not occur.
@@ -250,7 +258,7 @@ def hand_till_m(areas: FloatArray) -> FloatArray:
     return np.asarray(auc_one_vs_one.figure(areas).mean(axis=-1))
 
 
-@metric(message("Average precision"), "class", ranking_areas, needs="class")
+@metric(message("Average precision"), "class", ranking_areas, needs="class", pairs=True)
 def average_precision(areas: FloatArray) -> FloatArray:
     """For each class against the rest, the sum of (R_n - R_{n-1}) P_n over its thresholds, 0 to 1;
     NaN if it does not occur.
@@ -261,7 +269,9 @@ def average_precision(areas: FloatArray) -> FloatArray:
     return areas[..., -1]
 
 
-@metric(message("Macro average precision"), "scalar", ranking_areas, needs="every class")
+@metric(
+    message("Macro average precision"), "scalar", ranking_areas, needs="every class", pairs=True
+)
 def macro_average_precision(areas: FloatArray) -> FloatArray:
     """The mean average precision over the classes, 0 to 1; NaN if a class does not occur.
 

@@ -22,10 +22,8 @@ from oct_core.metrics.checks import (
     check_labels,
     check_probabilities,
 )
+from oct_core.metrics.intervals import NORMAL_975
 from oct_core.types import FloatArray
-
-NORMAL_975 = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,9 @@ class DeLong:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The normal 95% interval of the difference."""
+        """The normal 95% interval of the difference. Near areas of 1 it is too short (it holds the
+        truth in 77 to 87 of 100 studies of our size): ``Comparison.auc_difference`` is not.
+        """
         reach = NORMAL_975 * self.standard_error
         return self.difference - reach, self.difference + reach
 

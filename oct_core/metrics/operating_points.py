@@ -16,7 +16,7 @@ from oct_core.metrics.classification import (
     confusion_matrix,
     negative_predictive_value,
     precision,
-    predictive_value_metrics,
+    predictive_values,
     sensitivity,
     specificity,
 )
@@ -95,6 +95,24 @@ class ThresholdFigures:
     prevalence: float
 
 
+def predictive_intervals(
+    sensitivity: Interval, specificity: Interval, prevalence: float
+) -> tuple[Interval, Interval]:
+    """Positive and negative predictive value where a class has this prevalence, 0 to 1, with
+    intervals from those of sensitivity and specificity.
+
+    Both values rise with both rates, so their ends are at both lower and at both upper ends: a
+    little wide, since both are seldom off at once. No false alarm among the scans does not make the
+    positive value 1 for certain; at a low prevalence it says little. NaN where not defined. Raises
+    MetricError as ``predictive_values``.
+    """
+    hit, passed = (list(vars(interval).values()) for interval in (sensitivity, specificity))
+    numbers = np.stack(predictive_values(hit, passed, prevalence))
+    numbers[np.isnan(numbers[:, 0])] = np.nan
+    positive, negative = (Interval(*row) for row in numbers.tolist())
+    return positive, negative
+
+
 def figures_at_threshold(
     positive: ArrayLike,
     scores: ArrayLike,
@@ -112,23 +130,18 @@ def figures_at_threshold(
     truth, values = check_binary(positive, scores)
     called = (values >= threshold).astype(np.int64)
     labels = truth.astype(np.int64)
-    predictive = (
-        (precision, negative_predictive_value)
-        if prevalence is None
-        else predictive_value_metrics(np.array([1 - prevalence, prevalence]))
-    )
-    intervals = bootstrap_metrics(
-        [sensitivity, specificity, *predictive], labels, np.eye(2)[called], patients, resamples
-    )
-    names = (sensitivity.name, specificity.name, *(metric.name for metric in predictive))
-    of_class = [intervals[name][1] for name in names]
+    metrics = (sensitivity, specificity, precision, negative_predictive_value)
+    intervals = bootstrap_metrics(metrics, labels, np.eye(2)[called], patients, resamples)
+    hit, passed, ppv, npv = (intervals[metric.name][1] for metric in metrics)
+    if prevalence is not None:
+        ppv, npv = predictive_intervals(hit, passed, prevalence)
     return ThresholdFigures(
         threshold=threshold,
         confusion=confusion_matrix(labels, called, 2).astype(np.int64),
-        sensitivity=of_class[0],
-        specificity=of_class[1],
-        ppv=of_class[2],
-        npv=of_class[3],
+        sensitivity=hit,
+        specificity=passed,
+        ppv=ppv,
+        npv=npv,
         prevalence=float(truth.mean()) if prevalence is None else prevalence,
     )
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from oct_core.errors import MetricError
 from oct_core.metrics.base import METRICS
-from oct_core.metrics.calibration import brier_score, expected_calibration_error, log_loss, softmax
-from oct_core.metrics.classification import confusion_matrix
+from oct_core.metrics.calibration import brier_score, expected_calibration_error, log_loss
+from oct_core.metrics.classification import confusion_counts, confusion_matrix
 from oct_core.metrics.curves import pair_names
 from oct_core.metrics.intervals import LEVEL, Interval, bootstrap_metrics, interval_text
+from oct_core.metrics.merging import called_groups, measurable
 from oct_core.metrics.undefined import reason_undefined
 from oct_core.types import CLASSES, FloatArray, IntArray, PredictionTable
 from oct_core.words import say
@@ -36,8 +37,8 @@ ALL = "all"
 class Evaluation:
     """The figures of one run on one split.
 
-    split : "val" or "test". classes : their order everywhere. n_scans, n_patients : what the
-    figures rest on.
+    split : "val", "test", "external/NAME" ... classes : their order everywhere; merged as the
+    labels are where those are coarser. n_scans, n_patients : what the figures rest on.
     temperature : the one the logits were divided by. resamples : bootstrap by patient behind each
     interval (95%).
     accuracy, balanced_accuracy, macro_auc : 0 to 1. sensitivity, specificity, auc : by class, auc
@@ -129,15 +130,28 @@ def _cells_from_dict(data: dict[str, Any]) -> dict[str, Interval]:
 
 
 def _measure(
-    rows: PredictionTable, probabilities: FloatArray, resamples: int, seed: int
+    rows: PredictionTable,
+    called: IntArray,
+    probabilities: FloatArray,
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict[str, Interval]]:
-    """Every metric of the registry that these classes allow, by name and then by cell."""
+    """Every metric of the registry that these classes allow, by name and then by cell: those of
+    the confusion matrix from the answers ``called`` (N,), the others from the probabilities. Both
+    at once where the answer is the group with the highest probability, as it is without merging.
+    """
     metrics = [
         metric
         for metric in map(METRICS.get, METRICS)
         if rows.classes == CLASSES or not metric.by_name
     ]
-    intervals = bootstrap_metrics(metrics, rows.label, probabilities, rows.patient, resamples, seed)
+    sides = {True: np.eye(len(rows.classes))[called], False: probabilities}
+    if (called == probabilities.argmax(axis=1)).all():
+        sides[True] = probabilities
+    intervals: dict[str, list[Interval]] = {}
+    for scores in {id(scores): scores for scores in sides.values()}.values():
+        group = [metric for metric in metrics if sides[metric.basis is confusion_counts] is scores]
+        intervals |= bootstrap_metrics(group, rows.label, scores, rows.patient, resamples, seed)
     keys = {"scalar": [ALL], "class": rows.classes, "pair": pair_names(rows.classes)}
     return {
         metric.name: dict(zip(keys[metric.kind], intervals[metric.name], strict=True))
@@ -155,9 +169,12 @@ def evaluate_table(
     """Measure the rows of one split: every metric of the registry (costs and triage only where the
     classes are the four that they know).
 
-    table : predictions.csv in memory. split : "val" or "test". temperature : fitted on validation,
-    > 0. Raises MetricError if the split has no row or a logit is not finite. 2000 resamples of 200
-    scans take well under 2 s.
+    table : predictions.csv in memory. split : "val", "test" or another that the table has, with all
+    that are below it. temperature : fitted on validation, > 0. Labels that are coarser than the
+    classes merge these: an answer is right if its label may stand for it, areas and calibration are
+    those of the summed probabilities (``oct_core.metrics.merging``). Raises MetricError if the
+    split has no row, a logit is not finite, or labels overlap. 2000 resamples of 200 scans take
+    well under 2 s.
     """
     rows = table.of_split(split)
     if not len(rows):
@@ -167,9 +184,10 @@ def evaluate_table(
             split=split,
             have=have,
         )
-    probabilities = softmax(rows.logits, temperature)
-    figures = _measure(rows, probabilities, resamples, seed)
-    confusion = confusion_matrix(rows.label, probabilities.argmax(axis=1), len(rows.classes))
+    called, probabilities = called_groups(rows, temperature)
+    rows, _ = measurable(rows, temperature)
+    figures = _measure(rows, called, probabilities, resamples, seed)
+    confusion = confusion_matrix(rows.label, called, len(rows.classes))
     return Evaluation(
         split=split,
         classes=rows.classes,

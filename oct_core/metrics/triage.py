@@ -75,7 +75,7 @@ def urgent_probability(probabilities: ArrayLike) -> FloatArray:
     return urgent
 
 
-@metric(message("Triage accuracy"), "scalar", confusion_counts, proportion=True, by_name=True)
+@metric(message("Triage accuracy"), "scalar", confusion_counts, by_name=True)
 def triage_accuracy(confusion: FloatArray) -> FloatArray:
     """The share of scans whose predicted class leads to the right referral, 0 to 1."""
     referrals = triage_confusion(confusion)
@@ -87,7 +87,6 @@ def triage_accuracy(confusion: FloatArray) -> FloatArray:
     "scalar",
     confusion_counts,
     higher_is_better=False,
-    proportion=True,
     needs="urgent",
     by_name=True,
 )

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 
 from oct_core.errors import MetricError
 from oct_core.metrics.calibration import (
@@ -67,6 +70,30 @@ def test_temperature_is_the_minimum_of_a_literal_search() -> None:
     grid = np.linspace(0.5, 4.0, 1401)
     losses = [float(log_loss(labels, softmax(logits, value))) for value in grid]
     assert fit_temperature(logits, labels) == pytest.approx(grid[int(np.argmin(losses))], abs=0.003)
+
+
+class Logits(ClassifierMixin, BaseEstimator):
+    """An estimator for scikit-learn that answers the logits it is given."""
+
+    def fit(self, logits: np.ndarray, labels: np.ndarray) -> Logits:
+        self.classes_ = np.unique(labels)
+        return self
+
+    def decision_function(self, logits: np.ndarray) -> np.ndarray:
+        return logits
+
+    def predict(self, logits: np.ndarray) -> np.ndarray:
+        return logits.argmax(axis=1)
+
+
+@pytest.mark.parametrize("scale", [0.4, 3.0])
+def test_temperature_is_scikit_learns(scale: float) -> None:
+    logits, labels = logits_and_labels(400, scale)
+    frozen = FrozenEstimator(Logits().fit(logits, labels))
+    theirs = CalibratedClassifierCV(frozen, method="temperature").fit(logits, labels)
+    np.testing.assert_allclose(
+        softmax(logits, fit_temperature(logits, labels)), theirs.predict_proba(logits), atol=1e-4
+    )
 
 
 def test_temperature_stays_in_its_bounds_when_nothing_stops_it() -> None:

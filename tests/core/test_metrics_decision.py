@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
 
 from oct_core.errors import MetricError
 from oct_core.metrics import METRICS, bootstrap_metrics, reason_undefined
 from oct_core.metrics.calibration import reliability, reliability_before_after, softmax
 from oct_core.metrics.classification import (
     confusion_matrix,
-    predictive_value_metrics,
     predictive_values,
 )
 from oct_core.metrics.decision import decision_curve
-from oct_core.metrics.intervals import patient_weights
+from oct_core.metrics.intervals import Interval, patient_weights
+from oct_core.metrics.operating_points import predictive_intervals
 from oct_core.metrics.precision_recall import (
     precision_recall_curve,
     precision_recall_one_vs_rest,
@@ -120,11 +121,13 @@ def test_predictive_values_at_the_samples_own_prevalence_are_precision_and_npv()
     labels, logits, _ = study()
     scores = softmax(logits)
     share = np.bincount(labels, minlength=4) / len(labels)
-    positive, negative = predictive_value_metrics(share)
-    np.testing.assert_allclose(positive(labels, scores), METRICS.get("precision")(labels, scores))
-    np.testing.assert_allclose(
-        negative(labels, scores), METRICS.get("negative_predictive_value")(labels, scores)
+    positive, negative = predictive_values(
+        METRICS.get("sensitivity")(labels, scores),
+        METRICS.get("specificity")(labels, scores),
+        share,
     )
+    np.testing.assert_allclose(positive, METRICS.get("precision")(labels, scores))
+    np.testing.assert_allclose(negative, METRICS.get("negative_predictive_value")(labels, scores))
 
 
 def test_predictive_values_count_a_thousand_people() -> None:
@@ -135,22 +138,46 @@ def test_predictive_values_count_a_thousand_people() -> None:
     assert (positive, negative) == pytest.approx((9 / (9 + 198), 792 / 793))
 
 
-def test_predictive_values_have_intervals_and_edges() -> None:
-    labels, logits, patients = study()
-    pair = predictive_value_metrics(0.05)
-    found = bootstrap_metrics(list(pair), labels, softmax(logits), patients, 100)
-    for metric in pair:
-        values = [cell.value for cell in found[metric.name]]
-        np.testing.assert_allclose(values, metric(labels, softmax(logits)))
-        assert all(cell.low <= cell.value <= cell.high for cell in found[metric.name])
+@pytest.mark.parametrize("prevalence", [0.02, 0.4])
+def test_predictive_values_follow_from_scikit_learns_likelihood_ratios(prevalence: float) -> None:
+    truth, scores = binary(1)
+    called = scores >= 0.5
+    ratios = reference.class_likelihood_ratios(truth, called)
+    odds = prevalence / (1 - prevalence)
+    expected = odds * ratios[0] / (1 + odds * ratios[0]), 1 / (1 + odds * ratios[1])
+    rates = [reference.recall_score(truth, called, pos_label=side) for side in (True, False)]
+    assert predictive_values(*rates, prevalence) == pytest.approx(expected)
+
+
+def test_predictive_values_have_edges() -> None:
     assert np.isnan(predictive_values(0.0, 1.0, 0.5)[0])
     assert predictive_values([1.0, math.nan], 1.0, 0.5)[1].tolist() == pytest.approx(
         [1.0, math.nan], nan_ok=True
     )
     with pytest.raises(MetricError, match="expected sensitivity, specificity and prevalence from"):
         predictive_values(0.9, 0.8, 5)
-    with pytest.raises(MetricError, match="expected sensitivity, specificity and prevalence from"):
-        predictive_value_metrics(1.5)
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.3])
+def test_the_ends_of_predictive_values_are_those_of_the_rates(prevalence: float) -> None:
+    hit, passed = Interval(0.9, 0.8, 0.97), Interval(1.0, 0.95, 1.0)
+    positive, negative = predictive_intervals(hit, passed, prevalence)
+    healthy = 1 - prevalence
+    assert positive == Interval(
+        1.0, pytest.approx(0.8 * prevalence / (0.8 * prevalence + 0.05 * healthy)), 1.0
+    )
+    ends = [p * healthy / (p * healthy + (1 - h) * prevalence) for h, p in ((0.8, 0.95), (0.97, 1))]
+    assert (negative.low, negative.high) == pytest.approx(ends)
+    assert negative.low <= negative.value <= negative.high
+
+
+def test_without_a_rate_there_is_no_predictive_value() -> None:
+    nothing, unsure = Interval(*[math.nan] * 3), Interval(0.9, math.nan, math.nan)
+    for hit, passed in ((nothing, Interval(1, 0.9, 1)), (Interval(0, 0, 0.2), Interval(1, 0.9, 1))):
+        positive, _ = predictive_intervals(hit, passed, 0.1)
+        assert np.isnan(list(vars(positive).values())).all()
+    positive, _ = predictive_intervals(unsure, Interval(0.9, 0.8, 0.95), 0.1)
+    assert positive.value == pytest.approx(0.5) and math.isnan(positive.low)
 
 
 def test_referrals_add_up_the_classes() -> None:
@@ -246,6 +273,25 @@ def test_a_reason_needs_the_matrix_of_its_classes() -> None:
     with pytest.raises(MetricError, match="expected a confusion matrix of the classes CNV"):
         reason_undefined(metric, np.eye(3))
     assert reason_undefined(metric, np.zeros((4, 4))) == "not defined: no scan"
+
+
+def test_reliability_is_scikit_learns_curve() -> None:
+    labels, logits, _ = study(2, 300)
+    scores = softmax(logits)
+    found = reliability(labels, scores, 8)
+    accuracy, confidence = calibration_curve(
+        scores.argmax(1) == labels, scores.max(1), n_bins=8, strategy="uniform"
+    )
+    drawn = found.count > 0
+    np.testing.assert_allclose(found.accuracy[drawn], accuracy)
+    np.testing.assert_allclose(found.confidence[drawn], confidence)
+
+
+def test_a_bin_without_errors_has_an_interval_with_a_width() -> None:
+    labels = np.arange(80) // 2 % 4
+    found = reliability(labels, np.eye(4)[labels], 5, np.arange(80) // 2)
+    assert (found.accuracy[-1], found.high[-1]) == (1, 1)
+    assert found.low[-1] == pytest.approx(0.025 ** (1 / 40))
 
 
 def test_reliability_before_and_after_a_temperature_with_intervals() -> None:

@@ -10,8 +10,8 @@ import pytest
 from oct_core.errors import MetricError
 from oct_core.metrics import METRICS
 from oct_core.metrics.calibration import softmax
-from oct_core.metrics.comparison import paired_differences
 from oct_core.metrics.delong import DeLong, delong_macro, delong_test
+from oct_core.metrics.intervals import bootstrap_samples
 
 # Albumin, total protein, K-G score and outcome of the patients of DeLong, DeLong & Clarke-Pearson
 # (1988) of whom all three are known, as SAS/STAT prints them ("Comparing Receiver Operating
@@ -90,23 +90,53 @@ def clustered(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarr
 @pytest.mark.parametrize("seed", range(2))
 def test_the_error_by_patient_is_that_of_the_bootstrap_by_patient(seed: int) -> None:
     labels, first, second, patients = clustered(seed)
-    names = ("auc_one_vs_rest", "macro_auc")
-    found = paired_differences(
-        labels, (first, second), patients, [METRICS.get(name) for name in names], 3000
-    )
+    metrics = [METRICS.get(name) for name in ("auc_one_vs_rest", "macro_auc")]
+    one, other = bootstrap_samples(metrics, labels, (first, second), patients, 3000)
     cases = [
-        (
-            found["auc_one_vs_rest"][0],
-            delong_test(labels == 0, first[:, 0], second[:, 0], patients),
-        ),
-        (found["macro_auc"][0], delong_macro(labels, (first, second), patients)),
+        (metrics[0], 0, delong_test(labels == 0, first[:, 0], second[:, 0], patients)),
+        (metrics[1], 0, delong_macro(labels, (first, second), patients)),
     ]
-    for cell, test in cases:
-        assert test.difference == pytest.approx(cell.value)
-        low, high = test.interval
-        assert high - low == pytest.approx(cell.high - cell.low, rel=0.1)
+    for metric, cell, test in cases:
+        value = np.atleast_1d(metric(labels, first) - metric(labels, second))[cell]
+        samples = (one[metric.name] - other[metric.name]).reshape(3000, -1)[:, cell]
+        assert test.difference == pytest.approx(value)
+        assert test.standard_error == pytest.approx(samples.std(), rel=0.1)
     alone = delong_test(labels == 0, first[:, 0], second[:, 0])
-    assert cases[0][1].standard_error > 1.3 * alone.standard_error
+    assert cases[0][2].standard_error > 1.3 * alone.standard_error
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_by_patient_is_obuchowskis_variance_from_every_pair(seed: int) -> None:
+    """Obuchowski (1997): the components of a patient's scans added up, each side's squares times
+    I / (I - 1) for its I patients, and twice their product where a patient is on both sides.
+    """
+    random = np.random.default_rng(seed)
+    patients = random.integers(0, 14, 50)
+    truth = random.random(50) < 0.4
+    a, b = (np.round(random.normal(size=50) + truth * signal, 1) for signal in (1.0, 0.5))
+
+    def wins(scores: np.ndarray, i: int, j: int) -> float:
+        return float(scores[i] > scores[j]) + float(scores[i] == scores[j]) / 2
+
+    up, down = np.flatnonzero(truth), np.flatnonzero(~truth)
+    gap = {(i, j): wins(a, i, j) - wins(b, i, j) for i in up for j in down}
+    mean = sum(gap.values()) / len(gap)
+    rows: dict[int, list[float]] = {}
+    for patient in set(patients.tolist()):
+        mine_up = [i for i in up if patients[i] == patient]
+        mine_down = [j for j in down if patients[j] == patient]
+        of_up = sum(np.mean([gap[i, j] for j in down]) - mean for i in mine_up) / len(up)
+        of_down = sum(np.mean([gap[i, j] for i in up]) - mean for j in mine_down) / len(down)
+        rows[patient] = [of_up, of_down]
+    sides = [len({*patients[side].tolist()}) for side in (up, down)]
+    factors = [crowd / (crowd - 1) for crowd in sides]
+    variance = sum(
+        factors[0] * x**2 + factors[1] * y**2 + 2 * math.sqrt(factors[0] * factors[1]) * x * y
+        for x, y in rows.values()
+    )
+    found = delong_test(truth, a, b, patients)
+    assert found.difference == pytest.approx(mean)
+    assert found.standard_error == pytest.approx(math.sqrt(variance))
 
 
 def test_one_scan_a_patient_is_delong_without_patients() -> None:
