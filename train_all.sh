@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains every network of oct_core/models/catalog.py on one folder of scans, evaluates each, and prints one table.
+# Trains every network of oct_core/models/catalog.py on one folder of scans, fits each one's gate, evaluates it, and prints one table.
 # Uses the GPU if there is one.
 set -euo pipefail
 
@@ -82,6 +82,7 @@ networks=$("$python" -c "from oct_core.models.catalog import ARCHITECTURES; prin
 for architecture in $networks; do
   run=$prefix-$architecture
   "$python" -m oct_core train "$architecture" --data "$data" --run "$run" ${device_options[@]+"${device_options[@]}"} ${train_options[@]+"${train_options[@]}"}
+  "$python" -m oct_core gate "$run" --data "$data" ${device_options[@]+"${device_options[@]}"}
   "$python" -m oct_core evaluate "$run" --data "$data" ${device_options[@]+"${device_options[@]}"}
   runs+=("$run")
 done

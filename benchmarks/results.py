@@ -11,34 +11,105 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oct_core.metrics.intervals import Interval, interval_text
+from oct_core.metrics.intervals import Interval, interval_text, share_interval
+from oct_core.metrics.summary import Evaluation, evaluate_table
+from oct_core.models.catalog import ENSEMBLE
+from oct_core.runs.evaluations import (
+    corrupted_key,
+    data_choices,
+    external_key,
+    external_names,
+    read_scored,
+)
 from oct_core.runs.files import list_runs, read_predictions
+from oct_core.scans.corruptions import CORRUPTIONS
 from oct_core.trust.baselines import BASELINES
+from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.report_file import Report, read_report
 from oct_core.trust.sanity import half_depth
-from oct_core.types import CLASSES, RunCard
+from oct_core.trust.verdict import risk_coverage, verdict_table
+from oct_core.types import CLASSES, PredictionTable, RunCard
 
 
 def held_out_table(cards: list[RunCard]) -> str:
-    """Accuracy and macro AUC on the test part, in Markdown."""
+    """Accuracy and macro AUC on the test part, the ensemble first, in Markdown."""
     lines = [
         "| model | test accuracy | test macro AUC | sensitivity " + ", ".join(CLASSES) + " |",
         "|---|---|---|---|",
     ]
+    evaluations = {ENSEMBLE: evaluate_table(answers_together(cards, "test"), "test")}
     for card in cards:
-        test = card.raw["metrics"]["test"]
-        figures = [
-            interval_text(Interval.from_dict(test[name]), patients=test["n_patients"])
-            for name in ("accuracy", "macro_auc")
-        ]
-        sensitivity = ", ".join(f"{test['sensitivity'][label]['value']:.2f}" for label in CLASSES)
-        lines.append(f"| {card.name} | {figures[0]} | {figures[1]} | {sensitivity} |")
+        evaluations[card.name] = Evaluation.from_dict(card.raw["metrics"]["test"])
+    for name, test in evaluations.items():
+        figures = [test.describe(metric) for metric in ("accuracy", "macro_auc")]
+        sensitivity = ", ".join(f"{test.sensitivity[label].value:.2f}" for label in CLASSES)
+        lines.append(f"| {name} | {figures[0]} | {figures[1]} | {sensitivity} |")
     return "\n".join(lines)
+
+
+def answers_together(cards: list[RunCard], key: str) -> PredictionTable:
+    """What the ensemble of the runs answered to a choice of data."""
+    return scored_table(cards, {card.name: read_scored(card, key) for card in cards})
+
+
+def external_table(cards: list[RunCard], name: str) -> str:
+    """Accuracy on an external set, the ensemble first, in Markdown."""
+    key = external_key(name)
+    tables = {ENSEMBLE: answers_together(cards, key)}
+    tables |= {card.name: read_scored(card, key) for card in cards}
+    lines = ["| model | accuracy | answers by label |", "|---|---|---|"]
+    for run, table in tables.items():
+        called = table.logits.argmax(axis=1)
+        right = table.is_right(called)
+        share = share_interval(right, np.ones(len(table), bool), table.patient)
+        given = np.array(table.classes)[table.label] if table.given is None else table.given
+        by_label = "; ".join(
+            f"{label} {int(right[given == label].sum())} of {int((given == label).sum())}"
+            for label in sorted(set(given.tolist()))
+        )
+        lines.append(f"| {run} | {interval_text(share)} | {by_label} |")
+    return "\n".join(lines)
+
+
+def verdicts_table(cards: list[RunCard], keys: Sequence[str]) -> str:
+    """What the rule makes of each choice of data, in Markdown."""
+    judge = Judge(cards)
+    lines = [
+        "| data | scans | answered | of these wrong | caution | no answer | diseased answered "
+        "NORMAL | area of risk |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key in keys:
+        answers = answers_together(cards, key)
+        table = verdict_table(answers, judge.rule, judge.sets)
+        area = risk_coverage(answers, judge.rule, judge.sets).area
+        lines.append(
+            f"| {key} | {table.n_scans} | {_share(table.shares['answer'])} | {table.wrong} of "
+            f"{table.counts['answer']} | {table.counts['caution']} | {table.counts['refer']} | "
+            f"{table.missed} | {area:.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+
+
+def verdict_keys(cards: list[RunCard]) -> list[str]:
+    """Validation, test, external sets and each corruption in its middle grade."""
+    choices = [choice.key for choice in data_choices(cards[0])]
+    middle = [corrupted_key(name, 2) for name in CORRUPTIONS]
+    return [
+        key for key in choices if not key.startswith("corrupted") or key in ("corrupted", *middle)
+    ]
 
 
 def robustness_table(cards: list[RunCard]) -> str:
@@ -124,6 +195,8 @@ def main() -> None:
         held_out_table(cards),
         f"Errors on {hardest_patient(cards)}",
         robustness_table(measured),
+        *(external_table(cards, name) for name in external_names(cards[0].folder)),
+        verdicts_table(cards, verdict_keys(cards)),
         sep="\n\n",
         end="\n\n",
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
@@ -17,14 +18,25 @@ from oct_core.errors import DataError
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.operating_points import choose_operating_points
 from oct_core.metrics.summary import Evaluation, evaluate_table
+from oct_core.runs.evaluations import corrupted_key, write_corrupted
 from oct_core.runs.files import read_card, read_predictions, write_card, write_predictions
-from oct_core.runs.predict import logits_of_pack, predict_pack
+from oct_core.runs.predict import answers_of_pack
 from oct_core.runs.predictor import Predictor
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
-from oct_core.types import CLASSES
+from oct_core.trust.gate import Gate, read_gate
+from oct_core.trust.gate_fit import (
+    Detection,
+    fit_run_gate,
+    measure_corruptions,
+    measure_gate,
+    publish_gate,
+)
+from oct_core.types import CLASSES, IntArray, PredictionTable, join_tables
 
+MOST_CORRUPTED = 1000
+"""Validation scans at most that are corrupted: 21 answers each."""
 FRESH_PHANTOM_SEED = 2_000_000
 """Fresh phantoms count up from here; no training and no sample uses these seeds."""
 
@@ -40,19 +52,23 @@ def evaluate_run(
     the other parts stay as they are.
 
     Without a pack the figures come from predictions.csv. With one, the predictions are made anew
-    from the weights on disk, and the card also gains accuracy under graded corruptions (on
-    validation scans) and on fresh phantoms. Raises DataError if the pack is not what the run was
+    from the weights on disk, with the gate's scores if the run has one, those to corrupted
+    validation scans are kept beside them (corrupted.csv), and the card also gains accuracy under
+    graded corruptions and on fresh phantoms. Raises DataError if the pack is not what the run was
     trained on, CheckpointError if the run is not finished.
     """
     card = read_card(folder)
     raw = dict(card.raw)
     if pack is not None:
         run = load_run(folder, device)
-        _refuse_other_data(raw, pack)
+        refuse_other_data(raw, pack)
+        gate = read_gate(run.card)
         progress("predicting validation and test scans")
-        write_predictions(folder, predict_pack(run.model, pack, run.device))
+        write_predictions(folder, answer_parts(run, pack, gate))
         progress("measuring graded corruptions and fresh phantoms")
-        raw["robustness"] = corruption_accuracy(run, pack)
+        corrupted = answer_corrupted(run, pack, gate)
+        write_corrupted(folder, corrupted)
+        raw["robustness"] = corruption_accuracy(corrupted, read_predictions(folder))
         raw["phantoms"] = phantom_accuracy(run)
     progress("computing intervals by patient")
     table = read_predictions(folder)
@@ -68,7 +84,32 @@ def evaluate_run(
     return evaluations
 
 
-def _refuse_other_data(raw: dict[str, Any], pack: Pack) -> None:
+def fit_and_measure_gate(
+    folder: Path,
+    pack: Pack,
+    device: str | torch.device = "cpu",
+    progress: Callable[[str], None] = lambda what: None,
+) -> list[Detection]:
+    """Fit the gate of a finished run on the data it was trained with, freeze its thresholds on the
+    validation part, and measure it; gate.npz, the card and the scores in predictions.csv are
+    written. The test part decides nothing. Raises DataError if the pack is not what the run was
+    trained on, CheckpointError if the run is not finished.
+    """
+    run = load_run(folder, device)
+    refuse_other_data(run.card.raw, pack)
+    gate = fit_run_gate(run, pack, progress)
+    detections = measure_gate(run, gate, pack, progress)
+    progress("gate: scores of validation, test and corrupted scans")
+    table, corrupted = answer_parts(run, pack, gate), answer_corrupted(run, pack, gate)
+    detections += measure_corruptions(table.of_split("val"), corrupted)
+    write_card(folder, {**run.card.raw, "gate": publish_gate(run, gate, detections)})
+    write_predictions(folder, table)
+    write_corrupted(folder, corrupted)
+    return detections
+
+
+def refuse_other_data(raw: dict[str, Any], pack: Pack) -> None:
+    """Raise DataError if the pack is not what the run of that card was trained on."""
     trained_on, preprocessing = raw["data"]["manifest_sha256"], raw["preprocessing"]
     form = (preprocessing["size"], preprocessing.get("version", 1))
     if manifest_sha256(pack.records) != trained_on or (
@@ -85,27 +126,91 @@ def _refuse_other_data(raw: dict[str, Any], pack: Pack) -> None:
         )
 
 
-def corruption_accuracy(run: LoadedRun, pack: Pack) -> dict[str, Any]:
-    """Accuracy on the validation part, clean and under each corruption at each severity, 0 to 1,
-    and the mean of them.
-    """
-    rows = pack.rows("val")
-    pixels, labels = np.array(pack.pixels[rows]), pack.labels[rows]
+def answer_parts(
+    run: LoadedRun, pack: Pack, gate: Gate | None, parts: Sequence[str] = ("val", "test")
+) -> PredictionTable:
+    """The run's answers to parts of a pack, with the gate's scores if there is one."""
+    rows = np.concatenate([pack.rows(part) for part in parts])
+    splits = [pack.records[row].split for row in rows]
+    return _answer(run, pack, gate, rows, np.array(pack.pixels[rows]), splits)
 
-    def accuracy(changed: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
-        with run.lock:
-            logits = logits_of_pack(run.model, changed, run.device)
-        return float((logits.argmax(1) == labels).mean())
+
+def answer_corrupted(run: LoadedRun, pack: Pack, gate: Gate | None) -> PredictionTable:
+    """The run's answers to validation scans under each corruption at each severity, with the gate's
+    scores if there is one; of more than MOST_CORRUPTED scans those of patients drawn at random.
+    """
+    rows = _draw_patients(pack, pack.rows("val"), MOST_CORRUPTED)
+    pixels = np.array(pack.pixels[rows])
+    tables = [
+        _answer(
+            run,
+            pack,
+            gate,
+            rows,
+            corrupt(pixels, name, severity),
+            [corrupted_key(name, severity)] * len(rows),
+        )
+        for name in CORRUPTIONS
+        for severity in SEVERITIES
+    ]
+    return join_tables(tables)
+
+
+def _answer(
+    run: LoadedRun,
+    pack: Pack,
+    gate: Gate | None,
+    rows: IntArray,
+    pixels: NDArray[np.uint8],
+    splits: Sequence[str],
+) -> PredictionTable:
+    records = [pack.records[row] for row in rows]
+    logits, features = answers_of_pack(run, pixels)
+    return PredictionTable(
+        np.array(splits, dtype=np.str_),
+        np.array([Path(record.path).name for record in records], dtype=np.str_),
+        np.array([record.sha256 for record in records], dtype=np.str_),
+        np.array([record.patient for record in records], dtype=np.str_),
+        pack.labels[rows],
+        logits,
+        run.classes,
+        None if gate is None else gate.scores(features),
+    )
+
+
+def _draw_patients(pack: Pack, rows: IntArray, most: int) -> IntArray:
+    """At most ``most`` rows, all of each patient drawn."""
+    if len(rows) <= most:
+        return rows
+    patients = np.array([pack.records[row].patient for row in rows])
+    names = np.random.default_rng(0).permutation(np.unique(patients))
+    sizes = np.cumsum([int((patients == name).sum()) for name in names])
+    return rows[np.isin(patients, names[sizes <= most])]
+
+
+def corruption_accuracy(corrupted: PredictionTable, clean: PredictionTable) -> dict[str, Any]:
+    """Accuracy on validation scans, clean and under each corruption at each severity, 0 to 1, and
+    the mean of them.
+
+    corrupted : as ``answer_corrupted`` gives it. clean : answers to the scans as they are.
+    """
+
+    def accuracy(table: PredictionTable) -> float:
+        return float((table.logits.argmax(1) == table.label).mean())
 
     by_name = {
-        name: [accuracy(corrupt(pixels, name, severity)) for severity in SEVERITIES]
+        name: [
+            accuracy(corrupted.of_split(corrupted_key(name, severity))) for severity in SEVERITIES
+        ]
         for name in CORRUPTIONS
     }
     mean = float(np.mean(list(by_name.values())))
+    scans = np.unique(corrupted.sha256)
+    val = clean.of_split("val")
     return {
         "split": "val",
-        "n": len(rows),
-        "clean": accuracy(pixels),
+        "n": len(corrupted) // (len(CORRUPTIONS) * len(SEVERITIES)),
+        "clean": accuracy(val.take(np.isin(val.sha256, scans))),
         "mean_corrupted": mean,
         "accuracy": by_name,
     }

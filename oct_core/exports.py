@@ -8,14 +8,26 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from oct_core.reasons import reasons_words
+from oct_core.runs.files import GATE_COLUMNS
 from oct_core.runs.versions import versions
-from oct_core.types import CLASSES, Explanation, Prediction, RunCard
+from oct_core.types import CLASSES, QUESTIONS, Explanation, Judgement, Prediction, RunCard
 
-PREDICTION_COLUMNS = ("image", "run", "predicted", *(f"p_{label}" for label in CLASSES))
+PREDICTION_COLUMNS = (
+    "image",
+    "run",
+    "predicted",
+    *(f"p_{label}" for label in CLASSES),
+    "verdict",
+    "reason",
+    *GATE_COLUMNS,
+    "gate_change",
+)
 # A spreadsheet takes text that begins so for a formula, and runs it (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -43,22 +55,47 @@ def _disarm(cell: object) -> object:
     return "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
-def predictions_csv(answers: Iterable[tuple[str, Prediction]]) -> bytes:
-    """One row a scan and run, from (name of the scan, prediction), in the columns
-    PREDICTION_COLUMNS; probabilities with six decimals.
+def predictions_csv(judged: Iterable[tuple[str, Judgement]]) -> bytes:
+    """``prediction_rows`` as CSV: one row a scan and run, the ensemble's first; probabilities with
+    six decimals, the gate's scores with three.
     """
+    first, last = 3, 3 + len(CLASSES)
     return table_csv(
         PREDICTION_COLUMNS,
         (
             [
-                name,
-                prediction.run,
-                prediction.predicted,
-                *(f"{p:.6f}" for p in by_class(prediction)),
+                *row[:first],
+                *(f"{p:.6f}" for p in row[first:last]),
+                *(f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row[last:]),
             ]
-            for name, prediction in answers
+            for row in prediction_rows(judged)
         ),
     )
+
+
+def prediction_rows(
+    judged: Iterable[tuple[str, Judgement]],
+) -> list[tuple[str | float | None, ...]]:
+    """One row a scan and run in the columns PREDICTION_COLUMNS, from (name of the scan,
+    judgement): of an ensemble its own row first, then its members'.
+
+    Each row has the verdict on that run alone, so it does not depend on what else was asked; the
+    reason is in words, worst first, "" for an answer. None: no gate has been fitted.
+    """
+    return [
+        (
+            name,
+            one.prediction.run,
+            one.prediction.predicted,
+            *by_class(one.prediction),
+            one.verdict.kind,
+            reasons_words(one.verdict),
+            *(getattr(one.scores, question, None) for question in QUESTIONS),
+            None if one.scores is None else one.scores.change,
+        )
+        for name, judgement in judged
+        for one in judgement.rows
+    ]
 
 
 def by_class(prediction: Prediction) -> list[float]:
@@ -67,7 +104,7 @@ def by_class(prediction: Prediction) -> list[float]:
     return [float(shares[label]) for label in CLASSES]
 
 
-def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> bytes:
+def maps_npz(card: RunCard, judgement: Judgement, maps: Sequence[Explanation]) -> bytes:
     """``method/layer`` -> float32 (H, W) in the scan's own pixels; ``meta`` holds JSON
     (``maps_meta``). No file name is in it.
     """
@@ -76,18 +113,19 @@ def maps_npz(card: RunCard, prediction: Prediction, maps: Sequence[Explanation])
     np.savez_compressed(
         buffer,
         allow_pickle=False,
-        meta=np.array(json.dumps(maps_meta(card, prediction, maps))),
+        meta=np.array(json.dumps(maps_meta(card, judgement, maps))),
         **arrays,
     )
     return buffer.getvalue()
 
 
-def maps_meta(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]) -> dict[str, Any]:
-    """What makes a map readable years later: run, weights, target, range and sign of each map,
-    versions.
+def maps_meta(card: RunCard, judgement: Judgement, maps: Sequence[Explanation]) -> dict[str, Any]:
+    """What makes a map readable years later: run, weights, answer and verdict, target, range and
+    sign of each map, versions.
 
     ``target`` is of the first map; each map has its own, for they may differ.
     """
+    prediction, verdict = judgement.prediction, judgement.verdict
     return {
         "run": card.name,
         "architecture": card.architecture,
@@ -96,6 +134,9 @@ def maps_meta(card: RunCard, prediction: Prediction, maps: Sequence[Explanation]
         "probabilities": dict(
             zip(prediction.classes, map(float, prediction.probabilities), strict=True)
         ),
+        "verdict": verdict.kind,
+        "reason": reasons_words(verdict),
+        "gate": None if judgement.scores is None else asdict(judgement.scores),
         "target": maps[0].target if maps else prediction.predicted,
         "maps": {
             each.key: {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Scan:
     source : "upload", "file", "sample" ...
     bit_depth : bits per sample of the source picture.
     notes : what the reader did or saw ("page 2 of 5", "16 bit scaled to its own range").
+    colour : bool (H, W), True where the source picture is in colour; None if it is nowhere.
     """
 
     pixels: GrayImage
@@ -42,6 +44,7 @@ class Scan:
     source: str = "file"
     bit_depth: int = 8
     notes: tuple[str, ...] = ()
+    colour: Mask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,16 @@ class Prediction:
     """What one run makes of one scan.
 
     logits : float32 (4,), raw. probabilities : float64 (4,), softmax(logits / temperature), sum 1.
+    features : float32 (D,), what the run's gate reads, from the same pass; None if not asked for.
+    members : of an ensemble, what each of its members says; empty for one run.
     """
 
     run: str
     logits: Float32Array
     probabilities: FloatArray
     classes: tuple[str, ...] = CLASSES
+    features: Float32Array | None = None
+    members: tuple[Prediction, ...] = ()
 
     @property
     def predicted(self) -> str:
@@ -65,6 +72,71 @@ class Prediction:
     def confidence(self) -> float:
         """The probability of the predicted class, 0 to 1."""
         return float(self.probabilities.max())
+
+
+QUESTIONS: tuple[str, ...] = ("bscan", "upright", "familiar")
+"""What the gate asks of a scan: is it a B-scan, as it was recorded, like what the models know?"""
+
+
+@dataclass(frozen=True)
+class GateScores:
+    """How far a scan is from a yes to each of QUESTIONS: >= 0, higher is worse, 1 is the threshold,
+    which 2 % of the validation scans exceed.
+
+    change : what seems to have been done to the scan ("upside down" ...), "" if nothing.
+    """
+
+    bscan: float
+    upright: float
+    familiar: float
+    change: str = ""
+
+
+VERDICTS: tuple[str, ...] = ("answer", "caution", "refer")
+"""From what may be read as an answer to what has none: show the scan to a person."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a verdict is not a plain answer: a key, and what its sentence names."""
+
+    key: str
+    values: tuple[tuple[str, str | float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be made of a prediction.
+
+    kind : one of VERDICTS. label : the class predicted. probability : its calibrated probability, 0
+    to 1. reasons : worst first, empty for an answer. prediction_set : the classes that the
+    conformal set holds, in the order of the classes.
+    """
+
+    kind: str
+    label: str
+    probability: float
+    reasons: tuple[Reason, ...] = ()
+    prediction_set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A prediction and what may be made of it.
+
+    prediction : of one run, or of the ensemble. scores : the gate's, None where no gate has been
+    fitted. members : of an ensemble, what may be made of each of its members alone.
+    """
+
+    prediction: Prediction
+    verdict: Verdict
+    scores: GateScores | None = None
+    members: tuple[Judgement, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Judgement, ...]:
+        """This judgement and then those of its members: the rows that a table has of the scan."""
+        return (self, *self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +189,14 @@ class Phantom:
 
 @dataclass(frozen=True, eq=False)
 class PredictionTable:
-    """predictions.csv in memory: N scans of the validation and test parts.
+    """Answers of a run to N labelled scans: predictions.csv in memory, or a part of it.
 
-    split, image, sha256, patient : str (N,). label : int64 (N,), index into classes. logits :
-    float32 (N, 4).
+    split, image, sha256, patient : str (N,). label : int64 (N,), index into classes; -1 where the
+    label stands for several of them ("AMD": CNV or DRUSEN). logits : float32 (N, 4). gate :
+    float64 (N, 3), scores in the order of QUESTIONS, None of a run without a gate.
+    given : str (N,), the labels as their source has them, None where they are the classes.
+    truth : bool (N, 4), the classes that are a right answer; None where it is the label's alone.
+    members : of an ensemble, the same scans by each of its members, by run name.
     """
 
     split: NDArray[np.str_]
@@ -130,22 +206,51 @@ class PredictionTable:
     label: IntArray
     logits: Float32Array
     classes: tuple[str, ...] = CLASSES
+    gate: FloatArray | None = None
+    given: NDArray[np.str_] | None = None
+    truth: Mask | None = None
+    members: Mapping[str, PredictionTable] = field(default_factory=dict)
 
     def of_split(self, split: str) -> PredictionTable:
-        """The rows of one split ("val" or "test"), in order."""
-        keep = self.split == split
-        return PredictionTable(
-            self.split[keep],
-            self.image[keep],
-            self.sha256[keep],
-            self.patient[keep],
-            self.label[keep],
-            self.logits[keep],
-            self.classes,
+        """The rows of one split ("val", "corrupted/blur/2"), or of all below it ("corrupted"), in
+        order.
+        """
+        below = np.char.startswith(self.split, f"{split}/")
+        return self.take((self.split == split) | below)
+
+    def take(self, rows: Mask | IntArray) -> PredictionTable:
+        """The rows of a mask (N,), or of row numbers in their order."""
+        columns = {
+            column.name: getattr(self, column.name)
+            for column in fields(self)
+            if column.name not in ("classes", "members") and getattr(self, column.name) is not None
+        }
+        members = {run: member.take(rows) for run, member in self.members.items()}
+        return replace(
+            self, members=members, **{name: values[rows] for name, values in columns.items()}
         )
+
+    def is_right(self, called: IntArray) -> Mask:
+        """Whether each scan's class in ``called`` (N,) is a right answer: its label, or one of
+        those that its label stands for.
+        """
+        if self.truth is None:
+            return np.asarray(called == self.label)
+        return np.asarray(self.truth[np.arange(len(self)), called])
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+def join_tables(tables: Sequence[PredictionTable]) -> PredictionTable:
+    """The rows of all, at least one, of the same columns and classes; not of an ensemble."""
+    first = tables[0]
+    columns: dict[str, Any] = {
+        column.name: np.concatenate([getattr(table, column.name) for table in tables])
+        for column in fields(first)
+        if column.name not in ("classes", "members") and getattr(first, column.name) is not None
+    }
+    return replace(first, **columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,6 @@
-"""python -m oct_core: prepare, train, evaluate, predict, explain, explain-report, runs, phantom."""
+"""python -m oct_core: prepare, train, gate, evaluate, predict, explain, explain-report, runs,
+phantom.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from oct_core.cli import (
     evaluate,
     explain,
     explain_report,
+    gate,
     phantom,
     predict,
     prepare,
@@ -35,6 +38,7 @@ program = typer.Typer(
 # In the order in which the help shows them; a command is one file and one line here.
 program.command()(prepare.prepare)
 program.command()(train.train)
+program.command()(gate.gate)
 program.command()(evaluate.evaluate)
 program.command()(predict.predict)
 program.command()(explain.explain)

@@ -23,6 +23,15 @@ RunName = Annotated[
         "--run", help="Name of the run: a folder in checkpoints/ (or in $OCT_CHECKPOINTS)."
     ),
 ]
+Level = Annotated[
+    float,
+    typer.Option(
+        "--level",
+        min=0.001,
+        max=0.5,
+        help="Share of misses that the sets of possible classes may have, on average.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best there is.")]
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
-from oct_core.cli.app import Device, out, progress_bar
+from oct_core.cli.app import Device, err, out, progress_bar
+from oct_core.errors import DataError
+from oct_core.metrics.intervals import interval_text, share_interval
+from oct_core.models.catalog import ENSEMBLE
 
 if TYPE_CHECKING:
     from oct_core.metrics.summary import Evaluation
+    from oct_core.runs.evaluations import ExternalSet
+    from oct_core.types import PredictionTable
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Name of a finished run.")],
+    run: Annotated[list[str], typer.Argument(help="Names of finished runs.")],
     data: Annotated[
         Path | None,
         typer.Option(
-            help="The prepared folder it was trained on: predicts anew, adds corruptions and "
+            help="The prepared folder they were trained on: predicts anew, adds corruptions and "
             "phantoms."
         ),
     ] = None,
@@ -31,24 +37,60 @@ def evaluate(
             help="Do not score the test part: to choose between trainings without having seen it.",
         ),
     ] = False,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score these labelled scans instead: a folder whose folders are named as labels, "
+            "or a CSV with path, label and, if known, patient. The answers are kept beside the "
+            "runs, with file names and hashes, without pictures."
+        ),
+    ] = None,
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a label stands for, AMD=CNV,DRUSEN; OTHER=- leaves its scans out. May be "
+            "repeated."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="What the labelled set is called; as its folder by default.")
+    ] = "",
     device: Device = "",
 ) -> None:
-    """Measure a run on validation and test scans, with intervals by patient, and write the figures
-    into its card.
+    """Measure runs on validation and test scans, or on a labelled set from elsewhere, with
+    intervals by patient. The figures are kept with the runs.
     """
-    from oct_core.data.pack import open_pack
+    if labelled is None and (label_map or name):
+        raise DataError("--label-map and --name belong to --labelled FOLDER; give that too")
+    if labelled is not None and data is not None:
+        raise DataError("--data and --labelled are two evaluations; run one after the other")
+    if labelled is not None:
+        called = name or (labelled.stem if labelled.is_file() else labelled.resolve().name)
+        _score_labelled(run, labelled, label_map or [], called, device)
+        return
+    for each in run:
+        _evaluate_parts(each, data, ("val",) if validation_only else ("val", "test"), device)
+    if len(run) > 1:
+        _print_ensemble(run, ("val",) if validation_only else ("val", "test"))
+
+
+def _evaluate_parts(run: str, data: Path | None, parts: Sequence[str], device: str) -> None:
+    from oct_core.data.pack import is_prepared, open_pack
     from oct_core.evaluation import evaluate_run
     from oct_core.models.device import choose_device
     from oct_core.runs.files import checkpoints_root, read_card
 
+    if data is not None and not is_prepared(data):
+        raise DataError(
+            "{folder} is not the prepared folder of a training; labelled scans from elsewhere are "
+            "scored with: python -m oct_core evaluate {run} --labelled {folder}",
+            folder=data,
+            run=run,
+        )
     pack = open_pack(data) if data else None
     with progress_bar("evaluating") as bar:
         evaluations = evaluate_run(
-            checkpoints_root() / run,
-            pack,
-            choose_device(device),
-            bar.describe,
-            ("val",) if validation_only else ("val", "test"),
+            checkpoints_root() / run, pack, choose_device(device), bar.describe, parts
         )
     _print_parts(run, evaluations)
     _print_figures(evaluations)
@@ -58,6 +100,86 @@ def evaluate(
         out.print(
             f"accuracy on {card['phantoms']['n']} fresh phantoms {card['phantoms']['accuracy']:.3f}"
         )
+
+
+def _print_ensemble(runs: Sequence[str], parts: Sequence[str]) -> None:
+    """The same of the ensemble of the runs, from their stored answers."""
+    from oct_core.metrics.summary import evaluate_table
+    from oct_core.runs.evaluations import read_scored
+    from oct_core.runs.files import checkpoints_root, read_card
+    from oct_core.trust.judge import scored_table
+
+    cards = [read_card(checkpoints_root() / run) for run in runs]
+    evaluations = {}
+    for part in parts:
+        tables = {card.name: read_scored(card, part) for card in cards}
+        evaluations[part] = evaluate_table(scored_table(cards, tables), part)
+    _print_parts(ENSEMBLE, evaluations)
+    _print_figures(evaluations)
+
+
+def _score_labelled(
+    names: Sequence[str], source: Path, label_map: Sequence[str], name: str, device: str
+) -> None:
+    from oct_core.external import find_labelled, parse_label_map, score_labelled
+    from oct_core.models.device import choose_device
+    from oct_core.runs.weights import load_runs
+    from oct_core.trust.judge import scored_table
+
+    found = find_labelled(source, parse_label_map(label_map))
+    runs = load_runs(names, choose_device(device))
+    with progress_bar("scoring") as bar:
+        scored = score_labelled(found, runs, name, bar.step)
+    for path, reason in scored.unreadable:
+        err.print(f"left out: {path}: {reason}", soft_wrap=True)
+    for run in runs:
+        _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
+    if len(runs) > 1:
+        whole = scored_table([run.card for run in runs], scored.tables)
+        _print_labelled(ENSEMBLE, whole, 1.0)
+    _print_set(next(iter(scored.about.values())))
+    if scored.unreadable:
+        raise typer.Exit(1)
+
+
+def _print_set(about: ExternalSet) -> None:
+    """What was scored and what was not, in lines."""
+    out.print(
+        f"{about.n_scans} scans of {about.n_patients} patients (known from: "
+        f"{about.patients_from}); kept as external/{about.name}",
+        soft_wrap=True,
+    )
+    for label, count in about.left_out.items():
+        err.print(f"left out: {count} scans with the label {label}", soft_wrap=True)
+    if about.repeated:
+        err.print(f"left out: {about.repeated} pictures that came before", soft_wrap=True)
+    if about.seen:
+        err.print(
+            f"warning: {about.seen} of these scans are of the run's own validation or test part",
+            soft_wrap=True,
+        )
+
+
+def _print_labelled(run: str, table: PredictionTable, temperature: float) -> None:
+    """Accuracy and the counts of answers, a row a label."""
+    from oct_core.metrics.summary import evaluate_table
+
+    evaluation = evaluate_table(table, str(table.split[0]), temperature)
+    figures = Table("label", "scans", *table.classes, "right")
+    figures.title = f"{run}: accuracy {evaluation.describe('accuracy')}; answers by label"
+    given = table.given if table.given is not None else np.array(table.classes)[table.label]
+    called = table.logits.argmax(axis=1)
+    right = table.is_right(called)
+    for label in sorted(set(given.tolist())):
+        here = given == label
+        counts = np.bincount(called[here], minlength=len(table.classes))
+        figures.add_row(
+            label,
+            str(int(here.sum())),
+            *map(str, counts.tolist()),
+            interval_text(share_interval(right, here, table.patient)),
+        )
+    out.print(figures)
 
 
 def _print_parts(run: str, evaluations: Mapping[str, Evaluation]) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from oct_core.cli.app import Device, RunName, err, out, progress_bar
+from oct_core.reasons import verdict_words
+from oct_core.types import Verdict
 
 
 def explain(
@@ -30,10 +32,12 @@ def explain(
     device: Device = "",
 ) -> None:
     """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
-    scan's own pixels.
+    scan's own pixels; and say what may be made of its answer.
     """
     with progress_bar("making maps"):
         written = explain_file(image, run, out_folder, target, method, layer, device)
+    if written.verdict.kind != "answer":
+        err.print(f"{written.verdict.kind}: {verdict_words(written.verdict)}", soft_wrap=True)
     if written.left_out:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
@@ -42,17 +46,20 @@ def explain(
             f"{', '.join(written.without_evidence)}",
             soft_wrap=True,
         )
+    if written.verdict.kind == "answer":
+        out.print(verdict_words(written.verdict), soft_wrap=True)
     out.print(f"{written.png}\n{written.npz}", soft_wrap=True)
 
 
 @dataclass(frozen=True)
 class Written:
-    """What explain wrote. without_evidence : keys of the maps that are zero everywhere. left_out :
-    which default methods do not hold for the network, in words.
+    """What explain wrote. verdict : on this run's answer. without_evidence : keys of the maps that
+    are zero everywhere. left_out : which default methods do not hold for the network, in words.
     """
 
     png: Path
     npz: Path
+    verdict: Verdict
     target: str
     without_evidence: tuple[str, ...]
     left_out: str
@@ -75,25 +82,28 @@ def explain_file(
     """
     from PIL import Image
 
-    from oct_core.explanations import explain_with_predictions
+    from oct_core.explanations import explain as make_maps
     from oct_core.explanations.api import default_methods, say_left_out
     from oct_core.exports import maps_npz
     from oct_core.figures.contact_sheet import contact_sheet
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run
     from oct_core.scans import read_scan
+    from oct_core.trust.judge import Judge
 
     scan, run = read_scan(image), load_run(run_name, choose_device(device))
-    [(prediction, maps)] = explain_with_predictions(
+    [maps] = make_maps(
         scan, run, target, tuple(methods or default_methods(run.model)), layers or None
     )
+    [judgement] = Judge([run]).judge([scan])
     out.mkdir(parents=True, exist_ok=True)
     png, npz = _unused(out, f"{image.stem}_{run.card.name}")
     Image.fromarray(contact_sheet(scan, maps)).save(png)
-    npz.write_bytes(maps_npz(run.card, prediction, maps))
+    npz.write_bytes(maps_npz(run.card, judgement, maps))
     return Written(
         png,
         npz,
+        judgement.verdict,
         maps[0].target,
         tuple(each.key for each in maps if not each.evidence),
         "" if methods else say_left_out(run.model),

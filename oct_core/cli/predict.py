@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from oct_core.cli.app import Device, err, out, progress_bar
+from oct_core.cli.app import Device, Level, err, out, progress_bar
 from oct_core.errors import DataError, ScanError
+from oct_core.models.catalog import ENSEMBLE
+from oct_core.reasons import verdict_words
 from oct_core.scans import is_scan_name, read_scan, suffixes
-from oct_core.types import Prediction, Scan
-
-if TYPE_CHECKING:
-    from oct_core.runs.predictor import Predictor
+from oct_core.trust.conformal import LEVEL
+from oct_core.types import VERDICTS, Judgement, Scan
 
 _BATCH = 16
+_WARNINGS = 40
+"""Lines on stderr: more than a screen of them nobody reads."""
 
 
 def predict(
@@ -27,31 +29,68 @@ def predict(
     out_file: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
     run: Annotated[
         list[str] | None,
-        typer.Option("--run", help="Run to use, may be repeated; all finished runs by default."),
+        typer.Option(
+            "--run",
+            help="Run to use, may be repeated; all finished runs, the ensemble, by default.",
+        ),
     ] = None,
+    level: Level = LEVEL,
     device: Device = "",
 ) -> None:
-    """Classify scans with one or all runs. Unreadable files, and without --run unusable runs, are
-    named on stderr, the rest is scored, exit status 1.
+    """Classify scans with one or all runs, and say of each what may be made of the answer.
+
+    Several runs answer as an ensemble: its row (run = ensemble) is the first of each scan. Scans
+    without a plain answer are named on stderr with the reason. Unreadable files, and without --run
+    unusable runs, are named there too, the rest is scored, exit status 1.
     """
     from oct_core.exports import predictions_csv
     from oct_core.models.device import choose_device
     from oct_core.runs.files import write_atomically
     from oct_core.runs.weights import load_runs, load_sound_runs
+    from oct_core.trust.judge import Judge
 
     check_out(out_file, paths)
     with progress_bar("predicting") as bar:
         where = choose_device(device)
-        predictors, unusable = (load_runs(run, where), {}) if run else load_sound_runs(where)
-        answers, unreadable = predict_files(paths, predictors, bar.step)
-    write_atomically(out_file, predictions_csv(answers))
+        some = [] if ENSEMBLE in (run or []) else run
+        runs, unusable = (load_runs(some, where), {}) if some else load_sound_runs(where)
+        judged, unreadable = predict_files(paths, Judge(runs, level).judge, bar.step)
+    write_atomically(out_file, predictions_csv(judged))
     for name, reason in unusable.items():
         err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
     for path, reason in unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
-    out.print(f"{len(answers)} rows in {out_file}", soft_wrap=True)
+    warn_of(judged, out_file)
+    rows = sum(len(judgement.rows) for _, judgement in judged)
+    out.print(f"{rows} rows in {out_file}", soft_wrap=True)
+    out.print(count_verdicts(judged), soft_wrap=True)
     if unreadable or unusable:
         raise typer.Exit(1)
+
+
+def warn_of(judged: Sequence[tuple[str, Judgement]], out_file: Path) -> None:
+    """One line on stderr for each scan that has no plain answer, the worst first; of many, the
+    first lines and how many more there are.
+    """
+    doubtful = sorted(
+        ((name, each.verdict) for name, each in judged if each.verdict.kind != "answer"),
+        key=lambda item: -VERDICTS.index(item[1].kind),
+    )
+    for name, verdict in doubtful[:_WARNINGS]:
+        err.print(f"{verdict.kind}: {name}: {verdict_words(verdict)}", soft_wrap=True)
+    if len(doubtful) > _WARNINGS:
+        err.print(
+            f"and {len(doubtful) - _WARNINGS} more scans without a plain answer: see the columns "
+            f"verdict and reason of {out_file}",
+            soft_wrap=True,
+        )
+
+
+def count_verdicts(judged: Sequence[tuple[str, Judgement]]) -> str:
+    """ "5 scans: answer 3, caution 1, refer 1"."""
+    kinds = [judgement.verdict.kind for _, judgement in judged]
+    counts = ", ".join(f"{kind} {kinds.count(kind)}" for kind in VERDICTS)
+    return f"{len(kinds)} scans: {counts}"
 
 
 def check_out(out: Path, inputs: Sequence[Path]) -> None:
@@ -98,22 +137,25 @@ def scan_files(paths: Sequence[Path]) -> list[Path]:
 
 def predict_files(
     paths: Sequence[Path],
-    predictors: Sequence[Predictor],
+    judge: Callable[[Sequence[Scan]], list[Judgement]],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[list[tuple[str, Prediction]], list[tuple[str, str]]]:
-    """Score files in batches: ([(path, prediction)], [(path, why it could not be read)]), in the
-    order of the files, then of the predictors.
+) -> tuple[list[tuple[str, Judgement]], list[tuple[str, str]]]:
+    """Judge files in batches: ([(path, judgement)], [(path, why it could not be read)]), in the
+    order of the files.
+
+    judge : one Judgement a scan, in order, such as ``Judge(runs).judge``.
     """
     files = scan_files(paths)
-    answers: list[tuple[str, Prediction]] = []
+    judged: list[tuple[str, Judgement]] = []
     unreadable: list[tuple[str, str]] = []
     for start in range(0, len(files), _BATCH):
         batch = list(_readable(files[start : start + _BATCH], unreadable))
-        columns = [predictor.predict([scan for _, scan in batch]) for predictor in predictors]
-        for index, (path, _) in enumerate(batch):
-            answers += [(str(path), predictions[index]) for predictions in columns]
+        judgements = judge([scan for _, scan in batch])
+        judged += [
+            (str(path), judgement) for (path, _), judgement in zip(batch, judgements, strict=True)
+        ]
         progress(min(start + _BATCH, len(files)), len(files))
-    return answers, unreadable
+    return judged, unreadable
 
 
 def _readable(

@@ -1,7 +1,8 @@
 """The colours of classes, networks and runs. No plotly, no torch.
 
 Classes and the shipped networks have Okabe & Ito's (2008), told apart with every common colour
-blindness; they share none. A network's colour stands in its entry of the catalog.
+blindness; they share none. A network's colour stands in its entry of the catalog, the ensemble's
+beside them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import colorsys
 import zlib
 from collections.abc import Mapping
 
-from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.catalog import ARCHITECTURES, ENSEMBLE, ENSEMBLE_COLOUR
 
 CLASS_COLOURS: dict[str, str] = {
     "CNV": "#CC79A7",
@@ -18,8 +19,9 @@ CLASS_COLOURS: dict[str, str] = {
     "DRUSEN": "#56B4E9",
     "NORMAL": "#999999",
 }
+VERDICT_COLOURS: dict[str, str] = {"answer": "#3B9A5B", "caution": "#E3A21A", "refer": "#8C8C8C"}
 NEUTRAL = "#8C8C8C"
-_SPARE = ("#7B6FD0", "#A6761D", "#B8506A", "#4C9A9A")
+_SPARE = ("#7A8B2A", "#A6761D", "#B8506A", "#4C9A9A")
 _SHADES = (1.0, 1.45, 0.65, 1.8)
 
 
@@ -32,9 +34,11 @@ def _shade(colour: str, factor: float) -> str:
 
 
 def model_colour(architecture: str) -> str:
-    """The colour of a network, "#RRGGBB": its own of the catalog, or for one that is not there a
-    spare that depends on its name alone.
+    """The colour of a network or of the ensemble, "#RRGGBB": its own of the catalog, or for one
+    that is not there a spare that depends on its name alone.
     """
+    if architecture == ENSEMBLE:
+        return ENSEMBLE_COLOUR
     if architecture in ARCHITECTURES:
         return ARCHITECTURES.get(architecture).colour
     return _SPARE[zlib.crc32(architecture.encode()) % len(_SPARE)]

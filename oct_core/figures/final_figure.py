@@ -20,11 +20,29 @@ from oct_core.figures.pictures import (
     maximum_of,
     shrink,
 )
-from oct_core.types import CLASS_TITLES, Explanation, Prediction, RunCard, Scan
+from oct_core.models.catalog import ENSEMBLE, ENSEMBLE_COLOUR, run_title
+from oct_core.reasons import scores_words, verdict_lines
+from oct_core.types import (
+    CLASS_TITLES,
+    Explanation,
+    Judgement,
+    Prediction,
+    RunCard,
+    Scan,
+    Verdict,
+)
 from oct_core.words import RESEARCH_LINE, say
 
 CELL, GAP, MARGIN, CAPTION = 300, 14, 36, 44
 INK, QUIET, PAPER, TRACK = (28, 30, 36), (105, 110, 120), (255, 255, 255), (232, 234, 238)
+FAINT = (168, 172, 180)
+"""Percentages that are no answer."""
+VERDICT_INKS = {"answer": (17, 120, 60), "caution": (160, 90, 0), "refer": (176, 32, 32)}
+_ENSEMBLE_HEIGHT = 72 + 4 * 29 + 20
+
+Ink = tuple[int, int, int]
+Line = tuple[str, Ink, int, int]
+"""Text, ink, size of the font, height of the line in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,26 +73,22 @@ def overlay_png(
 def final_figure(
     scan: Scan,
     rows: Sequence[FigureRow],
-    summary: str,
+    judgement: Judgement,
     opacity: float,
     colormap: str,
     one_scale: bool = False,
 ) -> bytes:
-    """One PNG: the scan, and per model its probabilities and Grad-CAMs; the footer says what made
-    it.
+    """One PNG: the verdict with its reasons, the scan, the ensemble's probabilities, and per model
+    its probabilities and Grad-CAMs; the footer says what made it.
 
-    summary : one sentence on whether the models agree. one_scale : whether the maps of a model
-    share the value of the last colour (as in FigureRow.maxima). Maps keep the scan's aspect ratio.
+    judgement : on the ensemble, or on the one model there is. Without an answer every percentage is
+    gray. one_scale : whether the maps of a model share the value of the last colour (as in
+    FigureRow.maxima). Maps keep the scan's aspect ratio.
     """
     columns = 1 + max((len(row.maps) for row in rows), default=0)
     _, cell_height = fit_size(scan.pixels.shape[0], scan.pixels.shape[1], CELL)
     row_height = max(cell_height, 190) + CAPTION
-    head = max(cell_height, 175) + 24
     width = 2 * MARGIN + columns * (CELL + GAP)
-    height = 2 * MARGIN + head + len(rows) * (row_height + GAP) + 40 + 24 * (len(rows) + 1)
-    sheet = Image.new("RGB", (width, height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    sheet.paste(Image.fromarray(shrink(scan.pixels, CELL)).convert("RGB"), (MARGIN, MARGIN))
     scale = (
         say("one scale within a model") if one_scale else say("each map scaled to its own maximum")
     )
@@ -84,10 +98,22 @@ def final_figure(
         opacity=opacity,
         scale=scale,
     )
-    _draw_heading(draw, scan, summary, colours, MARGIN + CELL + GAP)
+    heading = _heading(scan, judgement.verdict, colours, width - 2 * MARGIN - CELL - GAP)
+    head = max(cell_height, _height(heading)) + 24
+    head += _ENSEMBLE_HEIGHT if judgement.members else 0
+    footer = _footer(rows, width - 2 * MARGIN)
+    height = 2 * MARGIN + head + len(rows) * (row_height + GAP) + 40 + _height(footer)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    sheet.paste(Image.fromarray(shrink(scan.pixels, CELL)).convert("RGB"), (MARGIN, MARGIN))
+    _draw_lines(draw, heading, MARGIN + CELL + GAP, MARGIN)
+    if judgement.members:
+        _draw_ensemble(draw, judgement, MARGIN + head - _ENSEMBLE_HEIGHT, width)
     top = MARGIN + head + 10
     for row in rows:
-        _draw_bars(draw, row, MARGIN, top)
+        bars = _Bars(row.title, row.colour, row.prediction, judgement.verdict.kind != "refer")
+        _draw_bars(draw, bars, MARGIN, top)
+        _draw_target(draw, row.target, MARGIN, top)
         for place, (explanation, maximum) in enumerate(
             zip(row.maps, row.maxima, strict=True), start=1
         ):
@@ -96,7 +122,8 @@ def final_figure(
             sheet.paste(Image.fromarray(picture), (left, top))
             _draw_caption(draw, explanation, left, top + cell_height + 5)
         top += row_height + GAP
-    _draw_footer(draw, rows, top + 8, width)
+    draw.line((MARGIN, top + 8, width - MARGIN, top + 8), fill=TRACK, width=2)
+    _draw_lines(draw, footer, MARGIN, top + 20)
     return encode_png(np.asarray(sheet))
 
 
@@ -104,46 +131,106 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _draw_heading(
-    draw: ImageDraw.ImageDraw, scan: Scan, summary: str, colours: str, left: int
-) -> None:
-    height, width = scan.pixels.shape
+def _heading(scan: Scan, verdict: Verdict, colours: str, width: int) -> list[Line]:
+    """The lines beside the scan: what the figure is, the verdict and its reasons, what is shown."""
+    height, across = scan.pixels.shape
     size = say(
         "Input {width} x {height} pixels, shown at the left as the models see it.",
-        width=width,
+        width=across,
         height=height,
     )
     maps = say("Maps: Grad-CAM, from the shallowest to the deepest layer.")
     if scan.source == "sample":
         maps = say("Synthetic sample, no patient.") + " " + maps
-    draw.text((left, MARGIN), say("OCT B-scan classified by CNNs, side by side"), INK, _font(34))
-    draw.text((left, MARGIN + 52), summary, INK, _font(23))
-    draw.text((left, MARGIN + 88), size, QUIET, _font(18))
-    draw.text((left, MARGIN + 114), maps, QUIET, _font(18))
-    draw.text((left, MARGIN + 140), colours, QUIET, _font(18))
+    ink = VERDICT_INKS[verdict.kind]
+    title, *reasons = verdict_lines(verdict)
+    return [
+        *_lines(say("OCT B-scan classified by CNNs, side by side"), QUIET, 20, width),
+        *_lines(title, ink, 34, width),
+        *(line for words in reasons for line in _lines(words, INK, 20, width)),
+        ("", QUIET, 16, 10),
+        *(line for words in (size, maps, colours) for line in _lines(words, QUIET, 16, width)),
+    ]
 
 
-def _draw_bars(draw: ImageDraw.ImageDraw, row: FigureRow, left: int, top: int) -> None:
-    draw.rectangle((left, top, left + 5, top + 56), fill=row.colour)
-    draw.text((left + 16, top - 2), _shorten(row.title, CELL - 24, 18), QUIET, _font(18))
-    answer = f"{row.prediction.predicted}  {row.prediction.confidence:.1%}"
-    draw.text((left + 16, top + 20), answer, INK, _font(28))
+def _lines(text: str, ink: Ink, size: int, width: int) -> list[Line]:
+    """The text broken at spaces into lines of at most ``width`` pixels; a longer word is cut."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _font(size).getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_shorten(word, width, size))
+    return [(line, ink, size, round(size * 1.4)) for line in lines]
+
+
+def _height(lines: Sequence[Line]) -> int:
+    return sum(height for *_, height in lines)
+
+
+def _draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[Line], left: int, top: int) -> None:
+    for text, ink, size, height in lines:
+        draw.text((left, top), text, ink, _font(size))
+        top += height
+
+
+def _draw_ensemble(draw: ImageDraw.ImageDraw, judgement: Judgement, top: int, width: int) -> None:
+    """The ensemble's probabilities, and beside them what its verdict rests on."""
+    prediction, verdict = judgement.prediction, judgement.verdict
+    bars = _Bars(run_title(ENSEMBLE), ENSEMBLE_COLOUR, prediction, verdict.kind != "refer")
+    _draw_bars(draw, bars, MARGIN, top)
+    members = ", ".join(run_title(member.prediction.run) for member in judgement.members)
+    facts = [
+        say("The mean of the calibrated probabilities of {models}.", models=members),
+        say(
+            "Possible classes: {labels}.",
+            labels=", ".join(verdict.prediction_set) or say("none"),
+        ),
+    ]
+    if judgement.scores is not None:
+        facts.append(scores_words(judgement.scores))
+    left = MARGIN + CELL + GAP
+    lines = [line for words in facts for line in _lines(words, QUIET, 16, width - MARGIN - left)]
+    _draw_lines(draw, lines, left, top)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bars:
+    """What is drawn of one prediction; ``answered``: percentages in ink and colour, else gray."""
+
+    title: str
+    colour: str
+    prediction: Prediction
+    answered: bool
+
+
+def _draw_bars(draw: ImageDraw.ImageDraw, bars: _Bars, left: int, top: int) -> None:
+    prediction = bars.prediction
+    draw.rectangle((left, top, left + 5, top + 56), fill=bars.colour)
+    draw.text((left + 16, top - 2), _shorten(bars.title, CELL - 24, 18), QUIET, _font(18))
+    answer = f"{prediction.predicted}  {prediction.confidence:.1%}"
+    draw.text((left + 16, top + 20), answer, INK if bars.answered else FAINT, _font(28))
     for place, (name, p) in enumerate(
-        zip(row.prediction.classes, row.prediction.probabilities, strict=True)
+        zip(prediction.classes, prediction.probabilities, strict=True)
     ):
         y = top + 72 + place * 29
-        draw.text((left, y), name, INK, _font(16))
+        draw.text((left, y), name, INK if bars.answered else FAINT, _font(16))
         draw.rectangle((left + 84, y + 2, left + 234, y + 18), fill=TRACK)
         draw.rectangle(
-            (left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18), fill=class_colour(name)
+            (left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18),
+            fill=class_colour(name) if bars.answered else FAINT,
         )
-        draw.text((left + 242, y), f"{p:.1%}", QUIET, _font(16))
-    target = say(
+        draw.text((left + 242, y), f"{p:.1%}", QUIET if bars.answered else FAINT, _font(16))
+
+
+def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) -> None:
+    words = say(
         "Maps for {target}: {title}",
-        target=row.target,
-        title=say(CLASS_TITLES.get(row.target, row.target)),
+        target=target,
+        title=say(CLASS_TITLES.get(target, target)),
     )
-    draw.text((left, top + 192), target, QUIET, _font(15))
+    draw.text((left, top + 192), words, QUIET, _font(15))
 
 
 def _shorten(text: str, width: float, size: int) -> str:
@@ -170,17 +257,17 @@ def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int
     draw.text((left, top + 19), words, QUIET, _font(15))
 
 
-def _draw_footer(
-    draw: ImageDraw.ImageDraw, rows: Sequence[FigureRow], top: int, width: int
-) -> None:
-    draw.line((MARGIN, top, width - MARGIN, top), fill=TRACK, width=2)
-    for place, row in enumerate(rows):
-        line = say(
+def _footer(rows: Sequence[FigureRow], width: int) -> list[Line]:
+    runs = [
+        say(
             "run {name} ({model}), weights sha256 {weights_sha256}",
             name=row.card.name,
             model=row.title,
             weights_sha256=row.card.weights_sha256[:16],
         )
-        draw.text((MARGIN, top + 12 + place * 22), line, QUIET, _font(16))
-    last = f"oct_core {__version__}. {say(RESEARCH_LINE)}"
-    draw.text((MARGIN, top + 12 + len(rows) * 22), last, INK, _font(16))
+        for row in rows
+    ]
+    return [
+        *(line for words in runs for line in _lines(words, QUIET, 16, width)),
+        *_lines(f"oct_core {__version__}. {say(RESEARCH_LINE)}", INK, 16, width),
+    ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oct_core.registry import Registry
-from oct_core.words import message
+from oct_core.words import message, say
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,23 @@ ARCHITECTURES.add(
 )
 
 
-def run_title(architecture: str, run: str) -> str:
+ENSEMBLE = "ensemble"
+"""The name of several runs asked together; no run of one network may have it."""
+ENSEMBLE_TITLE = message("Ensemble")
+ENSEMBLE_COLOUR = "#6C4FBF"
+ENSEMBLE_BLURB = message("The mean of the calibrated probabilities of the chosen models.")
+
+
+def run_title(architecture: str, run: str | None = None) -> str:
     """What people know a run by: its network's title, and the run's own name where that says more.
 
-    A network that is not in the catalog goes by its key.
+    run : its name; None for one that is called as its network. A network that is not in the
+    catalog goes by its key. The ensemble has a title, too.
     """
-    title = ARCHITECTURES.get(architecture).title if architecture in ARCHITECTURES else architecture
-    return title if run == architecture else f"{title} ({run})"
+    if architecture == ENSEMBLE:
+        title = say(ENSEMBLE_TITLE)
+    elif architecture in ARCHITECTURES:
+        title = ARCHITECTURES.get(architecture).title
+    else:
+        title = architecture
+    return title if run is None or run == architecture else f"{title} ({run})"

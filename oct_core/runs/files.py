@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from oct_core.errors import CheckpointError
 from oct_core.models.catalog import ARCHITECTURES
-from oct_core.types import FloatArray, PredictionTable, RunCard
+from oct_core.types import QUESTIONS, FloatArray, PredictionTable, RunCard
 
 SCHEMA = 1
 WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
@@ -27,6 +27,7 @@ WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
     "steps.csv",
     "predictions.csv",
 )
+GATE_COLUMNS = tuple(f"gate_{question}" for question in QUESTIONS)
 STATUSES = ("training", "done", "failed")
 
 
@@ -214,8 +215,13 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def write_predictions(folder: Path, table: PredictionTable) -> None:
-    """Write predictions.csv atomically. Names stay as they are, without a guard against formulas:
-    it is read back.
+    """Write predictions.csv atomically."""
+    write_table(folder / PREDICTIONS, table)
+
+
+def write_table(path: Path, table: PredictionTable) -> None:
+    """Write a table of answers as CSV, atomically. Names stay as they are, without a guard against
+    formulas: it is read back.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -227,6 +233,7 @@ def write_predictions(folder: Path, table: PredictionTable) -> None:
             "patient",
             "label",
             *(f"logit_{name}" for name in table.classes),
+            *(() if table.gate is None else GATE_COLUMNS),
         ]
     )
     for row in range(len(table)):
@@ -236,33 +243,53 @@ def write_predictions(folder: Path, table: PredictionTable) -> None:
         writer.writerow(
             [
                 *cells,
-                table.classes[int(table.label[row])],
+                table.classes[int(table.label[row])] if table.given is None else table.given[row],
                 *(f"{value:.5f}" for value in table.logits[row]),
+                *(() if table.gate is None else (f"{value:.5f}" for value in table.gate[row])),
             ]
         )
-    write_atomically(folder / PREDICTIONS, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode())
 
 
 def read_predictions(folder: Path) -> PredictionTable:
     """Read predictions.csv; raises CheckpointError if it is missing or does not fit the card's
     classes.
     """
-    classes, path = read_card(folder).classes, folder / PREDICTIONS
+    return read_table(folder, folder / PREDICTIONS)
+
+
+def read_table(
+    folder: Path, path: Path, labels: Mapping[str, Sequence[str]] | None = None
+) -> PredictionTable:
+    """A table of answers of the run in ``folder``; raises CheckpointError if it is missing or does
+    not fit the card's classes.
+
+    labels : the classes that each label of the file stands for; None where they are the classes.
+    """
+    classes = read_card(folder).classes
+    stands_for = {name: (name,) for name in classes} if labels is None else labels
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        label = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
+        truth = np.array(
+            [[name in stands_for[row["label"]] for name in classes] for row in rows], dtype=np.bool_
+        ).reshape(len(rows), len(classes))
         logits = np.array(
             [[float(row[f"logit_{name}"]) for name in classes] for row in rows], dtype=np.float32
         )
         split, image, sha256, patient = (
             _strings(rows, name) for name in ("split", "image", "sha256", "patient")
         )
+        gate = (
+            np.array([[float(row[name]) for name in GATE_COLUMNS] for row in rows])
+            if rows and GATE_COLUMNS[0] in rows[0]
+            else None
+        )
     except FileNotFoundError as error:
         raise CheckpointError(
             "run {run} has no {predictions} yet; it is written when the training is done",
             run=folder.name,
-            predictions=PREDICTIONS,
+            predictions=path.name,
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -271,8 +298,18 @@ def read_predictions(folder: Path) -> PredictionTable:
             error=error,
             run=folder.name,
         ) from error
+    one = truth.sum(axis=1) == 1
     return PredictionTable(
-        split, image, sha256, patient, label, logits.reshape(len(rows), len(classes)), classes
+        split,
+        image,
+        sha256,
+        patient,
+        np.where(one, truth.argmax(axis=1), -1).astype(np.int64),
+        logits.reshape(len(rows), len(classes)),
+        classes,
+        gate,
+        None if labels is None else _strings(rows, "label"),
+        None if one.all() else truth,
     )
 
 

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from oct_core.data.pack import Pack
+from oct_core.models.features import answer_with_features
 from oct_core.models.networks import GrayClassifier
 from oct_core.runs.predictor import Predictor, check_loaded
+from oct_core.runs.weights import LoadedRun
 from oct_core.scans.checks import as_scans
 from oct_core.types import Float32Array, Prediction, PredictionTable, Scan
 
@@ -49,6 +51,22 @@ def logits_of_pack(
     finally:
         model.train(was_training)
     return np.concatenate(rows).astype(np.float32)
+
+
+def answers_of_pack(
+    run: LoadedRun, pixels: NDArray[np.uint8], batch_size: int = 64
+) -> tuple[Float32Array, Float32Array]:
+    """Logits float32 (N, classes) and features (N, D) of packed scans, uint8 (N, S, S), N at least
+    1; holds the run's lock a batch at a time.
+    """
+    rows = []
+    for start in range(0, len(pixels), batch_size):
+        batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(run.device)
+        with run.lock, torch.inference_mode():
+            gray = batch[:, None].float().div_(255.0)
+            rows.append(answer_with_features(run.model, run.layers, gray))
+    logits, features = zip(*rows, strict=True)
+    return np.concatenate(logits), np.concatenate(features)
 
 
 def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> PredictionTable:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from oct_core.errors import CheckpointError
 from oct_core.metrics.calibration import softmax
-from oct_core.types import Prediction, RunCard, Scan
+from oct_core.types import Float32Array, Prediction, RunCard, Scan
 
 
 class Predictor(Protocol):
@@ -54,10 +54,14 @@ def check_loaded(run: object) -> None:
         )
 
 
-def make_prediction(card: RunCard, logits: ArrayLike) -> Prediction:
+def make_prediction(
+    card: RunCard, logits: ArrayLike, features: Float32Array | None = None
+) -> Prediction:
     """The Prediction of one scan by the run of that card.
 
     logits : (classes,), raw; they are divided by the card's temperature before the softmax.
+    features : see Prediction.
     """
     row = np.asarray(logits, dtype=np.float32)
-    return Prediction(card.name, row, softmax(row[None], card.temperature)[0], card.classes)
+    probabilities = softmax(row[None], card.temperature)[0]
+    return Prediction(card.name, row, probabilities, card.classes, features)

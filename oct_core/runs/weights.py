@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from oct_core.errors import CheckpointError
 from oct_core.models.catalog import ARCHITECTURES, Architecture, run_title
 from oct_core.models.device import choose_device
+from oct_core.models.features import answer_with_features
 from oct_core.models.networks import GrayClassifier, build_model, layer_modules
 from oct_core.models.state import check_evaluation_mode
 from oct_core.runs.files import (
@@ -33,7 +34,7 @@ from oct_core.runs.files import (
 from oct_core.runs.predictor import make_prediction
 from oct_core.runs.turns import ModelLock
 from oct_core.scans.checks import as_scans
-from oct_core.scans.preprocess import Preprocessing
+from oct_core.scans.preprocess import Preprocessing, Rows
 from oct_core.types import Prediction, RunCard, Scan
 from oct_core.words import say
 
@@ -84,8 +85,13 @@ class LoadedRun:
         packed = np.stack([self.preprocessing.prepare(scan.pixels) for scan in scans])
         return torch.from_numpy(packed).to(self.device)[:, None].float().div_(255.0)
 
+    def rows(self, scan: Scan) -> Rows:
+        """The rows of the scan that the network sees."""
+        return self.preprocessing.rows(scan.pixels)
+
     def predict(self, scans: Scan | Sequence[Scan]) -> list[Prediction]:
-        """One Prediction a scan, in order, 16 scans a pass; holds the lock while the model works.
+        """One Prediction a scan, in order, 16 scans a pass, with the features that the run's gate
+        reads; holds the lock while the model works.
 
         A model of another type than float32 is asked in its own. Raises ScanError for what is no
         scan, CheckpointError for a model in training mode.
@@ -96,8 +102,10 @@ class LoadedRun:
         for start in range(0, len(listed), _BATCH):
             batch = self.inputs(listed[start : start + _BATCH]).to(kind)
             with self.lock, torch.inference_mode():
-                logits = self.model(batch)
-            predictions += [make_prediction(self.card, row) for row in logits.float().cpu().numpy()]
+                logits, features = answer_with_features(self.model, self.layers, batch)
+            predictions += [
+                make_prediction(self.card, *row) for row in zip(logits, features, strict=True)
+            ]
         return predictions
 
 

@@ -2,13 +2,14 @@
 drawn.
 """
 
-from oct_core.scans.edit import crop, invert
+from oct_core.scans.colour import COLOUR_NOTE, is_coloured
+from oct_core.scans.edit import CHANGES, crop, invert, take_luminance, turn, undo_change
 from oct_core.scans.limits import DEFAULT, Limits
 from oct_core.scans.readers import ScanInfo, is_scan_name, suffixes
-from oct_core.scans.readers.pillow import COLOUR_NOTE
 from oct_core.scans.reading import inspect, read_scan
 
 __all__ = [
+    "CHANGES",
     "COLOUR_NOTE",
     "DEFAULT",
     "Limits",
@@ -16,7 +17,11 @@ __all__ = [
     "crop",
     "inspect",
     "invert",
+    "is_coloured",
     "is_scan_name",
     "read_scan",
     "suffixes",
+    "take_luminance",
+    "turn",
+    "undo_change",
 ]

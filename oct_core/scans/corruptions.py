@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from oct_core.errors import MetricError
 from oct_core.registry import Registry
@@ -23,13 +22,15 @@ def _register(name: str) -> Callable[[Corruption], Corruption]:
     return lambda corruption: CORRUPTIONS.add(name, corruption)
 
 
-@_register("blur")
+@_register(message("blur"))
 def _blur(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    from scipy import ndimage  # pages read the names alone
+
     sigma = (0.5, 1.0, 1.5)[severity - 1] * gray.shape[-1] / 128
     return np.asarray(ndimage.gaussian_filter(gray, (0, sigma, sigma)))
 
 
-@_register("speckle")
+@_register(message("speckle"))
 def _speckle(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     """Grains of 1/128 of the side, so that scans packed at another size suffer as much."""
     count, rows, columns = gray.shape
@@ -39,24 +40,26 @@ def _speckle(gray: Floats, severity: int, generator: np.random.Generator) -> Flo
     return gray * (1 + (0.15, 0.3, 0.5)[severity - 1] * noise)
 
 
-@_register("contrast")
+@_register(message("contrast"))
 def _contrast(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     middle = gray.mean(axis=(1, 2), keepdims=True)
     return np.asarray((gray - middle) * (0.75, 0.55, 0.4)[severity - 1] + middle)
 
 
-@_register("gamma")
+@_register(message("gamma"))
 def _gamma(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     return np.asarray(gray ** (0.8, 0.65, 0.5)[severity - 1])
 
 
-@_register("black level")
+@_register(message("black level"))
 def _black_level(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     return gray + (0.05, 0.1, 0.2)[severity - 1]
 
 
-@_register("tilt")
+@_register(message("tilt"))
 def _tilt(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
+    from scipy import ndimage
+
     angle = (5, 10, 15)[severity - 1]
     background = np.percentile(gray, 10, axis=(1, 2), keepdims=True)
     return (
@@ -65,7 +68,7 @@ def _tilt(gray: Floats, severity: int, generator: np.random.Generator) -> Floats
     )
 
 
-@_register("aspect")
+@_register(message("aspect"))
 def _aspect(gray: Floats, severity: int, generator: np.random.Generator) -> Floats:
     """The middle of the height stretched over the whole, as devices with another axial scale show a
     retina.

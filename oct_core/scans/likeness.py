@@ -1,8 +1,8 @@
 """Does a picture look like a retinal B-scan at all? A cheap check of layout and texture: it warns,
 it never refuses.
 
-The bounds lie outside what 853 scans of OCT2017 and our phantoms show, with room for other devices.
-A picture that passes may still be no B-scan, and nothing here says whether a scan is good enough to
+The bounds lie outside what 853 scans of OCT2017, 240 of other devices and our phantoms show. A
+picture that passes may still be no B-scan, and nothing here says whether a scan is good enough to
 be read.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oct_core.scans import COLOUR_NOTE
+from oct_core.scans.colour import is_coloured
 from oct_core.scans.preprocess import neutralise
 from oct_core.types import GrayImage, Scan
 from oct_core.words import say
 
 _COLUMNS, _ROWS = 24, 64
-_ASPECT = (0.6, 6.0)
+_ASPECT = (0.4, 8.0)
 _BRIGHT = 0.5
 _PRESENT = 0.35
 
@@ -86,7 +86,7 @@ def looks_like_bscan(scan: Scan) -> str | None:
     """A sentence that says why the picture does not look like a B-scan, or None; raises ScanError
     for unusable pixels.
     """
-    objection = _objection(measure(scan.pixels), COLOUR_NOTE in scan.notes)
+    objection = find_objection(scan)
     if objection is None:
         return None
     return say(
@@ -96,32 +96,42 @@ def looks_like_bscan(scan: Scan) -> str | None:
     )
 
 
+def find_objection(scan: Scan) -> str | None:
+    """What speaks against a B-scan, as a part of a sentence ("it is in colour ..."), or None."""
+    return _objection(measure(scan.pixels), is_coloured(scan))
+
+
 def _objection(layout: Layout, coloured: bool) -> str | None:
     if coloured:
         return say(
             "it is in colour, and B-scans are gray; crop away coloured panels and text if it is "
             "a device export"
         )
-    if not _ASPECT[0] <= layout.aspect <= _ASPECT[1]:
+    if layout.aspect > _ASPECT[1]:
         return say(
-            "it is {aspect:.1g} times as wide as high, expected {least:g} to {most:g}",
-            aspect=layout.aspect,
-            least=_ASPECT[0],
+            "it is {times:.1f} times as wide as high, and B-scans are at most {most:g} times",
+            times=layout.aspect,
             most=_ASPECT[1],
         )
-    if layout.contrast < 40:
+    if layout.aspect < _ASPECT[0]:
+        return say(
+            "it is {times:.1f} times as high as wide, and B-scans are at most {most:g} times",
+            times=1 / layout.aspect,
+            most=1 / _ASPECT[0],
+        )
+    if layout.contrast < 25:
         return say("it shows no bright structure on a darker background")
     if layout.background > 64:
         return say(
-            "its background is not dark; switch on invert if the retina is drawn dark on white"
+            "its background is not dark, as in a scan drawn dark on white or inverted by mistake"
         )
-    if layout.bright > 0.35 or layout.cover < 0.8 or layout.layered < 0.6:
+    if layout.bright > 0.35 or layout.cover < 0.8 or layout.layered < 0.4:
         return say(
             "no bright band runs across it from left to right; crop to the B-scan if it is a "
             "device export"
         )
     if layout.jump > 0.08 or layout.coherence < 0.6:
         return say("its bright parts do not form layers from left to right")
-    if layout.speckle < 0.04:
+    if layout.speckle < 0.008:
         return say("it is smoother than any scan, without speckle")
     return None

@@ -12,6 +12,7 @@ from torch.nn import functional
 from oct_core.explanations.methods import ExplainableRun
 from oct_core.explanations.pieces import InPieces
 from oct_core.registry import Registry
+from oct_core.scans.preprocess import Rows
 from oct_core.trust import faithfulness
 from oct_core.trust.localisation import energy_inside, mass_shares, pointing_hit, retina_band
 from oct_core.types import Explanation, Float32Array, Mask, Scan
@@ -219,6 +220,16 @@ def stretched(values: Float32Array, shape: tuple[int, int]) -> Float32Array:
     return sized
 
 
+def _seen(values: Float32Array, rows: Rows, side: int) -> Float32Array:
+    """The part of a map of the whole scan that the network saw; of one in the network's own pixels
+    exactly these.
+    """
+    height, first = rows.whole(side)
+    if values.shape == (height, side):
+        return values[first : first + side]
+    return values[rows.at(values.shape[0])]
+
+
 @dataclass(frozen=True)
 class ScoreOptions:
     """How maps are scored. fills, steps : of the deletion and insertion curves. extended : ROAD,
@@ -250,7 +261,8 @@ def faithfulness_scores(
     side = int(x.shape[-1])
     # Magnitudes first: between neighbours of different sign, an average over a signed map would
     # cancel.
-    magnitudes = [np.abs(values) for values in maps]
+    rows = run.rows(scan)
+    magnitudes = [np.abs(_seen(values, rows, side)) for values in maps]
     sized = [
         faithfulness.at_network_size(values, side)
         if values.shape != (side, side)

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from oct_core.errors import MetricError
 from oct_core.metrics.intervals import (
     Interval,
-    exact_interval,
     patient_weights,
     percentile_interval,
+    share_interval,
 )
 from oct_core.trust.randomisation import half_depth, verdict
 
@@ -33,9 +33,9 @@ def mean_interval(
 ) -> Interval:
     """The mean of values (N,) and its 95% percentile interval from resampling whole patients (N,).
 
-    A proportion that is 0 or 1 on every scan has no spread to resample: its interval is
-    exact_interval's, a patient being one trial. With fewer than two patients there is no interval:
-    NaN. Raises MetricError for no value, NaN or another number of patients.
+    proportion : every value is 0 or 1; the interval is that of ``share_interval``, which does not
+    claim certainty where all are alike. With fewer than two patients there is no interval: NaN.
+    Raises MetricError for no value, NaN or another number of patients.
     """
     numbers, groups = np.asarray(values, dtype=np.float64), np.asarray(patients)
     if (
@@ -53,9 +53,8 @@ def mean_interval(
     mean = float(numbers.mean())
     if len(np.unique(groups)) < 2:
         return Interval(mean, math.nan, math.nan)
-    if proportion and mean in (0.0, 1.0):
-        trials = len(np.unique(groups))
-        return Interval(mean, *exact_interval(trials if mean else 0, trials))
+    if proportion:
+        return share_interval(numbers > 0, np.ones(len(numbers)), groups, resamples, seed)
     means = np.concatenate(
         [
             weights @ numbers / weights.sum(axis=1)

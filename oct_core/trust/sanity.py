@@ -28,6 +28,7 @@ from oct_core.explanations.methods import ExplainableRun
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.networks import GrayClassifier, first_modules
 from oct_core.runs.turns import ModelLock
+from oct_core.scans.preprocess import Rows
 from oct_core.trust.randomisation import half_depth, verdict
 from oct_core.types import Explanation, Float32Array, FloatArray, RunCard, Scan
 
@@ -50,6 +51,11 @@ class ModelRun:
     def inputs(self, scans: Sequence[Scan]) -> Tensor:
         """(N, 1, S, S) in [0, 1]."""
         return self.prepare(scans)
+
+    def rows(self, scan: Scan) -> Rows:
+        """All of them: what it is given is what its model sees."""
+        height = scan.pixels.shape[0]
+        return Rows(0, height, height)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,11 @@ def random_run(name: str) -> LoadedRun:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     card = RunCard(name, Path("."), "done", name, CLASSES, {}, "", 1.5, 1, {})
     return LoadedRun(
-        card, model, ARCHITECTURES.get(name), Preprocessing(size=SIZE), torch.device("cpu")
+        card,
+        model,
+        ARCHITECTURES.get(name),
+        Preprocessing(size=SIZE, version=1),
+        torch.device("cpu"),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from oct_core.errors import UnknownNameError
 from oct_core.explanations import activations_of
 from oct_core.figures.colours import CLASS_COLOURS, class_colour, model_colour, run_colours
-from oct_core.models.catalog import ARCHITECTURES, run_title
+from oct_core.models.catalog import ARCHITECTURES, ENSEMBLE_COLOUR, run_title
 from oct_core.models.networks import BUILDERS, build_model
 from oct_core.runs.files import run_rank
 from oct_core.scans.preprocess import GRAY_MEAN, GRAY_STD
@@ -72,7 +72,8 @@ def brightness(colour: str) -> float:
 
 
 def test_colours_differ_and_are_seen_on_black_and_white() -> None:
-    colours = [*(network.colour for network in NETWORKS.values()), *CLASS_COLOURS.values()]
+    networks = [network.colour for network in NETWORKS.values()]
+    colours = [*networks, ENSEMBLE_COLOUR, *CLASS_COLOURS.values()]
     assert tuple(CLASS_COLOURS) == CLASSES
     for first, second in combinations(colours, 2):
         apart = [abs(int(first[i : i + 2], 16) - int(second[i : i + 2], 16)) for i in (1, 3, 5)]

@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 
 from oct_core import cli, evaluation
-from oct_core.cli.predict import scan_files
+from oct_core.cli.predict import count_verdicts, scan_files, warn_of
 from oct_core.errors import DataError
+from oct_core.exports import PREDICTION_COLUMNS
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.runs.files import read_card, write_card
 from oct_core.scans.corruptions import CORRUPTIONS
 from oct_core.scans.phantom import make_phantom
-from oct_core.types import CLASSES
+from oct_core.types import CLASSES, Judgement, Prediction, Reason, Verdict
 
 torch.set_num_threads(1)
 COMMANDS = ("prepare", "train", "evaluate", "predict", "explain", "runs", "phantom")
@@ -181,22 +182,62 @@ def test_predict_writes_one_row_a_scan_and_run(
     out = tmp_path / "out.csv"
     assert cli.main(["predict", str(scans), "--out", str(out), "--device", "cpu"]) == 0
     rows = rows_of(out)
-    assert list(rows[0])[:7] == [
-        "image",
-        "run",
-        "predicted",
-        "p_CNV",
-        "p_DME",
-        "p_DRUSEN",
-        "p_NORMAL",
+    assert tuple(rows[0]) == PREDICTION_COLUMNS
+    expected = [
+        (str(scans / name), run)
+        for name in ("a [bold].png", "b/c/d.jpeg")
+        for run in ("ensemble", *RUNS)
     ]
-    expected = [(str(scans / name), run) for name in ("a [bold].png", "b/c/d.jpeg") for run in RUNS]
     assert [(row["image"], row["run"]) for row in rows] == expected
     for row in rows:
         probabilities = [float(row[f"p_{label}"]) for label in CLASSES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
-    assert "6 rows in" in capsys.readouterr().out
+        assert row["verdict"] == "caution" and "no gate has been fitted" in row["reason"]
+    for first in (0, 4):
+        mean = np.mean([[float(row["p_CNV"]) for row in rows[first + 1 : first + 4]]])
+        assert float(rows[first]["p_CNV"]) == pytest.approx(mean, abs=2e-6)
+    told = capsys.readouterr()
+    assert "8 rows in" in told.out and "2 scans: answer 0, caution 2, refer 0" in told.out
+    warnings = told.err.strip().splitlines()
+    assert len(warnings) == 2 and all(line.startswith("caution: ") for line in warnings)
+    assert all("no gate has been fitted for this run" in line for line in warnings)
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_the_ensemble_can_be_asked_for_by_name_and_one_run_has_its_rows_alone(
+    scans: Path, tmp_path: Path
+) -> None:
+    rows = {}
+    for name in ("ensemble", "vgg16"):
+        out = tmp_path / f"{name}.csv"
+        options = ["--run", name, "--out", str(out), "--device", "cpu"]
+        assert cli.main(["predict", str(scans), *options]) == 0
+        rows[name] = rows_of(out)
+    assert [row["run"] for row in rows["ensemble"]] == ["ensemble", *RUNS] * 2
+    assert [row for row in rows["ensemble"] if row["run"] == "vgg16"] == rows["vgg16"]
+
+
+def test_the_worst_scans_are_named_first_and_of_many_the_rest_is_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chances = np.array([0.97, 0.01, 0.01, 0.01])
+    answer = Prediction("vgg16", np.log(chances).astype(np.float32), chances)
+    kinds = ["caution"] * 45 + ["answer", "refer"]
+    reasons = {"answer": (), "caution": (Reason("no gate"),), "refer": (Reason("bscan"),)}
+    judged = [
+        (f"{place}.png", Judgement(answer, Verdict(kind, "CNV", 0.97, reasons[kind])))
+        for place, kind in enumerate(kinds)
+    ]
+    warn_of(judged, Path("out.csv"))
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[0] == (
+        "refer: 46.png: No answer: show it to a person, because it does not look like a retinal "
+        "B-scan."
+    )
+    assert len(lines) == 41 and not any("45.png" in line for line in lines)
+    assert lines[-1].startswith("and 6 more scans without a plain answer")
+    assert count_verdicts(judged) == "47 scans: answer 1, caution 45, refer 1"
 
 
 @pytest.mark.usefixtures("runs_here")
@@ -220,7 +261,8 @@ def test_unreadable_files_go_to_stderr_and_the_rest_is_scored(
     ]
     assert cli.main(arguments) == 1
     assert [Path(row["image"]).name for row in rows_of(out)] == ["a [bold].png", "d.jpeg"]
-    lines = capsys.readouterr().err.strip().splitlines()
+    errors = capsys.readouterr().err.strip().splitlines()
+    lines = [line for line in errors if not line.startswith("caution: ")]
     assert len(lines) == 3 and all(line.startswith("left out: ") for line in lines)
     for name, reason in (
         ("cut [off].png", "cut off and cannot be read"),
@@ -440,7 +482,9 @@ def test_no_scans_and_no_runs_say_so(
 
 
 @pytest.mark.usefixtures("runs_here")
-def test_explain_writes_the_keys_of_the_contract(scans: Path, tmp_path: Path) -> None:
+def test_explain_writes_the_keys_of_the_contract(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image, out = scans / "b" / "c" / "d.jpeg", tmp_path / "maps"
     assert (
         cli.main(
@@ -484,6 +528,9 @@ def test_explain_writes_the_keys_of_the_contract(scans: Path, tmp_path: Path) ->
         and len(meta["weights_sha256"]) == 64
     )
     assert set(meta["versions"]) >= {"oct_core", "torch", "numpy"}
+    assert meta["verdict"] == "caution" and "no gate has been fitted" in meta["reason"]
+    assert meta["gate"] is None
+    assert capsys.readouterr().err.startswith("caution: Caution: ")
 
 
 @pytest.mark.parametrize(
@@ -531,6 +578,7 @@ def test_runs_lists_figures_and_names_the_damaged(
     assert cli.main(["runs"]) == 0
     output, errors = capsys.readouterr()
     assert all(name in output for name in RUNS) and "64 px" in output and "(" in output
+    assert "ensemble" in output and "of 3 runs" in output
     assert "damaged: broken:" in errors
     assert cli.main(["runs", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

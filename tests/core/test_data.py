@@ -327,7 +327,9 @@ def test_a_prepared_folder_says_by_which_preprocessing_it_was_made(tmp_path: Pat
     made = json.loads((out / REPORT).read_text())
     assert made["preprocessing_version"] == open_pack(out).preprocessing_version == NEWEST
     (out / REPORT).write_text(json.dumps(made | {"preprocessing_version": 99}))
-    with pytest.raises(DataError, match="version 99 of the preprocessing, this program knows 1;"):
+    with pytest.raises(
+        DataError, match="version 99 of the preprocessing, this program knows 1, 2;"
+    ):
         open_pack(out)
     (out / REPORT).write_text("{")
     with pytest.raises(DataError, match=r"prepare\.json cannot be read"):

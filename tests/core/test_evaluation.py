@@ -18,7 +18,14 @@ from oct_core import evaluation
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import CheckpointError, DataError
-from oct_core.evaluation import corruption_accuracy, evaluate_run, phantom_accuracy
+from oct_core.evaluation import (
+    answer_corrupted,
+    answer_parts,
+    corruption_accuracy,
+    evaluate_run,
+    phantom_accuracy,
+)
+from oct_core.runs.evaluations import corrupted_key, read_scored
 from oct_core.runs.files import CARD, PREDICTIONS, read_card, read_predictions, write_card
 from oct_core.runs.predict import logits_of_pack, predict
 from oct_core.runs.weights import LoadedRun, load_run
@@ -31,9 +38,9 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture
-def own_run(demo_root: Path, tmp_path: Path, tiny_pack: Pack) -> Path:
+def own_run(demo_run: Callable[[str], LoadedRun], tmp_path: Path, tiny_pack: Pack) -> Path:
     """A copy of the DenseNet run whose data is the tiny pack."""
-    folder = Path(shutil.copytree(demo_root / "densenet121", tmp_path / "densenet121"))
+    folder = Path(shutil.copytree(demo_run("densenet121").card.folder, tmp_path / "densenet121"))
     raw = json.loads((folder / CARD).read_text())
     raw["data"]["manifest_sha256"] = manifest_sha256(tiny_pack.records)
     write_card(folder, raw)
@@ -82,6 +89,12 @@ def test_with_data_the_predictions_are_made_anew_from_the_weights(
     np.testing.assert_allclose(table.of_split("test").logits, expected, atol=1e-4)
     assert set(read_card(own_run).raw["robustness"]["accuracy"]) == set(CORRUPTIONS)
     assert read_card(own_run).raw["phantoms"]["n"] == 4 and len(said) == 3
+    assert table.gate is None, "no gate has been fitted"
+    kept = read_scored(read_card(own_run), corrupted_key("blur", 1))
+    blurred = corrupt(tiny_pack.pixels[tiny_pack.rows("val")], "blur", 1)
+    expected = logits_of_pack(run.model, blurred, run.device)
+    np.testing.assert_allclose(kept.logits, expected, atol=1e-4)
+    assert kept.sha256.tolist() == table.of_split("val").sha256.tolist() and kept.gate is None
 
 
 def test_the_test_part_can_be_left_alone(own_run: Path) -> None:
@@ -102,12 +115,12 @@ def test_other_data_or_another_size_is_refused_and_the_card_stays(
     for pack in (
         Pack(tiny_pack.folder, moved, tiny_pack.pixels, 64),
         Pack(tiny_pack.folder, tiny_pack.records, larger, 128),
-        Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels, 64, preprocessing_version=2),
+        Pack(tiny_pack.folder, tiny_pack.records, tiny_pack.pixels, 64, preprocessing_version=1),
     ):
         with pytest.raises(
             DataError,
             match=r"is not the data of this run \(manifest \w{12}, 64 px, preprocessing version "
-            r"1\); give the prepared folder",
+            r"2\); give the prepared folder",
         ):
             evaluate_run(own_run, pack)
     assert (own_run / CARD).read_bytes() == before
@@ -127,7 +140,9 @@ def test_accuracy_under_corruption_written_out(
 ) -> None:
     monkeypatch.setattr(evaluation, "SEVERITIES", (1, 3))
     run, rows = demo_run("densenet121"), tiny_pack.rows("val")
-    found = corruption_accuracy(run, tiny_pack)
+    found = corruption_accuracy(
+        answer_corrupted(run, tiny_pack, None), answer_parts(run, tiny_pack, None)
+    )
     pixels, labels = tiny_pack.pixels[rows], tiny_pack.labels[rows]
     expected = (
         logits_of_pack(run.model, corrupt(pixels, "gamma", 3), run.device).argmax(1) == labels

@@ -29,6 +29,7 @@ from oct_core.models.networks import build_model, layer_modules
 from oct_core.runs.turns import ModelLock
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
+from oct_core.scans.preprocess import Rows
 from oct_core.types import CLASSES, RunCard, Scan
 
 LIBRARY = {
@@ -76,6 +77,9 @@ class TinyRun:
         return torch.stack(
             [torch.from_numpy(scan.pixels.astype(np.float32) / 255)[None] for scan in scans]
         )
+
+    def rows(self, scan: Scan) -> Rows:
+        return Rows(0, scan.pixels.shape[0], scan.pixels.shape[0])
 
 
 def picture(seed: int = 0) -> Scan:

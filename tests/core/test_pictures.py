@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from oct_core.figures.colours import CLASS_COLOURS
 from oct_core.figures.contact_sheet import contact_sheet
-from oct_core.figures.final_figure import FigureRow, final_figure, overlay_png
+from oct_core.figures.final_figure import (
+    FAINT,
+    VERDICT_INKS,
+    FigureRow,
+    final_figure,
+    overlay_png,
+)
 from oct_core.figures.overlay import overlay
 from oct_core.figures.pictures import (
     draw_map,
@@ -24,8 +31,19 @@ from oct_core.figures.pictures import (
     shrink,
     stretch_values,
 )
+from oct_core.models.catalog import ENSEMBLE_COLOUR
+from oct_core.runs.ensemble import mean_prediction
 from oct_core.scans.phantom import make_phantom
-from oct_core.types import CLASSES, Explanation, Prediction, RunCard
+from oct_core.types import (
+    CLASSES,
+    Explanation,
+    GateScores,
+    Judgement,
+    Prediction,
+    Reason,
+    RunCard,
+    Verdict,
+)
 
 SCAN = make_phantom("CNV", 5, 90, 160).scan
 CARD = RunCard("mine", Path("mine"), "done", "vgg16", CLASSES, {}, "ab" * 32, 1.0, 3, {})
@@ -104,9 +122,14 @@ def test_a_contact_sheet_has_the_scan_first_and_white_where_no_map_is(
     assert (cells[1 + len(maps) :] == 255).all()
 
 
-def figure_of(rows: int, title: str = "VGG16", colour: str = "#0072B2") -> np.ndarray:
+PLAIN = Judgement(ANSWER, Verdict("answer", "CNV", 0.7, prediction_set=("CNV",)))
+
+
+def figure_of(
+    rows: int, title: str = "VGG16", colour: str = "#0072B2", judgement: Judgement = PLAIN
+) -> np.ndarray:
     row = FigureRow(CARD, title, colour, ANSWER, "CNV", [RAMP, NOTHING], [1.0, 0.0])
-    data = final_figure(SCAN, [row] * rows, "All agree.", 0.5, "viridis")
+    data = final_figure(SCAN, [row] * rows, judgement, 0.5, "viridis")
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
@@ -120,6 +143,49 @@ def test_the_final_figure_has_a_row_a_model_in_its_title_and_colour() -> None:
     title = slice(36 + 300, 36 + 314)  # between the first column and the first map
     footer = one.shape[0] - 100
     np.testing.assert_array_equal(long[:footer, title], one[:footer, title])
+
+
+def has(picture: np.ndarray, colour: str) -> bool:
+    wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    return bool((picture == wanted).all(axis=2).any())
+
+
+def test_the_verdict_leads_the_final_figure_and_without_an_answer_percentages_are_gray() -> None:
+    """In the ink of its kind; the bars of the classes are coloured but where nothing is
+    answered.
+    """
+    pictures = {
+        kind: figure_of(1, judgement=Judgement(ANSWER, Verdict(kind, "CNV", 0.7, reasons)))
+        for kind, reasons in (
+            ("answer", ()),
+            ("caution", (Reason("no gate"),)),
+            ("refer", (Reason("bscan"), Reason("upside down"))),
+        )
+    }
+    for kind, picture in pictures.items():
+        inks = {name: has(picture[:300], to_hex(ink)) for name, ink in VERDICT_INKS.items()}
+        assert inks == {name: name == kind for name in VERDICT_INKS}
+        assert has(picture, CLASS_COLOURS["CNV"]) is (kind != "refer")
+        assert has(picture, to_hex(FAINT)) is (kind == "refer")
+
+
+def to_hex(colour: tuple[int, int, int]) -> str:
+    return "#" + "".join(f"{part:02X}" for part in colour)
+
+
+def test_the_ensemble_has_bars_of_its_own_above_its_members() -> None:
+    mean = mean_prediction([ANSWER, ANSWER])
+    whole = Judgement(mean, PLAIN.verdict, GateScores(0.1, 0.2, 0.3), (PLAIN, PLAIN))
+    alone, together = figure_of(2), figure_of(2, judgement=whole)
+    assert has(together, ENSEMBLE_COLOUR) and not has(alone, ENSEMBLE_COLOUR)
+    assert together.shape[0] > alone.shape[0] and together.shape[1] == alone.shape[1]
+
+
+def test_long_reasons_are_broken_into_lines_and_make_the_figure_higher() -> None:
+    many = (Reason("unfamiliar", (("probability", 0.5), ("least", 0.9))),) * 6
+    long = figure_of(1, judgement=Judgement(ANSWER, Verdict("caution", "CNV", 0.7, many)))
+    assert long.shape[0] > figure_of(1).shape[0] and long.shape[1] == figure_of(1).shape[1]
+    assert (long[:, -20:] == 255).all(), "nothing runs into the margin"
 
 
 def test_an_overlay_is_a_png_of_the_scans_size() -> None:

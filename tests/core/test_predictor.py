@@ -18,10 +18,12 @@ from oct_core.cli.predict import predict_files
 from oct_core.evaluation import phantom_accuracy
 from oct_core.explanations import explain_with_predictions
 from oct_core.exports import predictions_csv
+from oct_core.runs.ensemble import Ensemble
 from oct_core.runs.predictor import Predictor, make_prediction
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
-from oct_core.types import CLASSES, Prediction, Scan
+from oct_core.trust.verdict import VerdictRule, give_verdict
+from oct_core.types import CLASSES, Judgement, Prediction, Scan
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,20 @@ def test_a_predictor_without_a_network_goes_through_files_csv_and_phantoms(tmp_p
     for name, gray in (("bright.png", 250), ("dark.png", 5)):
         Image.fromarray(np.full((64, 64), gray, dtype=np.uint8)).save(tmp_path / name)
     predictor: Predictor = ByBrightness()
-    answers, unreadable = predict_files([tmp_path], [predictor, replace(predictor, name="twin")])
-    rows = list(csv.DictReader(io.StringIO(predictions_csv(answers).decode())))
+    both = Ensemble((predictor, replace(predictor, name="twin")))
+
+    def judge(scans: Sequence[Scan]) -> list[Judgement]:
+        return [
+            Judgement(answer, give_verdict(answer, None, VerdictRule(), None))
+            for answer in both.predict(scans)
+        ]
+
+    judged, unreadable = predict_files([tmp_path], judge)
+    rows = list(csv.DictReader(io.StringIO(predictions_csv(judged).decode())))
     assert not unreadable
     assert [(Path(row["image"]).name, row["run"], row["predicted"]) for row in rows] == [
-        ("bright.png", "by-brightness", "CNV"),
-        ("bright.png", "twin", "CNV"),
-        ("dark.png", "by-brightness", "NORMAL"),
-        ("dark.png", "twin", "NORMAL"),
+        ("bright.png", "ensemble", "CNV"),
+        ("dark.png", "ensemble", "NORMAL"),
     ]
     # The columns are in the order of CLASSES, whatever the predictor's own.
     assert float(rows[0]["p_CNV"]) == max(float(rows[0][f"p_{label}"]) for label in CLASSES)

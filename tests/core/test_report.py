@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from oct_core.data.pack import Pack, open_pack, prepare
+from oct_core.data.pack import REPORT, Pack, open_pack, prepare
 from oct_core.data.split import SplitOptions
 from oct_core.errors import CheckpointError, DataError, MetricError, ReportError
 from oct_core.explanations.api import explain_with_predictions
@@ -109,9 +109,10 @@ def test_every_map_is_scored_at_the_networks_size_beside_every_baseline(
     ((prediction, (seen,)),) = explain_with_predictions(
         item.scan, run, methods=["guided_backprop"], network_size=True
     )
-    assert seen.values.shape == (64, 64)
+    height, first = run.rows(item.scan).whole(64)
+    assert seen.values.shape == (height, 64)
     x, target = run.inputs([item.scan]), torch.tensor([CLASSES.index(prediction.predicted)])
-    values = torch.from_numpy(seen.values)[None]
+    values = torch.from_numpy(seen.values[first : first + 64])[None]
     direct = curves(Trial(run.model, x, values, target, run.card.temperature), "mean", 1)
     found = {
         row["measure"]: row["value"]
@@ -149,6 +150,11 @@ def test_a_validation_scan_whose_file_is_gone_or_changed_is_not_mixed_with_the_o
         if record.sha256.startswith(whole[0].key[4:])
     )
     Image.fromarray(make_phantom("CNV", 99, 96, 130).pixels).save(changed)
+    with pytest.raises(DataError, match="holds the rows of the retina only"):
+        validation_items(tmp_path / "data", 4)
+    # In version 1 the packed picture shows the whole scan and stands in for it.
+    prepared = tmp_path / "data" / REPORT
+    prepared.write_text(json.dumps(json.loads(prepared.read_text()) | {"preprocessing_version": 1}))
     again = validation_items(tmp_path / "data", 4)
     assert [item.packed for item in again] == [True, False, False, False] and again[
         0
@@ -305,7 +311,7 @@ def test_only_validation_scans_are_taken_new_patients_first(
         replace(record, sha256=digest)
         for record, digest in zip(tiny_pack.records, digests, strict=True)
     )
-    pack = Pack(tmp_path, records, tiny_pack.pixels, tiny_pack.size)
+    pack = Pack(tmp_path, records, tiny_pack.pixels, tiny_pack.size, preprocessing_version=1)
     monkeypatch.setattr("oct_core.trust.report_items.open_pack", lambda folder: pack)
     items = validation_items(tmp_path, 99)
     allowed = {f"val-{record.sha256[:16]}-packed" for record in records if record.split == "val"}

@@ -137,6 +137,13 @@ FROM_ELSEWHERE = {
     "way_out",  # oct_core/training/initial.py: one of two, marked there
     "part",  # pages/ui/data.py: a method's title, or the proper name of a network
     "str(part)",  # a sentence of a run card, written by oct_core/training
+    "name",  # of a corruption, marked where it is registered
+    "str(each['name'])",  # of a corruption, a change or a kind of picture, marked there
+    "title",  # pages/ui/shared/scan_rows.py, oct_core/runs/evaluations.py: of a class, of a part
+    "axes.corner",  # oct_core/figures/charts/curves.py: marked where the axes are described
+    "axes.x",
+    "axes.y",
+    "axes.hover",
 }
 
 

@@ -1,9 +1,8 @@
-"""Confusion matrix, sensitivity and specificity, ROC and reliability."""
+"""Confusion matrix, sensitivity and specificity, reliability, and accuracy under corruption."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,18 +11,14 @@ from plotly.subplots import make_subplots
 
 from oct_core.errors import MetricError
 from oct_core.figures.charts.style import describe, finish, plain, say_empty
-from oct_core.figures.colours import NEUTRAL, class_colour
-from oct_core.metrics import curves
+from oct_core.figures.colours import NEUTRAL
 from oct_core.metrics.calibration import Reliability
-from oct_core.metrics.curves import MACRO, RocCurve, pair_names
 from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.metrics.summary import Evaluation
-from oct_core.types import CLASSES, FloatArray
+from oct_core.types import CLASSES, FloatArray, IntArray
 from oct_core.words import say, say_count
 
 _BLUES = [[0.0, "#EAF2FB"], [0.5, "#6AAED6"], [1.0, "#08519C"]]
-_CORNERS = (0.02, 0.05, 0.1, 0.2, 0.4)
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def confusion_matrix(
@@ -31,11 +26,14 @@ def confusion_matrix(
     classes: Sequence[str] = CLASSES,
     title: str | None = None,
     per_cent: bool = False,
+    cell: tuple[str, str] | None = None,
 ) -> go.Figure:
     """Counts (or per cent of each true class, empty where a class has no scan), truth down,
-    prediction across.
+    prediction across. Its second trace has a point for each cell, so that cells can be clicked: x
+    is the predicted class, y the true one.
 
-    confusion : (K, K), rows are the truth. Raises MetricError for another shape.
+    confusion : (K, K), rows are the truth. cell : (true, predicted), gets a frame. Raises
+    MetricError for another shape.
     """
     counts = np.asarray(confusion)
     if counts.shape != (len(classes), len(classes)):
@@ -44,12 +42,13 @@ def confusion_matrix(
             size=len(classes),
             shape=counts.shape,
         )
+    counts = counts.astype(np.int64)
     rows = counts.sum(axis=1, keepdims=True)
     share = np.divide(100.0 * counts, rows, out=np.full(counts.shape, np.nan), where=rows > 0)
     text = (
-        [["" if np.isnan(cell) else f"{cell:.1f}%" for cell in row] for row in share]
+        [["" if np.isnan(part) else f"{part:.1f}%" for part in row] for row in share]
         if per_cent
-        else counts.astype(int).astype(str)
+        else counts.astype(str)
     )
     names = list(classes)
     heat = go.Heatmap(
@@ -64,15 +63,23 @@ def confusion_matrix(
         zmax=100,
         xgap=2,
         ygap=2,
-        customdata=counts,
         showscale=False,
-        hovertemplate=say("True class %{y}, predicted %{x}: %{customdata} scans (%{z:.1f}%)")
-        + "<extra></extra>",
+        hoverinfo="skip",
     )
-    figure = go.Figure(heat)
+    figure = go.Figure([heat, _cells(counts, share, names)])
     axis = {"type": "category", "constrain": "domain", "showgrid": False, "tickfont": {"size": 11}}
     figure.update_xaxes(**axis, tickangle=0)
     figure.update_yaxes(**axis, tickangle=-90, autorange="reversed", scaleanchor="x")
+    if cell is not None:
+        down, across = (names.index(name) for name in cell)
+        figure.add_shape(
+            type="rect",
+            x0=across - 0.5,
+            x1=across + 0.5,
+            y0=down - 0.5,
+            y1=down + 0.5,
+            line={"color": "#D55E00", "width": 3},
+        )
     right, total = int(np.trace(counts)), int(counts.sum())
     each = "; ".join(
         say("{name} {right} of {total}", name=name, right=int(counts[k, k]), total=int(rows[k, 0]))
@@ -89,7 +96,36 @@ def confusion_matrix(
     return finish(figure, title, say("Predicted class"), say("True class"), alt)
 
 
-def _points(run: str, table: Mapping[str, Interval], colour: str, show_legend: bool) -> go.Scatter:
+def _cells(counts: IntArray, share: FloatArray, names: Sequence[str]) -> go.Scatter:
+    """An invisible point on each cell: a heat map cannot be clicked."""
+    places = [(down, across) for down in range(len(names)) for across in range(len(names))]
+    hover = [
+        say(
+            "True class {true}, predicted {predicted}: {scans}",
+            true=names[down],
+            predicted=names[across],
+            scans=say_count("{count} scan", "{count} scans", int(counts[down, across])),
+        )
+        + ("" if np.isnan(share[down, across]) else f" ({share[down, across]:.1f}%)")
+        for down, across in places
+    ]
+    invisible = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=[names[across] for _, across in places],
+        y=[names[down] for down, _ in places],
+        mode="markers",
+        marker={"symbol": "square", "size": 40, "opacity": 0},
+        selected=invisible,
+        unselected=invisible,
+        showlegend=False,
+        name="",
+        text=[plain(words) for words in hover],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _points(run: str, evaluation: Evaluation, metric: str, colour: str) -> go.Scatter:
+    table: dict[str, Interval] = evaluation.intervals(metric)
     value = np.array([cell.value for cell in table.values()])
     low, high = (
         np.array([getattr(cell, end) for cell in table.values()]) for end in ("low", "high")
@@ -100,7 +136,7 @@ def _points(run: str, table: Mapping[str, Interval], colour: str, show_legend: b
         "arrayminus": np.nan_to_num(value - low),
         "thickness": 1.5,
     }
-    hover = [plain(f"{run}, {name}: {interval_text(cell)}") for name, cell in table.items()]
+    hover = [plain(f"{run}, {name}: {evaluation.describe(metric, name)}") for name in table]
     return go.Scatter(
         x=list(table),
         y=value,
@@ -109,11 +145,16 @@ def _points(run: str, table: Mapping[str, Interval], colour: str, show_legend: b
         legendgroup=run,
         offsetgroup=run,
         mode="markers",
-        showlegend=show_legend,
+        showlegend=metric == "sensitivity",
         marker={"color": colour, "size": 11},
         text=hover,
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def _short(evaluation: Evaluation, metric: str, name: str) -> str:
+    value = evaluation.intervals(metric)[name].value
+    return evaluation.describe(metric, name) if np.isnan(value) else f"{value:.2f}"
 
 
 def sensitivity_specificity(
@@ -133,14 +174,15 @@ def sensitivity_specificity(
     )
     lines = []
     for run, evaluation in evaluations.items():
-        figure.add_trace(_points(run, evaluation.sensitivity, colours[run], True), row=1, col=1)
-        figure.add_trace(_points(run, evaluation.specificity, colours[run], False), row=1, col=2)
+        for column, metric in enumerate(("sensitivity", "specificity"), start=1):
+            trace = _points(run, evaluation, metric, colours[run])
+            figure.add_trace(trace, row=1, col=column)
         pairs = [
             say(
-                "{name} {sensitivity:.2f} and {specificity:.2f}",
+                "{name} {sensitivity} and {specificity}",
                 name=name,
-                sensitivity=evaluation.sensitivity[name].value,
-                specificity=evaluation.specificity[name].value,
+                sensitivity=_short(evaluation, "sensitivity", name),
+                specificity=_short(evaluation, "specificity", name),
             )
             for name in evaluation.classes
         ]
@@ -154,139 +196,6 @@ def sensitivity_specificity(
     figure.update_yaxes(title_text=say("Share of scans (95% interval)"), row=1, col=1)
     figure.update_layout(margin={"t": 80})  # room for the two headings under the title
     return figure
-
-
-def curve_title(name: str) -> str:
-    """A curve of ``metrics.curves`` for people: ``CNV vs DME``, ``macro average``; a class stands
-    as it is.
-    """
-    if name == MACRO:
-        return say(MACRO)
-    first, versus, second = name.partition(" vs ")
-    return say("{first} vs {second}", first=first, second=second) if versus else name
-
-
-def _roc_trace(
-    name: str, curve: RocCurve, colour: str, dash: str = "solid", width: float = 2
-) -> go.Scatter:
-    return go.Scatter(
-        x=curve.false_positive_rate,
-        y=curve.true_positive_rate,
-        customdata=curve.thresholds,
-        mode="lines",
-        name=say("{name}: AUC {auc:.3f}", name=plain(name), auc=curve.auc),
-        line={"color": colour, "dash": dash, "width": width},
-        hovertemplate=say(
-            "sensitivity %{y:.3f}, false positive rate %{x:.3f}, threshold %{customdata:.3f}"
-        )
-        + f"<extra>{plain(name)}</extra>",
-    )
-
-
-def _diagonal(name: str) -> go.Scatter:
-    line = {"color": NEUTRAL, "dash": "dot", "width": 1}
-    return go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name=name, line=line, hoverinfo="skip")
-
-
-def corner_size(errors: Sequence[tuple[FloatArray, FloatArray]]) -> float:
-    """How much of both axes shows the bend of every curve: one of 0.02, 0.05, 0.1, 0.2, 0.4 and 1.
-
-    errors : of each curve, two arrays (M,) that would both be 0 at its ideal corner.
-    """
-    bends = [float(np.maximum(across, down).min()) for across, down in errors]
-    reach = 2 * max(bends, default=1.0)
-    return next((size for size in _CORNERS if size >= reach), 1.0)
-
-
-def _roc_figure(
-    title: str, curves_: Mapping[str, RocCurve], traces: Sequence[go.Scatter], zoom: bool = False
-) -> go.Figure:
-    figure = go.Figure(list(traces))
-    figure.add_trace(_diagonal(say("chance")))
-    figure.update_layout(height=520)
-    if not curves_:
-        say_empty(figure, say("No class has both positive and negative scans"))
-    size = (
-        corner_size([(c.false_positive_rate, 1 - c.true_positive_rate) for c in curves_.values()])
-        if zoom
-        else 1.0
-    )
-    edge = 0.03 * size if zoom else 0.01
-    figure.update_xaxes(range=[-edge, size + edge], constrain="domain")
-    figure.update_yaxes(range=[1 - size - edge, 1 + edge], scaleanchor="x", constrain="domain")
-    areas = "; ".join(f"{curve_title(name)} {curve.auc:.3f}" for name, curve in curves_.items())
-    heading = say("{title}, upper left corner", title=title) if size < 1 else title
-    alt = (
-        say("{title}. Areas under the curves: {areas}.", title=heading, areas=areas)
-        if areas
-        else say("{title}. No curve.", title=title)
-    )
-    return finish(
-        figure,
-        title,
-        say("False positive rate (1 - specificity)"),
-        say("True positive rate (sensitivity)"),
-        alt,
-    )
-
-
-def roc_one_vs_rest(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[str] = CLASSES,
-    title: str | None = None,
-    zoom: bool = False,
-) -> go.Figure:
-    """The ROC curve of each class of one run, with the macro average (dashed).
-
-    labels : (N,). probabilities : (N, K). zoom : show the corner where the curves bend. Raises
-    MetricError for bad arrays or if no class has scans on both sides.
-    """
-    by_class = curves.roc_one_vs_rest(labels, probabilities, classes)
-    traces = [
-        _roc_trace(name, curve, class_colour(name))
-        for name, curve in by_class.items()
-        if name != MACRO
-    ]
-    traces.append(_roc_trace(curve_title(MACRO), by_class[MACRO], "#7B6FD0", "dash", 3))
-    title = say("ROC, one class against the rest") if title is None else title
-    return _roc_figure(title, by_class, traces, zoom)
-
-
-def roc_one_vs_one(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[str] = CLASSES,
-    title: str | None = None,
-    zoom: bool = False,
-) -> go.Figure:
-    """The ROC curve of each pair of classes of one run (Hand & Till, see metrics.curves): the first
-    class's colour, a dash for the second.
-
-    zoom : show the corner where the curves bend. Raises MetricError for bad arrays.
-    """
-    by_pair = curves.roc_one_vs_one(labels, probabilities, classes)
-    pairs = zip(pair_names(classes), combinations(range(len(classes)), 2), strict=True)
-    styles = {
-        name: (class_colour(classes[i]), _DASHES[(j - 1) % len(_DASHES)]) for name, (i, j) in pairs
-    }
-    traces = [
-        _roc_trace(curve_title(name), curve, *styles[name]) for name, curve in by_pair.items()
-    ]
-    title = say("ROC, one class against another") if title is None else title
-    return _roc_figure(title, by_pair, traces, zoom)
-
-
-def roc_runs(
-    by_run: Mapping[str, RocCurve], colours: Mapping[str, str], title: str | None = None
-) -> go.Figure:
-    """One curve a run, for comparing runs: run -> the same curve of each (macro average, one class
-    or one pair). colours : run -> its colour.
-    """
-    title = say("ROC, macro average of each model") if title is None else title
-    return _roc_figure(
-        title, by_run, [_roc_trace(run, curve, colours[run]) for run, curve in by_run.items()]
-    )
 
 
 def reliability_diagram(
@@ -321,7 +230,16 @@ def reliability_diagram(
                 + f"<extra>{plain(run)}</extra>",
             )
         )
-    figure.add_trace(_diagonal(say("ideal")))
+    figure.add_trace(
+        go.Scatter(
+            x=[0, 1],
+            y=[0, 1],
+            mode="lines",
+            name=say("ideal"),
+            line={"color": NEUTRAL, "dash": "dot", "width": 1},
+            hoverinfo="skip",
+        )
+    )
     figure.update_xaxes(range=[0, 1.05])
     figure.update_yaxes(range=[-0.02, 1.07])
     lines = [
@@ -331,3 +249,87 @@ def reliability_diagram(
     title = say("Reliability of the confidence") if title is None else title
     alt = describe(title, lines or [say("No run")])
     return finish(figure, title, say("Mean confidence"), say("Accuracy"), alt)
+
+
+def corruption_lines(
+    by_run: Mapping[str, Mapping[str, Sequence[Interval]]],
+    colours: Mapping[str, str],
+    title: str | None = None,
+) -> go.Figure:
+    """Accuracy by corruption and grade, one line a run in each corruption, from the clean scans
+    (grade 0, open) on, with 95% intervals.
+
+    by_run : run -> corruption in words -> accuracy at grade 0, 1, 2 ..., all as long. colours : run
+    -> its colour.
+    """
+    figure = go.Figure()
+    corruptions = list(next(iter(by_run.values()), {}))
+    ticks: list[float] = []
+    for number, (run, table) in enumerate(by_run.items()):
+        shift = 0.14 * (number - (len(by_run) - 1) / 2)
+        for place, (name, cells) in enumerate(table.items()):
+            start = place * (len(cells) + 0.6)
+            if not number:
+                ticks.append(start + (len(cells) - 1) / 2)
+            figure.add_trace(_grades(run, name, cells, colours[run], start + shift))
+            figure.data[-1].showlegend = place == 0
+    if not by_run:
+        say_empty(figure, say("No run"))
+    figure.update_xaxes(tickvals=ticks, ticktext=[plain(name) for name in corruptions])
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    lines = [
+        say(
+            "{run}: clean {clean:.3f}, at the highest grade {worst}",
+            run=run,
+            clean=next(iter(table.values()))[0].value,
+            worst=", ".join(f"{name} {cells[-1].value:.3f}" for name, cells in table.items()),
+        )
+        for run, table in by_run.items()
+        if table
+    ]
+    title = say("Accuracy under corruption") if title is None else title
+    alt = describe(title, lines or [say("No run")])
+    return finish(
+        figure, title, say("Corruption, from clean to the highest grade"), say("Accuracy"), alt
+    )
+
+
+def _grades(
+    run: str, name: str, cells: Sequence[Interval], colour: str, start: float
+) -> go.Scatter:
+    value = np.array([cell.value for cell in cells])
+    low, high = (np.array([getattr(cell, end) for cell in cells]) for end in ("low", "high"))
+    hover = [
+        plain(
+            say(
+                "{run}, {name}, grade {grade}: {figure}",
+                run=run,
+                name=name,
+                grade=grade,
+                figure=interval_text(cell),
+            )
+        )
+        for grade, cell in enumerate(cells)
+    ]
+    return go.Scatter(
+        x=start + np.arange(len(cells)),
+        y=value,
+        error_y={
+            "type": "data",
+            "array": np.nan_to_num(high - value),
+            "arrayminus": np.nan_to_num(value - low),
+            "thickness": 1,
+            "width": 0,
+        },
+        name=plain(run),
+        legendgroup=run,
+        mode="lines+markers",
+        line={"color": colour, "width": 2},
+        marker={
+            "color": colour,
+            "size": 7,
+            "symbol": ["circle-open", *["circle"] * (len(cells) - 1)],
+        },
+        text=hover,
+        hovertemplate="%{text}<extra></extra>",
+    )

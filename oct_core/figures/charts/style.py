@@ -24,6 +24,12 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False).replace("%{", "%\u2060{")
 
 
+def translucent(colour: str, opacity: float) -> str:
+    """A "#RRGGBB" as plotly's "rgba(...)"; opacity 0 to 1."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
 def _template() -> go.layout.Template:
     """In the template, not the layout, so that Streamlit's theme can still set fonts and grids."""
     axis = {

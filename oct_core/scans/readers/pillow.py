@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from oct_core.errors import ScanError
+from oct_core.scans.colour import COLOUR_NOTE, find_colour, is_coloured
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import Reader, ScanInfo, check_page, check_size, page_notes
 from oct_core.types import GrayImage, Scan
-from oct_core.words import message, say
-
-COLOUR_NOTE = message("colour converted to gray")
-"""The note on a scan whose source was in colour."""
+from oct_core.words import say
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class PillowReader(Reader):
             self.check_page_bytes(image, len(data))
             depth, white_is_zero = self.bit_depth(image, data), self.white_is_zero(image)
             image.load()
-            pixels, notes = _to_gray(ImageOps.exif_transpose(image), depth, white_is_zero)
-        return Scan(pixels, bit_depth=depth, notes=(*page_notes(page, pages), *notes))
+            scan = _to_gray(ImageOps.exif_transpose(image), depth, white_is_zero)
+        return replace(scan, bit_depth=depth, notes=(*page_notes(page, pages), *scan.notes))
 
     def _open(self, data: bytes, limits: Limits) -> Image.Image:
         """The picture with its header read and every limit checked; no pixel is decoded yet."""
@@ -93,28 +91,22 @@ class PillowReader(Reader):
         return image
 
 
-def _to_gray(
-    image: Image.Image, depth: int, white_is_zero: bool
-) -> tuple[GrayImage, tuple[str, ...]]:
+def _to_gray(image: Image.Image, depth: int, white_is_zero: bool) -> Scan:
     if image.mode.startswith("I") or image.mode == "F":
         pixels, notes = _scale(np.asarray(image, dtype=np.float64))
         # Pillow turns 8 bit round by itself, but not 16.
-        return (255 - pixels if white_is_zero else pixels), notes
-    notes = ()
+        return Scan(255 - pixels if white_is_zero else pixels, notes=notes)
     if image.mode in ("P", "LA", "PA", "RGBA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.alpha_composite(
             Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered
         ).convert("RGB")
-    if image.mode not in ("1", "L"):
-        colour = np.asarray(image.convert("RGB"), dtype=np.int16)
-        if float(np.percentile(np.ptp(colour, axis=2), 99.5)) > 24:
-            notes = (COLOUR_NOTE,)
-    gray = np.array(image.convert("L"), dtype=np.uint8)
+    colour = None if image.mode in ("1", "L") else find_colour(np.asarray(image.convert("RGB")))
+    gray, notes = np.array(image.convert("L"), dtype=np.uint8), ()
     if depth == 16:
-        gray, scaled = _scale(gray.astype(np.float64))
-        notes += scaled
-    return gray, notes
+        gray, notes = _scale(gray.astype(np.float64))
+    scan = Scan(gray, colour=colour)
+    return replace(scan, notes=(*((COLOUR_NOTE,) if is_coloured(scan) else ()), *notes))
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[GrayImage, tuple[str, ...]]:
