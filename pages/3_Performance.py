@@ -4,8 +4,6 @@ intervals by patient.
 
 from __future__ import annotations
 
-import streamlit as st
-
 from oct_core.words import say
 from pages.ui.app.layout import page_setup
 from pages.ui.app.services import errors_on_page
@@ -14,8 +12,5 @@ from pages.ui.shared.empty_states import scored_runs
 
 page_setup(say("Performance"))
 with errors_on_page():
-    if cards := scored_runs():
-        if selection := choose(cards):
-            performance(*selection)
-        else:
-            st.info(say("Select at least one model above."), icon=":material/check_box:")
+    if (cards := scored_runs()) and (selection := choose(cards)):
+        performance(*selection)

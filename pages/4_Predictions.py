@@ -12,6 +12,7 @@ from pages.ui.app.layout import page_setup
 from pages.ui.app.services import errors_on_page
 from pages.ui.shared.data_folder import pictures_at_hand
 from pages.ui.shared.empty_states import scored_runs
+from pages.ui.shared.scan_rows import show_scans
 
 page_setup(say("Predictions"))
 at_hand = False
@@ -25,10 +26,8 @@ with errors_on_page():
                 say("No scan matches these filters. Widen one of them."),
                 icon=":material/filter_alt_off:",
             )
-        elif at_hand:
-            prediction_views.table_with_pictures(rows)
         else:
-            prediction_views.table_without_pictures(rows)
+            show_scans(rows, "prediction", at_hand)
 with errors_on_page():
     if not at_hand:
         prediction_views.phantom_grid()

@@ -27,4 +27,4 @@ with errors_on_page():
             icon=":material/hourglass_top:",
         )
     else:
-        gallery_views.gallery(*gallery_views.choose(ready))
+        gallery_views.gallery(gallery_views.choose(ready))

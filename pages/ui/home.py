@@ -11,11 +11,22 @@ import streamlit as st
 from oct_core.figures.colours import model_colour
 from oct_core.metrics.intervals import bounds_text
 from oct_core.metrics.summary import Evaluation
-from oct_core.models.catalog import ARCHITECTURES
+from oct_core.models.catalog import (
+    ARCHITECTURES,
+    ENSEMBLE,
+    ENSEMBLE_BLURB,
+    ENSEMBLE_COLOUR,
+    run_title,
+)
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
-from pages.ui.shared.run_data import evaluation, stored_evaluation
+from pages.ui.shared.run_data import (
+    ensemble_evaluation,
+    evaluation,
+    one_of_each,
+    stored_evaluation,
+)
 from pages.ui.shared.samples import Sample, outlined
 from pages.ui.shared.tables import sample_text
 
@@ -35,9 +46,9 @@ def introduction() -> None:
     """One sentence, and the way to the first thing to try."""
     st.markdown(
         say(
-            "##### Open an OCT B-scan and see how {networks} classify it, side by side: the "
-            "probability of each of four classes and, layer by layer, where each network seems to "
-            "look.",
+            "##### Open an OCT B-scan and see how {networks} and their ensemble classify it, side "
+            "by side: a verdict that says when there is no answer, the probability of each of four "
+            "classes and, layer by layer, where each network seems to look.",
             networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
         )
     )
@@ -70,8 +81,14 @@ def the_classes() -> None:
 
 
 def the_models(cards: Sequence[RunCard]) -> None:
-    """A card for each run with its held-out figures, three in a row."""
+    """The ensemble's held-out figures, then a card for each run with its own, three in a row."""
     st.subheader(say("The models, tested on patients they have never seen"), anchor=False)
+    members = one_of_each([card for card in cards if card.status == "done"])
+    together = ensemble_evaluation(members)
+    if together is not None:
+        with st.container(border=True):
+            _head(run_title(ENSEMBLE), ENSEMBLE_COLOUR, say(ENSEMBLE_BLURB))
+            _figures(together)
     for start in range(0, len(cards), 3):
         row = cards[start : start + 3]
         for column, card in zip(st.columns(3, gap="medium"), row, strict=False):
@@ -80,22 +97,29 @@ def the_models(cards: Sequence[RunCard]) -> None:
 
 
 def _model(card: RunCard) -> None:
-    colour = model_colour(card.architecture)
     network = card.architecture
     blurb = say(ARCHITECTURES.get(network).blurb) if network in ARCHITECTURES else ""
-    st.html(
-        f'<div style="height:.35rem;border-radius:99px;background:{colour}"></div>'
-        '<div style="font-size:1.2rem;font-weight:600;margin-top:.5rem">'
-        f"{html.escape(title_of(card))}</div>"
-        f'<div class="oct-muted">{html.escape(blurb)}</div>'
-    )
+    _head(title_of(card), model_colour(network), blurb)
     scores = _scores(card)
     if scores is None:
         st.info(
             _without_scores(card),
             icon=":material/hourglass_top:" if card.status == "training" else ":material/info:",
         )
-        return
+    else:
+        _figures(scores)
+
+
+def _head(title: str, colour: str, blurb: str) -> None:
+    st.html(
+        f'<div style="height:.35rem;border-radius:99px;background:{colour}"></div>'
+        '<div style="font-size:1.2rem;font-weight:600;margin-top:.5rem">'
+        f"{html.escape(title)}</div>"
+        f'<div class="oct-muted">{html.escape(blurb)}</div>'
+    )
+
+
+def _figures(scores: Evaluation) -> None:
     left, right = st.columns(2)
     for column, name, figure in (
         (left, say("Accuracy"), scores.accuracy),
@@ -142,7 +166,7 @@ def the_limits() -> None:
             "of one public collection. On scans from another device or hospital expect lower "
             "accuracy, and do not trust the probabilities.\n- **Four answers only.** A scan that "
             "shows another disease, or a picture that is not an OCT scan, still gets one of the "
-            "four."
+            "four; the verdict above the answers warns of such pictures, though not of all."
         )
     )
     right.markdown(

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from oct_core.errors import OctError
+from oct_core.errors import CheckpointError, OctError
 from oct_core.metrics.calibration import softmax
-from oct_core.types import CLASS_TITLES, CLASSES, RunCard
+from oct_core.models.catalog import ENSEMBLE, run_title
+from oct_core.reasons import reasons_words
+from oct_core.runs.ensemble import ensemble_table
+from oct_core.types import CLASS_TITLES, CLASSES, PredictionTable, RunCard
 from oct_core.words import message, say, say_count
 from pages.ui.app import services, session
 from pages.ui.app.services import title_of
-from pages.ui.shared.data_folder import open_picture
 from pages.ui.shared.links import open_in_viewer
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import all_samples
-from pages.ui.shared.tables import COLUMNS, prediction_frame, show_table
+from pages.ui.shared.tables import PREDICTION_COLUMNS, prediction_frame
+from pages.ui.shared.verdicts import SHORT_TITLES
 
-PICTURES_PER_PAGE = 12
-_COLUMNS = [
-    "image",
-    "patient",
-    "model",
-    "true",
-    "predicted",
-    "right",
-    "confidence",
-    "p(true)",
-    *(f"p({name})" for name in CLASSES),
-]
 ANY = ""
 """The choice that filters nothing."""
 OUTCOMES = {"right": message("Correct"), "wrong": message("Wrong")}
 
 
 def everything(cards: Sequence[RunCard]) -> pd.DataFrame:
-    """Every test scan of every run, one row a scan and run; a damaged file is reported and left
-    out.
+    """Every test scan of every predictor, one row a scan and predictor, the ensemble of all runs
+    first; a damaged file is reported and left out. Where gates have been fitted, ``verdict`` and
+    ``reason`` say what may be made of each answer, "" of a run without a gate.
     """
     frames: list[pd.DataFrame] = []
+    tables: dict[str, PredictionTable] = {}
     for card in cards:
         try:
             table = services.prediction_table(card).of_split("test")
@@ -58,14 +50,36 @@ def everything(cards: Sequence[RunCard]) -> pd.DataFrame:
             )
             continue
         if len(table):
-            frames.append(
-                prediction_frame(title_of(card), table, softmax(table.logits, card.temperature))
-            )
-    return (
-        pd.concat(frames, ignore_index=True)
-        if frames
-        else pd.DataFrame(columns=[*_COLUMNS, "sha256"])
-    )
+            tables[card.name] = table
+            frame = prediction_frame(title_of(card), table, softmax(table.logits, card.temperature))
+            frames.append(_with_verdicts(frame, [card]))
+    if len(tables) > 1:
+        with suppress(CheckpointError):  # runs of different data have no scan in common
+            whole = ensemble_table(tables, {card.name: card.temperature for card in cards})
+            frame = prediction_frame(run_title(ENSEMBLE), whole, softmax(whole.logits))
+            members = [card for card in cards if card.name in tables]
+            frames.insert(0, _with_verdicts(frame, members))
+    if not frames:
+        return pd.DataFrame(columns=PREDICTION_COLUMNS)
+    rows = pd.concat(frames, ignore_index=True)
+    return rows if rows["verdict"].any() else rows.drop(columns=["verdict", "reason"])
+
+
+def _with_verdicts(frame: pd.DataFrame, cards: Sequence[RunCard]) -> pd.DataFrame:
+    """The rows of one run or of the ensemble of several, each with its verdict."""
+    try:
+        verdicts = services.verdicts_on(cards, "test")
+    except OctError as error:
+        verdicts = None
+        if len(cards) == 1:  # of an ensemble it is the fault of a member, which is said already
+            st.warning(escape_markdown(str(error)), icon=":material/broken_image:")
+    words = [("", "")] * len(frame)
+    if verdicts is not None:
+        words = [(say(SHORT_TITLES[each.kind]), reasons_words(each)) for each in verdicts]
+    place = list(frame).index("confidence") + 1
+    for offset, name in enumerate(("verdict", "reason")):
+        frame.insert(place + offset, name, [pair[offset] for pair in words])
+    return frame
 
 
 def filtered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,111 +149,6 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
         )
     )
     return selection
-
-
-def _table(rows: pd.DataFrame, **options: Any) -> Any:
-    share = st.column_config.ProgressColumn
-    columns = {
-        "confidence": share(
-            say(COLUMNS["confidence"]),
-            width=110,
-            min_value=0.0,
-            max_value=1.0,
-            format="%.3f",
-            help=say("The probability of the predicted class."),
-        ),
-        "p(true)": st.column_config.NumberColumn(
-            say(COLUMNS["p(true)"]), format="%.3f", help=say("The probability of the true class.")
-        ),
-        "right": st.column_config.CheckboxColumn(say(COLUMNS["right"]), width=70),
-    }
-    columns |= {
-        f"p({name})": st.column_config.NumberColumn(format="%.3f", help=say(CLASS_TITLES[name]))
-        for name in CLASSES
-    }
-    return show_table(
-        rows[_COLUMNS], say("Predictions for the test scans"), columns, height=420, **options
-    )
-
-
-def table_without_pictures(rows: pd.DataFrame) -> None:
-    """The table, and how to get its pictures."""
-    _table(rows)
-    st.caption(
-        say(
-            "The scans themselves are not part of this repository. Start the app with `streamlit "
-            "run streamlit_app.py -- --data DIR`, or set the environment variable `OCT_DATA`, to "
-            "see them here and open them in the viewer."
-        )
-    )
-
-
-def table_with_pictures(rows: pd.DataFrame) -> None:
-    """The same rows as pictures or as a table; a click opens the scan in the viewer."""
-    pictures, table = st.tabs(
-        [say(":material/grid_view: Pictures"), say(":material/table_rows: Table")]
-    )
-    with pictures:
-        _picture_pages(rows)
-    with table:
-        event = _table(rows, on_select="rerun", selection_mode="single-row", key="prediction_table")
-        st.caption(say("Tick a row at its left edge to open the scan in the viewer."))
-        if places := event.selection.rows:
-            _open_row(rows.iloc[places[0]])
-
-
-def _picture_pages(rows: pd.DataFrame) -> None:
-    pages = math.ceil(len(rows) / PICTURES_PER_PAGE)
-    page = (
-        st.number_input(
-            say("Page of {pages}", pages=pages), 1, pages, key="prediction_page", width=160
-        )
-        if pages > 1
-        else 1
-    )
-    page_rows = rows.iloc[(page - 1) * PICTURES_PER_PAGE : page * PICTURES_PER_PAGE]
-    for start in range(0, len(page_rows), 4):
-        for column, (index, row) in zip(
-            st.columns(4, gap="medium"), page_rows.iloc[start : start + 4].iterrows(), strict=False
-        ):
-            with column:
-                _picture(row, f"open_{index}")
-
-
-def _picture(row: pd.Series[Any], key: str) -> None:
-    scan = open_picture(row["image"], row["sha256"])
-    if scan is None:
-        st.info(say("Not in the data folder."), icon=":material/hide_image:")
-    else:
-        st.image(
-            scan.pixels,
-            width="stretch",
-            alt=say(
-                "B-scan, true class {true}, predicted class {predicted}",
-                true=row["true"],
-                predicted=row["predicted"],
-            ),
-        )
-    mark = ":green[:material/check:]" if row["right"] else ":red[:material/close:]"
-    st.markdown(f"{mark} **{row['predicted']}** {row['confidence']:.3f}")
-    st.caption(
-        say("{model} · true class {true}", model=escape_markdown(row["model"]), true=row["true"])
-    )
-    if scan is not None and st.button(
-        say("Open in the viewer"), key=key, icon=":material/open_in_new:", width="stretch"
-    ):
-        open_in_viewer(scan)
-
-
-def _open_row(row: pd.Series[Any]) -> None:
-    scan = open_picture(row["image"], row["sha256"])
-    if scan is None:
-        st.info(
-            say("The data folder does not hold this scan, or its content has changed."),
-            icon=":material/hide_image:",
-        )
-    else:
-        open_in_viewer(scan)
 
 
 def phantom_grid() -> None:

@@ -4,8 +4,10 @@ model's.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,17 @@ from PIL import Image
 
 from oct_core.metrics.summary import evaluate_table
 from oct_core.models.networks import build_model
-from oct_core.runs.files import append_rows, write_atomically, write_card, write_predictions
+from oct_core.runs.files import (
+    append_rows,
+    read_predictions,
+    write_atomically,
+    write_card,
+    write_predictions,
+)
 from oct_core.runs.weights import weights_bytes
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
+from oct_core.trust.gate import Gate, write_gate
 from oct_core.types import CLASSES, PredictionTable
 
 SIZE = 64
@@ -132,6 +141,19 @@ def write_record(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
             "accuracy": 1 - 0.6 * fall,
         }
         append_rows(folder / "steps.csv", [row | {"learning_rate": 1e-3 * np.cos(step / 160)}])
+
+
+def write_scores(folder: Path) -> None:
+    """A gate for a demo run, and its scores in the answers: each seventh test scan is none."""
+    gate = Gate(**{field.name: np.zeros((3, 2), np.float32) for field in dataclasses.fields(Gate)})
+    answers = read_predictions(folder)
+    scores = np.repeat(np.linspace(0, 1, len(answers))[:, None], 3, axis=1)
+    scores[np.flatnonzero(answers.split == "test")[::7], 0] = 9
+    write_predictions(folder, dataclasses.replace(answers, gate=scores))
+    raw = json.loads((folder / "card.json").read_text())
+    digest = write_gate(folder, gate)
+    raw["gate"] = {"sha256": digest, "weights_sha256": raw["weights_sha256"]}
+    write_card(folder, raw)
 
 
 def write_run(

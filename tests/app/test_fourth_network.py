@@ -107,6 +107,23 @@ def test_it_is_trained_listed_and_titled(
     assert main(["runs"]) == 0 and NAME in capsys.readouterr().out
 
 
+def test_a_gate_reads_the_averages_of_its_deepest_layers(run: LoadedRun) -> None:
+    scan = make_phantom("DME", 4, 96, 128).scan
+    kept: list[torch.Tensor] = []
+    handles = [
+        run.layers[name].register_forward_hook(lambda module, given, out: kept.append(out))
+        for name in list(ENTRY.layers)[-2:]
+    ]
+    with torch.inference_mode():
+        run.model(run.inputs([scan]))
+    for handle in handles:
+        handle.remove()
+    [prediction] = run.predict(scan)
+    expected = np.concatenate([each.numpy().mean((0, 2, 3)) for each in kept])
+    assert prediction.features is not None
+    np.testing.assert_allclose(prediction.features, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_it_is_explained_by_grad_cam_at_its_layers_and_not_by_guided_maps(run: LoadedRun) -> None:
     scan = make_phantom("CNV", 3, 96, 128).scan
     (maps,) = explain(scan, run, methods=["gradcam"])

@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run
 
 from oct_core.errors import CheckpointError
+from oct_core.runs.files import read_card, read_predictions
 from pages.ui.app import services
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,12 +47,34 @@ def test_each_model_has_its_figures_with_interval_and_n(root: Path) -> None:
     folders = [write_run(root, name) for name in ("vgg16", "resnet50", "densenet121")]
     page = home()
     assert (
-        not page.exception and [one.label for one in page.metric] == ["Accuracy", "Macro AUC"] * 3
+        not page.exception and [one.label for one in page.metric] == ["Accuracy", "Macro AUC"] * 4
     )
     stored = json.loads((folders[0] / "card.json").read_text())["metrics"]["test"]["accuracy"]
-    assert page.metric[0].value == f"{stored['value']:.3f}"
-    assert page.metric[0].delta == f"{stored['low']:.3f} to {stored['high']:.3f}"
-    assert sum("32 scans of" in one.value for one in page.caption) == 3
+    of_vgg16 = [one for one in page.metric if one.label == "Accuracy"][1]
+    assert of_vgg16.value == f"{stored['value']:.3f}"
+    assert of_vgg16.delta == f"{stored['low']:.3f} to {stored['high']:.3f}"
+    assert sum("32 scans of" in one.value for one in page.caption) == 4
+
+
+def test_the_ensemble_leads_with_its_own_figures(root: Path) -> None:
+    folders = [write_run(root, name, seed=seed) for seed, name in enumerate(("vgg16", "resnet50"))]
+    tables = [read_predictions(folder).of_split("test") for folder in folders]
+    temperatures = [read_card(folder).temperature for folder in folders]
+    shares = [
+        np.exp(table.logits / t) / np.exp(table.logits / t).sum(axis=1, keepdims=True)
+        for table, t in zip(tables, temperatures, strict=True)
+    ]
+    right = (shares[0] + shares[1]).argmax(axis=1) == tables[0].label
+    page = home()
+    assert page.metric[0].value == f"{right.mean():.3f}"
+    bodies = [one.proto.body for one in page.get("html")]
+    titles = [name for body in bodies for name in ("Ensemble", "VGG16", "ResNet50") if name in body]
+    assert titles == ["Ensemble", "VGG16", "ResNet50"]
+
+
+def test_of_one_run_there_is_no_ensemble(root: Path) -> None:
+    write_run(root, "vgg16")
+    assert not any("Ensemble" in one.proto.body for one in home().get("html"))
 
 
 def test_a_card_without_figures_is_evaluated_from_its_predictions(root: Path) -> None:

@@ -18,13 +18,24 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from demo_runs import EPOCHS, table, write_data_folder, write_record, write_run
+from demo_runs import (
+    EPOCHS,
+    table,
+    write_data_folder,
+    write_record,
+    write_run,
+    write_scores,
+)
 
 from oct_core.metrics import evaluate_table
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.decision import decision_curve
-from oct_core.metrics.operating_points import figures_at_threshold
-from oct_core.runs.files import write_predictions
+from oct_core.metrics.operating_points import choose_operating_points, figures_at_threshold
+from oct_core.models.catalog import run_title
+from oct_core.reasons import reasons_words
+from oct_core.runs.files import read_card, read_predictions, write_predictions
+from oct_core.trust.judge import Judge, scored_table
+from oct_core.trust.verdict import give_verdicts
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
 
@@ -164,9 +175,9 @@ def test_a_run_that_has_just_started_has_no_curves_yet(root: Path) -> None:
 
 
 def figures(page: AppTest) -> dict[str, Any]:
-    """The charts of a page by title, each as plotly's data and layout."""
+    """The charts of a page by title, the first of each, as plotly's data and layout."""
     specs = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {spec["layout"]["title"]["text"]: spec for spec in specs}
+    return {spec["layout"]["title"]["text"]: spec for spec in reversed(specs)}
 
 
 def frame(page: AppTest, column: str) -> Any:
@@ -178,20 +189,27 @@ def test_performance_of_all_and_of_one(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PERFORMANCE)
-    # 2 each: confusion, one-vs-rest, one-vs-one, precision-recall, calibration, operating point;
-    # one of both: sensitivity, decision curve.
-    assert not page.exception and charts(page) == 14
+    # Confusion of each and of the ensemble; of all: sensitivity, two curves, decision curve, two of
+    # calibration, two of verdicts; of one: two curves and the matrix at the threshold.
+    assert not page.exception and charts(page) == 3 + 8 + 3
     assert "32 scans of" in said(page)
-    right = np.mean(
-        table(0).of_split("test").logits.argmax(axis=1) == table(0).of_split("test").label
-    )
-    assert page.dataframe[0].value["accuracy"][0].startswith(f"{right:.3f} (")
-    pairs = [part.value for part in page.dataframe if "pair" in part.value.columns]
-    assert [len(rows) for rows in pairs] == [1, 6], "a pair of models, six pairs of classes"
+    assert list(page.dataframe[0].value["model"]) == ["Ensemble", "VGG16", "ResNet50"]
+    tests = [table(seed).of_split("test") for seed in (0, 1)]
+    label = tests[0].label
+    mean = np.mean([softmax(rows.logits, 1.2) for rows in tests], axis=0)
+    right = [np.mean(each.argmax(axis=1) == label) for each in (mean, *(t.logits for t in tests))]
+    for cell, share in zip(page.dataframe[0].value["accuracy"], right, strict=True):
+        assert cell.startswith(f"{share:.3f} (")
+    assert len(frame(page, "pair")) == 3, "pairs of models, the ensemble among them"
+    page.segmented_control(key="performance_curves_view").set_value("pairs").run()
+    [pairs] = [spec for title, spec in figures(page).items() if "one-vs-one" in title]
+    named = {trace["name"] for trace in pairs["data"] if " vs " in trace.get("name", "")}
+    assert len(named) == 6, "six pairs of classes"
+    page.segmented_control(key="performance_curves_view").set_value("models").run()
     page.pills(key="performance_runs").set_value(["vgg16"]).run()
-    assert charts(page) == 10 and list(page.dataframe[0].value["model"]) == ["VGG16"]
+    assert charts(page) == 1 + 8 + 3 and list(page.dataframe[0].value["model"]) == ["VGG16"]
     assert "two or more models to compare" in said(page)
-    page.selectbox(key="performance_split").set_value("val").run()
+    page.selectbox(key="performance_data").set_value("val").run()
     assert "16 scans of" in said(page)
 
 
@@ -208,13 +226,35 @@ def test_every_further_figure_has_an_interval_or_a_reason(root: Path) -> None:
 def test_curves_show_their_corner_until_the_whole_is_asked_for(root: Path) -> None:
     write_run(root, "vgg16")
     page = visit(PERFORMANCE)
-    for key, name in (("rest", "VGG16: ROC one-vs-rest"), ("precision", "VGG16: precision and")):
-        near = next(spec for title, spec in figures(page).items() if title.startswith(name))
-        page.toggle(key=f"performance_whole_{key}").set_value(True).run()
-        whole = next(spec for title, spec in figures(page).items() if title.startswith(name))
+    views = {
+        "models": ["ROC: CNV or DME against the rest", "Precision and recall: CNV or DME"],
+        "classes": ["VGG16: ROC one-vs-rest", "VGG16: precision and recall, by class"],
+        "pairs": ["VGG16: ROC one-vs-one"],
+    }
+    for view, names in views.items():
+        page.segmented_control(key="performance_curves_view").set_value(view).run()
+        _check_corner(page, "curves", names)
+    page.segmented_control(key="performance_curves_view").set_value("models").run()
+    _check_corner(
+        page,
+        "operating",
+        [
+            "VGG16: CNV or DME against the rest",
+            "VGG16: precision and recall of CNV or DME",
+        ],
+    )
+
+
+def _check_corner(page: AppTest, tab: str, names: list[str]) -> None:
+    """The corner at first, and the same curves on whole axes once they are asked for."""
+    near = figures(page)
+    page.toggle(key=f"performance_whole_{tab}").set_value(True).run()
+    for name in names:
+        whole = figures(page)[name]
         assert whole["layout"]["xaxis"]["range"] == [-0.01, 1.01]
-        assert near["layout"]["xaxis"]["range"] != whole["layout"]["xaxis"]["range"]
-        assert near["data"] == whole["data"]
+        assert near[name]["layout"]["xaxis"]["range"] != whole["layout"]["xaxis"]["range"]
+        assert near[name]["data"] == whole["data"]
+    page.toggle(key=f"performance_whole_{tab}").set_value(False).run()
 
 
 def test_the_threshold_moves_the_point_the_figures_and_the_matrix(root: Path) -> None:
@@ -231,11 +271,12 @@ def test_the_threshold_moves_the_point_the_figures_and_the_matrix(root: Path) ->
         return [f"{cell.value:.3f}".replace("nan", "–") for cell in four], found.confusion.tolist()
 
     page = visit(PERFORMANCE)
-    assert "holds no threshold" in said(page), "urgent referral comes first"
+    assert "No threshold is frozen" in said(page), "urgent referral comes first"
     page.selectbox(key="performance_operating_target").set_value("CNV").run()
     page.number_input(key="performance_prevalence_CNV").set_value(2.0).run()
-    slider = page.select_slider(key="performance_threshold_vgg16_test_CNV")
-    assert slider.value == 0.3 and "threshold 0.3 of the run card" in said(page)
+    slider = page.select_slider(key="performance_threshold_VGG16_test_CNV")
+    assert slider.value == 0.3
+    assert "is the threshold 0.3, chosen on validation scans" in said(page)
     for threshold in (0.3, 1.0):
         page.select_slider(key=slider.key).set_value(threshold).run()
         four, confusion = expected(threshold)
@@ -243,11 +284,25 @@ def test_the_threshold_moves_the_point_the_figures_and_the_matrix(root: Path) ->
         assert figures(page)["VGG16: scans called CNV"]["data"][0]["text"] == [
             [str(count) for count in row] for row in confusion
         ]
-        points = figures(page)["VGG16: CNV against the rest"]["data"][1:3]
+        drawn = figures(page)["VGG16: CNV against the rest"]["data"]
+        points = [trace for trace in drawn if trace.get("mode", "") == "markers"]
+        assert [len(points), points[0]["name"]] == [2, f"threshold {threshold:.4g}"]
         assert points[0]["y"][0] == pytest.approx(float(four[0]), abs=1e-3)
-        assert points[1]["name"] == "of the run card"
+        assert points[1]["name"] == "chosen on validation scans"
     assert four[2] == "–" and escape_markdown("not defined: no scan was called CNV") in said(page)
     assert "at a prevalence of 2.0%" in said(page)
+
+
+def test_the_threshold_of_the_ensemble_is_chosen_on_validation_scans(root: Path) -> None:
+    for seed, name in enumerate(("vgg16", "resnet50")):
+        write_run(root, name, seed=seed)
+    page = visit(PERFORMANCE)
+    slider = page.select_slider(key="performance_threshold_Ensemble_test_urgent")
+    parts = [table(seed).of_split("val") for seed in (0, 1)]
+    chances = np.mean([softmax(rows.logits, 1.2) for rows in parts], axis=0)
+    chosen = choose_operating_points(parts[0].label, chances)["urgent"].threshold
+    assert slider.value == pytest.approx(chosen, abs=1e-6)
+    assert f"is the threshold {chosen:.4g}, chosen on validation scans" in said(page)
 
 
 def test_a_part_without_the_class_says_so(root: Path) -> None:
@@ -259,7 +314,7 @@ def test_a_part_without_the_class_says_so(root: Path) -> None:
     page = visit(PERFORMANCE)
     assert not page.exception and not page.error
     page.selectbox(key="performance_operating_target").set_value("NORMAL").run()
-    assert "this part has no NORMAL" in said(page) and not page.metric
+    assert "this data has no NORMAL" in said(page) and not page.metric
     further = frame(page, "figure")
     assert "not defined: no NORMAL" in further["VGG16"].tolist()
     assert not further["VGG16"].str.contains("nan").any()
@@ -269,7 +324,7 @@ def test_the_decision_curve_is_of_the_class_chosen(root: Path) -> None:
     write_run(root, "vgg16")
     page = visit(PERFORMANCE)
     assert "Decision curve of CNV or DME" in figures(page)
-    page.selectbox(key="performance_decision_target").set_value("DRUSEN").run()
+    page.selectbox(key="performance_operating_target").set_value("DRUSEN").run()
     rows = table(0).of_split("test")
     curve = decision_curve(rows.label == 2, softmax(rows.logits, 1.2)[:, 2])
     drawn = figures(page)["Decision curve of DRUSEN"]["data"]
@@ -285,13 +340,16 @@ def test_models_are_compared_in_figures_and_in_words(root: Path) -> None:
     page = visit(PERFORMANCE)
     rows = frame(page, "mcnemar")
     assert list(rows["pair"]) == [
+        "Ensemble less VGG16",
+        "Ensemble less ResNet50",
+        "Ensemble less DenseNet121",
         "VGG16 less ResNet50",
         "VGG16 less DenseNet121",
         "ResNet50 less DenseNet121",
     ]
-    assert said(page).count("after Holm over 3 comparisons") == 6
+    assert said(page).count("after Holm over 6 comparisons") == 12
     assert rows["mcnemar_holm"].str.startswith("p = ").all()
-    assert said(page).count("McNemar\\'s test, ") == 3
+    assert said(page).count("McNemar\\'s test by patient, ") == 6
     page.pills(key="performance_runs").set_value(["vgg16", "resnet50"]).run()
     assert len(frame(page, "mcnemar")) == 1 and "Holm" not in said(page)
 
@@ -300,7 +358,7 @@ def test_confusion_in_per_cent(root: Path) -> None:
     write_run(root, "vgg16")
     page = visit(PERFORMANCE)
     counts = str(page.get("plotly_chart")[0].proto)
-    page.segmented_control(key="confusion_unit").set_value("per_cent").run()
+    page.segmented_control(key="performance_confusion_unit").set_value("per_cent").run()
     assert not page.exception and str(page.get("plotly_chart")[0].proto) != counts
 
 
@@ -308,7 +366,8 @@ def test_predictions_filters(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PREDICTIONS)
-    assert len(page.dataframe[0].value) == 64
+    assert len(page.dataframe[0].value) == 96
+    assert page.dataframe[0].value["model"][0] == "Ensemble"
     page.selectbox(key="prediction_model").set_value("VGG16")
     page.selectbox(key="prediction_true").set_value("DME")
     page.selectbox(key="prediction_outcome").set_value("wrong").run()
@@ -321,6 +380,40 @@ def test_predictions_filters(root: Path) -> None:
     )
     page.slider(key="prediction_confidence").set_value((0.0, 0.01)).run()
     assert "No scan matches" in said(page) and not page.exception
+
+
+def test_predictions_have_verdicts_where_a_gate_has_been_fitted(root: Path) -> None:
+    for seed, name in enumerate(("vgg16", "resnet50", "densenet121")):
+        write_run(root, name, seed=seed)
+    assert "verdict" not in visit(PREDICTIONS).dataframe[0].value, "no run has a gate"
+    for name in ("vgg16", "resnet50"):
+        write_scores(root / name)
+    rows = visit(PREDICTIONS).dataframe[0].value
+    by_model = {model: rows[rows["model"] == model] for model in rows["model"].unique()}
+    for model in ("Ensemble", "DenseNet121"):
+        assert not by_model[model]["verdict"].any(), "a member without a gate"
+    write_scores(root / "densenet121")
+    rows = visit(PREDICTIONS).dataframe[0].value
+    cards = [read_card(root / name) for name in ("vgg16", "resnet50", "densenet121")]
+    tables = {card.name: read_predictions(card.folder).of_split("test") for card in cards}
+    kinds = {"answer": "Answer", "caution": "Caution", "refer": "No answer"}
+    for chosen in (cards, *([card] for card in cards)):
+        judge = Judge(chosen)
+        answers = scored_table(chosen, {card.name: tables[card.name] for card in chosen})
+        expected = give_verdicts(answers, judge.rule, judge.sets)
+        title = "Ensemble" if len(chosen) > 1 else run_title(chosen[0].name)
+        shown = rows[rows["model"] == title]
+        assert shown["reason"].tolist() == [reasons_words(each) for each in expected]
+        assert shown["verdict"].tolist() == [kinds[each.kind] for each in expected]
+        assert shown["verdict"].nunique() > 1 and "No answer" in shown["verdict"].tolist()
+
+
+def test_a_damaged_gate_hides_no_prediction(root: Path) -> None:
+    write_scores(write_run(root, "vgg16"))
+    (root / "vgg16" / "gate.npz").write_bytes(b"no gate")
+    page = visit(PREDICTIONS)
+    assert not page.exception and len(page.dataframe[0].value) == 32
+    assert "verdict" not in page.dataframe[0].value and escape_markdown("gate.npz") in said(page)
 
 
 def test_without_data_a_phantom_opens_in_the_viewer(
@@ -366,6 +459,20 @@ def test_gallery_of_phantoms(root: Path) -> None:
     assert [one.value for one in page.subheader] == [
         f"Predicted class {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
     ]
+
+
+def test_gallery_of_the_ensemble_shows_each_models_last_map_and_the_verdict(root: Path) -> None:
+    for seed, name in enumerate(("vgg16", "resnet50")):
+        write_run(root, name, weights=True, seed=seed)
+    page = visit(GALLERY)
+    page.selectbox(key="gallery_choice").set_value("doubtful").run()
+    assert not page.exception and not page.error
+    assert page.selectbox(key="gallery_run").options == ["Ensemble", "VGG16", "ResNet50"]
+    layers = {one.value.replace("\\", "").split(":")[0] for one in page.caption}
+    assert {"scan", "VGG16, block5", "ResNet50, layer4"} <= layers and "stem" not in layers
+    badges = [one for one in page.get("html") if 'data-testid="badge"' in one.proto.body]
+    assert badges and len(badges) == sum(one.value == "scan" for one in page.caption)
+    assert all("because" in one.proto.body for one in badges), "no gate, so no plain answer"
 
 
 def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
@@ -424,7 +531,7 @@ def test_choices_survive_a_visit_to_another_page(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "words"), [("nowhere", "does not exist"), (".", "holds none of the test scans")]
+    ("named", "words"), [("nowhere", "does not exist"), (".", "holds none of these scans")]
 )
 def test_a_data_folder_of_no_use_is_said_and_phantoms_stand_in(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, words: str

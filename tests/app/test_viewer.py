@@ -30,18 +30,19 @@ from oct_core.exports import maps_npz
 from oct_core.figures.final_figure import FigureRow, final_figure, overlay_png
 from oct_core.runs.turns import ModelLock, Work, WorkStoppedError, pause
 from oct_core.runs.weights import LoadedRun
-from oct_core.scans import COLOUR_NOTE
+from oct_core.scans.likeness import find_objection
 from oct_core.scans.phantom import make_phantom
+from oct_core.trust.judge import Judge
 from oct_core.types import CLASSES, Explanation, Prediction, RunCard, Scan
 from oct_core.words import RESEARCH_LINE, say
 from pages.ui.app.session import MAX_SCANS, Bounded, Job, Viewer, fingerprint
+from pages.ui.shared.run_data import one_of_each
 from pages.ui.shared.samples import Sample
 from pages.ui.viewer import compute as viewer_compute
 from pages.ui.viewer import input as viewer_input
 from pages.ui.viewer import page as viewer_page
 from pages.ui.viewer.compute import in_scan_pixels
-from pages.ui.viewer.controls import first_models
-from pages.ui.viewer.predictions import agreement, small_bars
+from pages.ui.viewer.predictions import bars
 from pages.ui.viewer.reading import Reading
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -263,16 +264,23 @@ def test_a_box_too_small_to_be_read_keeps_the_last_good_one(app: AppTest) -> Non
 def test_the_doubt_is_about_the_scan_as_it_is_read() -> None:
     white = Scan(255 - make_phantom("NORMAL", 3, 128, 160).pixels)
     item = Viewer().open(white)
-    assert "switch on invert" in (item.objection(item.view()) or "")
+    assert find_objection(item.view()) is not None
     item.invert = True
-    assert item.objection(item.view()) is None
-    coloured = Viewer().open(Scan(make_phantom("NORMAL", 3, 128, 160).pixels, notes=(COLOUR_NOTE,)))
-    coloured.box = (0, 0, 160, 128)
-    assert "in colour" in (coloured.objection(coloured.view()) or ""), (
-        "a box around everything cuts nothing off"
-    )
-    coloured.box = (4, 0, 160, 128)
-    assert coloured.objection(coloured.view()) is None
+    assert find_objection(item.view()) is None
+
+
+def test_colour_counts_inside_the_box_alone() -> None:
+    gray = make_phantom("NORMAL", 3, 128, 160)
+    colour = np.zeros((128, 320), bool)
+    colour[:, 160:] = True
+    item = Viewer().open(Scan(np.hstack([gray.pixels, gray.pixels]), colour=colour))
+    assert "in colour" in (find_objection(item.view()) or "")
+    item.box = (0, 0, 160, 128)
+    assert find_objection(item.view()) is None, "the gray scan beside the coloured panel"
+    item.box = (164, 0, 320, 128)
+    assert "in colour" in (find_objection(item.view()) or ""), "a cut takes no colour away"
+    item.luminance = True
+    assert find_objection(item.view()) is None
 
 
 def test_a_method_that_fails_leaves_the_other_maps(
@@ -305,7 +313,7 @@ def test_of_many_runs_one_of_each_architecture_is_compared_at_first() -> None:
         card("a-vgg16", "vgg16"),
         card("b-resnet50", "resnet50"),
     ]
-    assert first_models(many) == ["vgg16", "b-resnet50"]
+    assert [each.name for each in one_of_each(many)] == ["vgg16", "b-resnet50"]
 
 
 @pytest.mark.parametrize("name", ["bad (Anna): Mueller.png", "*Mueller*.png"])
@@ -326,10 +334,11 @@ def test_what_leaves_holds_no_metadata(
     [(_, small)] = explain_with_predictions(scan, run, network_size=True)
     monkeypatch.setattr(viewer_compute, "get_run", lambda name: run)
     cams = [each for each in maps if each.method == "gradcam"]
+    judgement = Judge([run.card]).of(scan, [prediction])
     row = FigureRow(run.card, "DenseNet121", "#009E73", prediction, "DME", cams, [1.0] * 5)
-    whole = final_figure(scan, [row], "All agree", 0.5, "viridis")
+    whole = final_figure(scan, [row], judgement, 0.5, "viridis")
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
-    raw = maps_npz(run.card, prediction, in_scan_pixels(scan, small))
+    raw = maps_npz(run.card, judgement, in_scan_pixels(scan, small))
     for data in (whole, one):
         assert b"Secret" not in data and Image.open(io.BytesIO(data)).info == {}
     assert Image.open(io.BytesIO(one)).size == (160, 96)
@@ -421,7 +430,7 @@ def test_a_slow_map_can_be_stopped_and_answers_come_meanwhile(
     [job] = page.session_state["viewer"].jobs.values()
     assert "slow computation" in said(page) and "being made" in said(page)
     page.get("file_uploader")[0].set_value([("next.png", png("DME"), "image/png")]).run()
-    assert not page.exception and said(page).count('data-testid="prediction-') == 3
+    assert not page.exception and said(page).count('data-testid="prediction-') == 4
     assert not job.future.done(), "it goes on, whatever the person looks at"
     page.button(key="stop_0").click().run()
     assert isinstance(job.future.exception(60), WorkStoppedError)
@@ -458,33 +467,6 @@ def test_a_device_that_is_not_there_is_said_once(
     assert [as_read(error.value) for error in page.error] == [
         "no device is called 'nonsense'; there are: cuda, mps, cpu (--device or OCT_DEVICE)"
     ]
-
-
-def reading(name: str, label: str, confidence: float) -> Reading:
-    rest = (1 - confidence) / 3
-    probabilities = np.array([confidence if one == label else rest for one in CLASSES])
-    card = RunCard(name, Path(name), "done", name, CLASSES, {}, "sha", 1.0, 1, {})
-    return Reading(card, Prediction(name, np.zeros(4, np.float32), probabilities), label)
-
-
-@pytest.mark.parametrize(
-    ("answers", "words"),
-    [
-        ([("CNV", 0.9)], "VGG16 predicts CNV."),
-        ([("CNV", 0.9), ("CNV", 0.5)], "Both models agree: CNV. ResNet50 is unsure (below 60%)."),
-        ([("DME", 0.9)] * 3, "All 3 models agree: DME."),
-        (
-            [("CNV", 0.5), ("DME", 0.9), ("DME", 0.4)],
-            "The models disagree: DME (ResNet50, DenseNet121), CNV (VGG16). "
-            "VGG16, DenseNet121 are unsure (below 60%).",
-        ),
-    ],
-)
-def test_the_agreement_in_words(answers: list[tuple[str, float]], words: str) -> None:
-    names = ("vgg16", "resnet50", "densenet121")
-    assert (
-        agreement([reading(name, *one) for name, one in zip(names, answers, strict=False)]) == words
-    )
 
 
 def test_the_session_store_is_bounded_and_keyed_by_pixels() -> None:
@@ -529,6 +511,12 @@ def test_the_colours_of_the_chosen_methods_are_explained(app: AppTest) -> None:
     assert "CAM: 0" not in said(page) and "against the class" in said(page)
 
 
+class Nothing(list[Explanation]):
+    """Stands for maps, a prediction and a judgement of no size."""
+
+    features, rows = None, ()
+
+
 def test_a_closed_scan_leaves_nothing_of_any_reading_behind() -> None:
     """Also of crops and inversions that were looked at before; what an open scan needs stays."""
     pixels = make_phantom("CNV", 1, 96, 128).pixels
@@ -539,11 +527,11 @@ def test_a_closed_scan_leaves_nothing_of_any_reading_behind() -> None:
     views.append(first.view())
     first.box = (0, 0, 64, 64)
     views.append(first.view())
-    stores = (state.maps, state.predictions, state.measurements)
+    stores = (state.maps, state.predictions, state.judgements, state.measurements)
     for view in views:
         for store in stores:
-            store.put(f"run|hash|{fingerprint(view)}|CNV", [])  # type: ignore[arg-type]
-    assert [len(store) for store in stores] == [4, 4, 4]
+            store.put(f"run|hash|{fingerprint(view)}|CNV", Nothing())  # type: ignore[arg-type]
+    assert [len(store) for store in stores] == [4, 4, 4, 4]
     state.close(first)
     for store in stores:
         assert len(store) == 2, "its inversion and its crop are gone"
@@ -551,7 +539,7 @@ def test_a_closed_scan_leaves_nothing_of_any_reading_behind() -> None:
         assert store.get(f"run|hash|{fingerprint(other.view())}|CNV") == []
     state.close(same)
     state.close(other)
-    assert [len(store) for store in stores] == [0, 0, 0]
+    assert [len(store) for store in stores] == [0, 0, 0, 0]
 
 
 def test_a_scan_that_had_to_make_room_leaves_nothing_behind() -> None:
@@ -564,10 +552,9 @@ def test_a_scan_that_had_to_make_room_leaves_nothing_behind() -> None:
     assert state.crowded_out == 1 and len(state.maps) == 0
 
 
-def test_a_bar_of_a_probability_near_0_has_a_width_and_its_number() -> None:
-    """plotly leaves out the number of a bar that has no width."""
+def test_a_bar_of_a_probability_near_0_has_its_number_and_is_read_aloud() -> None:
     probabilities = np.array([0.9997, 0.0003, 1e-9, 0.0])
-    [bars] = small_bars(Prediction("vgg16", np.zeros(4, np.float32), probabilities)).data
-    assert min(bars.x) == 0.002 and bars.x[0] == 0.9997
-    np.testing.assert_array_equal(bars.customdata, probabilities)
-    assert list(bars.text) == ["100%", "0%", "0%", "0%"] and "customdata:.4f" in bars.hovertemplate
+    drawn = bars(Prediction("vgg16", np.zeros(4, np.float32), probabilities))
+    assert re.findall(r"<span>(\d+%)</span>", drawn) == ["100%", "0%", "0%", "0%"]
+    assert re.findall(r'title="([\d.]+)"', drawn) == ["0.9997", "0.0003", "0.0000", "0.0000"]
+    assert 'aria-label="Class probabilities: CNV 100.0%, DME 0.0%,' in drawn

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +17,17 @@ from oct_core.errors import OctError
 from oct_core.explanations import explain_with_predictions
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.phantom import make_phantom
-from oct_core.types import Prediction
+from oct_core.trust.conformal import LEVEL
+from oct_core.types import Judgement, Prediction, RunCard, Scan, Verdict
 from pages.ui.app.services import get_run, ready_runs
 from pages.ui.app.session import Viewer
 from pages.ui.viewer import compute as viewer_compute
-from pages.ui.viewer.compute import predictions_of, read_scan_with, trios_side_by_side
+from pages.ui.viewer.compute import (
+    judgements_of,
+    predictions_of,
+    read_scan_with,
+    trios_side_by_side,
+)
 from pages.ui.viewer.reading import Reading
 
 SCAN = make_phantom("DME", 5, 96, 128).scan
@@ -61,7 +69,8 @@ def test_a_scan_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -
 def readings_for(target: str) -> list[Reading]:
     cards = ready_runs()
     nothing = Prediction("", np.zeros(4, np.float32), np.full(4, 0.25))
-    return [Reading(card, nothing, target) for card in cards]
+    judgement = Judgement(nothing, Verdict("caution", "CNV", 0.25))
+    return [Reading(card, judgement, target) for card in cards]
 
 
 def test_maps_made_side_by_side_are_those_of_the_library_and_stay(
@@ -156,14 +165,50 @@ def test_a_reading_explains_the_class_asked_for_or_its_own(
     demo_run: Callable[[str], LoadedRun],
 ) -> None:
     state, cards = Viewer(), ready_runs()
-    own = read_scan_with(state, SCAN, cards, None)
-    assert [reading.target for reading in own] == [
-        predict([SCAN], demo_run(card.name))[0].predicted for card in cards
-    ]
-    assert {reading.target for reading in read_scan_with(state, SCAN, cards, "DRUSEN")} == {
-        "DRUSEN"
-    }
-    assert [reading.title for reading in own] == ["VGG16", "ResNet50", "DenseNet121"]
+    ensemble, *own = read_scan_with(state, SCAN, cards, None, LEVEL)
+    alone = [predict([SCAN], demo_run(card.name))[0] for card in cards]
+    assert [reading.target for reading in own] == [each.predicted for each in alone]
+    np.testing.assert_allclose(
+        ensemble.prediction.probabilities,
+        sum(each.probabilities for each in alone) / 3,
+        rtol=1e-4,
+    )
+    assert ensemble.target == ensemble.prediction.predicted
+    asked = read_scan_with(state, SCAN, cards, "DRUSEN", LEVEL)
+    assert {reading.target for reading in asked} == {"DRUSEN"}
+    assert [reading.title for reading in asked] == ["Ensemble", "VGG16", "ResNet50", "DenseNet121"]
+
+
+def test_one_model_is_read_without_an_ensemble() -> None:
+    card, *_ = ready_runs()
+    [reading] = read_scan_with(Viewer(), SCAN, [card], None, LEVEL)
+    assert reading.card is card and not reading.judgement.members
+
+
+def test_a_verdict_is_made_once_for_a_scan_its_colours_and_a_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, cards, judged = Viewer(), ready_runs(), []
+    real = viewer_compute.judge_of
+
+    def watched(cards: Sequence[RunCard], level: float) -> object:
+        judge = real(cards, level)
+
+        def of(scan: Scan, predictions: list[Prediction]) -> Judgement:
+            judged.append((scan.colour is not None, level))
+            return judge.of(scan, predictions)
+
+        return SimpleNamespace(of=of)
+
+    monkeypatch.setattr(viewer_compute, "judge_of", watched)
+    coloured = replace(SCAN, colour=np.ones(SCAN.pixels.shape, bool))
+    for level in (0.05, 0.1):
+        first, second = judgements_of(state, [SCAN, coloured], cards, level)
+        assert "objection" not in [reason.key for reason in first.verdict.reasons]
+        assert second.verdict.kind == "refer"
+        assert judgements_of(state, [coloured, SCAN], cards, level) == [second, first]
+    assert judged == [(False, 0.05), (True, 0.05), (False, 0.1), (True, 0.1)]
+    assert len(state.predictions) == len(cards), "no pass of a network more"
 
 
 def test_progress_of_many_scans_rises_to_the_end() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture
-def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A fresh server for each test: no page may rely on another having run. What it logs is printed
-    when a test fails.
-    """
+@contextmanager
+def serve(checkpoints: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """A server on those runs: its address and its process. What it logs is printed afterwards."""
     port = free_port()
     command = [
         sys.executable,
@@ -69,8 +68,7 @@ def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
         "--server.headless",
         "true",
     ]
-    environment = {**os.environ, "OCT_CHECKPOINTS": str(demo_root)}
-    log = tmp_path / "server.log"
+    environment = {**os.environ, "OCT_CHECKPOINTS": str(checkpoints)}
     with (
         log.open("wb") as out,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as server,
@@ -85,6 +83,21 @@ def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
         yield f"http://localhost:{port}", server.pid
         server.terminate()
     print(log.read_text(errors="replace"))
+
+
+@pytest.fixture
+def running(demo_root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A fresh server for each test: no page may rely on another having run."""
+    with serve(demo_root, tmp_path / "server.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server on the runs of the repository, for all tests of a file."""
+    log = tmp_path_factory.mktemp("shipped") / "server.log"
+    with serve(ROOT / "checkpoints", log) as (address, _):
+        yield address
 
 
 @pytest.fixture

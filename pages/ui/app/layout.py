@@ -45,6 +45,48 @@ _CSS = """
   display: inline-block; width: 7rem; height: .6rem; border-radius: .2rem;
   vertical-align: middle; margin: 0 .3rem;
 }
+.oct-verdict {
+  display: flex; gap: .7rem; align-items: center; padding: .55rem .9rem; border-radius: .5rem;
+  border: 1px solid color-mix(in srgb, var(--tone, #8c8c8c) 45%, transparent);
+  background: color-mix(in srgb, var(--tone, #8c8c8c) 12%, transparent);
+}
+.oct-verdict p { margin: 0; line-height: 1.35; }
+.oct-verdict b { font-size: 1.12rem; font-weight: 650; margin-right: .35rem; }
+.oct-answer { --tone: #1a8754; } .oct-caution { --tone: #c77700; } .oct-refer { --tone: #b3402e; }
+.oct-mark {
+  flex: none; display: inline-grid; place-items: center; width: 1.45em; height: 1.45em;
+  border-radius: 50%; background: var(--tone, #8c8c8c); color: #fff;
+  font: 700 .95em/1 system-ui, sans-serif;
+}
+.oct-thumb img { aspect-ratio: 16 / 10; object-fit: contain; }
+.oct-badge { display: flex; gap: .3rem; align-items: center; font-size: .74rem; line-height: 1.2; }
+.oct-badge .oct-mark { font-size: .62rem; }
+.oct-answers {
+  display: grid; gap: .7rem; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr));
+}
+.oct-card {
+  border: 1px solid rgba(128, 128, 128, .3); border-top: 4px solid var(--own);
+  border-radius: .5rem; padding: .5rem .8rem .7rem; min-width: 0;
+}
+.oct-card h6 { margin: 0; padding: 0; font-weight: 500; }
+.oct-card p { margin: 0; }
+.oct-call { display: flex; justify-content: space-between; align-items: baseline; gap: .5rem; }
+.oct-call b { font-size: 1.45rem; font-weight: 650; } .oct-call span { font-size: 1.2rem; }
+.oct-wide {
+  grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; align-items: center;
+}
+.oct-wide > div:first-child { flex: 1 1 11rem; } .oct-wide .oct-bars { flex: 2 1 15rem; margin: 0; }
+.oct-wide .oct-call b { font-size: 1.75rem; } .oct-wide .oct-call span { font-size: 1.4rem; }
+.oct-bars {
+  display: grid; grid-template-columns: auto 1fr 2.6rem; gap: .18rem .5rem; align-items: center;
+  font-size: .78rem; margin-top: .5rem;
+}
+.oct-bars span:nth-child(3n) { text-align: right; font-variant-numeric: tabular-nums; }
+.oct-bars i {
+  height: .8rem; border-radius: .2rem; background: rgba(128, 128, 128, .16); overflow: hidden;
+}
+.oct-bars i b { display: block; height: 100%; min-width: 2px; }
+.oct-answers.oct-refer :is(.oct-call, .oct-bars) { opacity: .5; filter: grayscale(1); }
 @media (max-width: 1280px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 12rem); }
@@ -54,6 +96,7 @@ _CSS = """
   .oct-maps.oct-grid { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
   [data-testid="stColumn"] { min-width: min(100%, 15rem); flex: 1 1 15rem; }
   [data-testid="stMainBlockContainer"] { padding-inline: 1.5rem; }
+  [data-testid="stButtonGroup"] [role="toolbar"] { flex-wrap: wrap; }
 }
 </style>
 """

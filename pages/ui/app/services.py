@@ -23,7 +23,7 @@ from oct_core.errors import OctError
 from oct_core.figures.colours import run_colours
 from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
-from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard
+from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard, Verdict
 from oct_core.words import message, say
 from pages.ui.app.cache import cache_data, cache_resource
 from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
@@ -32,6 +32,7 @@ from pages.ui.shared.markdown import escape_markdown
 if TYPE_CHECKING:
     from oct_core.explanations.estimate import Pace
     from oct_core.runs.weights import LoadedRun
+    from oct_core.trust.judge import Judge
     from oct_core.trust.report_file import Report
 
 log = logging.getLogger("oct_app")
@@ -139,6 +140,53 @@ def check_device() -> None:
     from oct_core.models.device import choose_device
 
     choose_device()
+
+
+def judge_of(cards: Sequence[RunCard], level: float) -> Judge:
+    """Who gives the verdict on the answers of these runs, shared by all sessions; raises OctError.
+
+    level : of the conformal sets. Anew when weights, stored answers or the gate of a run change.
+    """
+    folders = tuple(str(card.folder.resolve()) for card in cards)
+    return _judge(folders, tuple(map(_trust_stamps, cards)), level)
+
+
+def _trust_stamps(card: RunCard) -> tuple[str | int, ...]:
+    """What a verdict on a run's answers rests on."""
+    names = ("card.json", "predictions.csv", "gate.npz")
+    return card.weights_sha256, *(_stamp(card.folder / name) for name in names)
+
+
+@cache_resource(max_entries=16)
+def _judge(
+    folders: tuple[str, ...], stamps: tuple[tuple[str | int, ...], ...], level: float
+) -> Judge:
+    from oct_core.runs.files import read_card
+    from oct_core.trust.judge import Judge
+
+    return Judge([read_card(Path(folder)) for folder in folders], level)
+
+
+def verdicts_on(cards: Sequence[RunCard], part: str) -> list[Verdict] | None:
+    """What may be made of the answers of these runs to one part, as an ensemble if they are
+    several: one a row of ``scored_table``. None without the gate's scores; raises OctError.
+    """
+    folders = tuple(str(card.folder.resolve()) for card in cards)
+    return _verdicts(folders, tuple(map(_trust_stamps, cards)), part)
+
+
+@cache_resource(max_entries=16)
+def _verdicts(
+    folders: tuple[str, ...], stamps: tuple[tuple[str | int, ...], ...], part: str
+) -> list[Verdict] | None:
+    from oct_core.trust.conformal import LEVEL
+    from oct_core.trust.judge import scored_table
+    from oct_core.trust.verdict import give_verdicts
+
+    judge = _judge(folders, stamps, LEVEL)
+    tables = {card.name: prediction_table(card).of_split(part) for card in judge.cards}
+    table = scored_table(judge.cards, tables)
+    return None if table.gate is None else give_verdicts(table, judge.rule, judge.sets)
 
 
 @cache_resource(max_entries=8)

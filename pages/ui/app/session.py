@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import streamlit as st
 
 from oct_core.runs.turns import Work, WorkStoppedError
-from oct_core.types import Explanation, Prediction, Scan
+from oct_core.types import Explanation, Judgement, Prediction, Scan
 from oct_core.words import say
 from pages.ui.shared.samples import Sample
 
@@ -26,6 +26,10 @@ MAX_MAP_BYTES = (
     24 * 1024 * 1024
 )  # the usual maps of four to six scans; those of others are made again
 MAX_PREDICTIONS = 1024
+TURNS = ("", "right", "round", "left")
+"""Quarter turns to the right -> the way as ``oct_core.scans.turn`` has it."""
+MAX_PREDICTION_BYTES = 16 * 1024 * 1024
+MAX_JUDGEMENTS = 256
 Box = tuple[int, int, int, int]
 Value = TypeVar("Value")
 T = TypeVar("T")
@@ -76,9 +80,11 @@ class Item:
 
     scan : the page shown, whole. data : the file's bytes, kept only while another page can be
     chosen.
-    box : (left, top, right, bottom) in pixels of the whole scan, or None. number : 1 for the first
-    of the session. fingerprints : of every reading (page, box, inversion) that was handed out, so
-    that nothing computed from any of them outlives the scan.
+    over, quarters : mirrored top to bottom, then so many quarter turns to the right. box : (left,
+    top, right, bottom) in pixels of the whole scan as it is turned, or None. invert : black for
+    white. luminance : the gray values of a scan in colour are what is meant. number : 1 for the
+    first of the session. fingerprints : of every reading (page, turn, box, inversion) that was
+    handed out, so that nothing computed from any of them outlives the scan.
     """
 
     scan: Scan
@@ -86,8 +92,11 @@ class Item:
     data: bytes | None = None
     pages: int = 1
     page: int = 0
+    over: bool = False
+    quarters: int = 0
     box: Box | None = None
     invert: bool = False
+    luminance: bool = False
     sample: Sample | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     fingerprints: set[str] = field(default_factory=set)
@@ -95,33 +104,47 @@ class Item:
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        return int(self.scan.pixels.nbytes) + len(self.data or b"")
+        colour = 0 if self.scan.colour is None else self.scan.colour.nbytes
+        return int(self.scan.pixels.nbytes) + int(colour) + len(self.data or b"")
+
+    def whole(self) -> Scan:
+        """The page as it is turned, before any cut."""
+        from oct_core.scans import turn
+
+        scan = turn(self.scan, "over") if self.over else self.scan
+        return turn(scan, TURNS[self.quarters]) if self.quarters else scan
 
     def view(self) -> Scan:
-        """The scan as the models get it: cropped and inverted as asked."""
-        from oct_core.scans import crop, invert
+        """The scan as the models get it: turned, cropped, inverted and freed of colour as asked."""
+        from oct_core.scans import crop, invert, take_luminance
 
-        scan = crop(self.scan, self.box) if self.box else self.scan
+        scan = self.whole()
+        scan = crop(scan, self.box) if self.box else scan
+        scan = take_luminance(scan) if self.luminance else scan
         scan = invert(scan) if self.invert else scan
         self.fingerprints.add(fingerprint(scan))
         return scan
 
-    def objection(self, view: Scan) -> str | None:
-        """Why the scan as read does not look like a B-scan, or None. A cut that leaves colour out
-        cannot be told: it has none.
-        """
-        from oct_core.scans import COLOUR_NOTE
-        from oct_core.scans.likeness import looks_like_bscan
+    def turn_right(self) -> None:
+        """Turn the scan, and the box with it, by one more quarter turn to the right."""
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            height = self.whole().pixels.shape[0]
+            self.box = height - bottom, left, height - top, right
+        self.quarters = (self.quarters + 1) % 4
 
-        if self.sample is not None:
-            return None
-        height, width = self.scan.pixels.shape
-        whole = self.box in (None, (0, 0, width, height))
-        return looks_like_bscan(
-            view
-            if whole
-            else replace(view, notes=tuple(note for note in view.notes if note != COLOUR_NOTE))
-        )
+    def turn_over(self) -> None:
+        """Mirror the scan as it is turned, and the box with it, top to bottom."""
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            height = self.whole().pixels.shape[0]
+            self.box = left, height - bottom, right, height - top
+        self.over, self.quarters = not self.over, -self.quarters % 4
+
+    @property
+    def turned(self) -> bool:
+        """Whether the scan is read other than it is stored."""
+        return self.over or self.quarters > 0
 
 
 class Bounded(Generic[Value]):
@@ -173,6 +196,14 @@ def _maps_bytes(explanations: list[Explanation]) -> int:
     return sum(int(explanation.values.nbytes) for explanation in explanations)
 
 
+def _prediction_bytes(prediction: Prediction) -> int:
+    return 0 if prediction.features is None else int(prediction.features.nbytes)
+
+
+def _judgement_bytes(judgement: Judgement) -> int:
+    return sum(_prediction_bytes(each.prediction) for each in judgement.rows)
+
+
 @dataclass(eq=False)
 class Job:
     """Work on one scan in the hands of a worker. What a rerun of the page interrupts goes on, and
@@ -205,9 +236,9 @@ class Job:
 class Viewer:
     """Everything the viewer remembers in one browser session.
 
-    current : id of the scan shown. problems : (number, file name, sentence) of refused uploads.
-    crowded_out : how many scans the bounds closed. jobs : what is being computed, by the key of its
-    result. measurements : how far to trust single maps.
+    current : id of the scan shown. judgements : verdicts on what was read. problems : (number, file
+    name, sentence) of refused uploads. crowded_out : how many scans the bounds closed. jobs : what
+    is being computed, by the key of its result. measurements : how far to trust single maps.
     """
 
     items: Bounded[Item] = field(
@@ -217,7 +248,10 @@ class Viewer:
         default_factory=lambda: Bounded(256, MAX_MAP_BYTES, _maps_bytes)
     )
     predictions: Bounded[Prediction] = field(
-        default_factory=lambda: Bounded(MAX_PREDICTIONS, 1 << 30, lambda _: 0)
+        default_factory=lambda: Bounded(MAX_PREDICTIONS, MAX_PREDICTION_BYTES, _prediction_bytes)
+    )
+    judgements: Bounded[Judgement] = field(
+        default_factory=lambda: Bounded(MAX_JUDGEMENTS, MAX_PREDICTION_BYTES, _judgement_bytes)
     )
     measurements: Bounded[Any] = field(default_factory=lambda: Bounded(64, 1 << 20, lambda _: 512))
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -287,7 +321,7 @@ class Viewer:
         """
         needed = set().union(*(other.fingerprints for other in self.items.values()))
         for one in item.fingerprints - needed:
-            for store in (self.maps, self.predictions, self.measurements):
+            for store in (self.maps, self.predictions, self.judgements, self.measurements):
                 store.drop_all_with(one)
         for key, job in list(self.jobs.items()):
             if not job.fingerprints <= needed:
@@ -352,6 +386,13 @@ def fingerprint(scan: Scan) -> str:
     digest = hashlib.blake2b(repr(scan.pixels.shape).encode(), digest_size=16)
     digest.update(scan.pixels.tobytes())
     return digest.hexdigest()
+
+
+def colour_print(scan: Scan) -> str:
+    """A key for what the gate sees beside the pixels: where the scan is in colour."""
+    if scan.colour is None:
+        return "gray"
+    return hashlib.blake2b(scan.colour.tobytes(), digest_size=8).hexdigest()
 
 
 def display_name(item: Item, hide: bool) -> str:

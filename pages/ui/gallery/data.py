@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from oct_core.errors import OctError
 from oct_core.figures.pictures import Picture, draw_map, shrink
-from oct_core.metrics.calibration import softmax
-from oct_core.types import RunCard, Scan
-from oct_core.words import message
+from oct_core.trust.conformal import LEVEL
+from oct_core.trust.judge import scored_table
+from oct_core.trust.verdict import give_verdicts
+from oct_core.types import Prediction, RunCard, Scan, Verdict
+from oct_core.words import message, say
 from pages.ui.app import services
 from pages.ui.app.cache import cache_data
 from pages.ui.shared.data_folder import holds_name, open_picture
@@ -42,14 +46,23 @@ class FolderScan:
 
 @dataclass(frozen=True)
 class Example:
-    """One candidate for the gallery. source : what it shows. true, predicted : classes. confidence
-    : of the prediction, 0 to 1.
+    """One candidate for the gallery. source : what it shows. true : its class. verdict : what may
+    be made of the answer to it.
     """
 
     source: Sample | FolderScan
     true: str
-    predicted: str
-    confidence: float
+    verdict: Verdict
+
+    @property
+    def predicted(self) -> str:
+        """The class predicted."""
+        return self.verdict.label
+
+    @property
+    def confidence(self) -> float:
+        """The calibrated probability of the class predicted, 0 to 1."""
+        return self.verdict.probability
 
     @property
     def name(self) -> str:
@@ -59,38 +72,41 @@ class Example:
     @property
     def scan(self) -> Scan | None:
         """Its picture; None if the data folder does not hold it."""
-        return (
-            self.source.phantom().scan
-            if isinstance(self.source, Sample)
-            else open_picture(self.source.image, self.source.sha256)
-        )
+        return scan_of(self.source)
+
+
+def scan_of(source: Sample | FolderScan) -> Scan | None:
+    """The picture of an example; None if the data folder does not hold it."""
+    if isinstance(source, Sample):
+        return source.phantom().scan
+    return open_picture(source.image, source.sha256)
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """An example as pictures, uint8. scan : (h, w). maps : (layer, (h, w, 3), whether the map holds
-    any evidence).
+    """An example as pictures, uint8. scan : (h, w). maps : (layer, or model and layer, (h, w, 3),
+    whether the map holds any evidence).
     """
 
     scan: Picture
     maps: tuple[tuple[str, Picture, bool], ...]
 
 
-def synthetic_examples(card: RunCard) -> list[Example]:
-    """The app's samples as this run reads them."""
-    return list(_read_samples(card.name, card.weights_sha256))
+def synthetic_examples(members: Sequence[RunCard]) -> list[Example]:
+    """The app's samples as one run reads them, or as the ensemble of several does."""
+    answers = [_read_samples(card.name, card.weights_sha256) for card in members]
+    judge = services.judge_of(members, LEVEL)
+    return [
+        Example(sample, sample.label, judge.of(sample.phantom().scan, predictions).verdict)
+        for sample, *predictions in zip(all_samples(), *answers, strict=True)
+    ]
 
 
 @cache_data(max_entries=8)
-def _read_samples(run: str, weights_sha256: str) -> tuple[Example, ...]:
+def _read_samples(run: str, weights_sha256: str) -> list[Prediction]:
     from oct_core.runs.predict import predict
 
-    samples = all_samples()
-    predictions = predict([sample.phantom().scan for sample in samples], services.get_run(run))
-    return tuple(
-        Example(sample, sample.label, prediction.predicted, prediction.confidence)
-        for sample, prediction in zip(samples, predictions, strict=True)
-    )
+    return predict([sample.phantom().scan for sample in all_samples()], services.get_run(run))
 
 
 def test_images(card: RunCard) -> list[str]:
@@ -101,25 +117,26 @@ def test_images(card: RunCard) -> list[str]:
         return []
 
 
-def test_examples(card: RunCard) -> list[Example]:
+def test_examples(members: Sequence[RunCard]) -> list[Example]:
     """The test scans of predictions.csv that the data folder seems to hold; they are read only when
-    shown.
+    shown. members : one run, or those of the ensemble. Raises CheckpointError if those did not
+    answer the same scans.
     """
-    table = services.prediction_table(card).of_split("test")
-    if not len(table):
+    tables = {card.name: services.prediction_table(card).of_split("test") for card in members}
+    if not all(map(len, tables.values())):
         return []
-    shares = softmax(table.logits, card.temperature)
+    table = scored_table(members, tables)
+    table = table.take(np.array([holds_name(str(image)) for image in table.image]))
+    judge = services.judge_of(members, LEVEL)
     return [
-        Example(
-            FolderScan(str(image), str(sha256)),
-            table.classes[label],
-            table.classes[int(row.argmax())],
-            float(row.max()),
+        Example(FolderScan(str(image), str(sha256)), table.classes[label], verdict)
+        for image, sha256, label, verdict in zip(
+            table.image,
+            table.sha256,
+            table.label,
+            give_verdicts(table, judge.rule, judge.sets),
+            strict=True,
         )
-        for image, sha256, label, row in zip(
-            table.image, table.sha256, table.label, shares, strict=True
-        )
-        if holds_name(str(image))
     ]
 
 
@@ -134,21 +151,39 @@ def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -
     return candidates[:count]
 
 
-def strip(card: RunCard, example: Example) -> Strip | None:
-    """The scan and its Grad-CAM at every named layer, for the predicted class; None if there is no
-    picture.
+def strip(members: Sequence[RunCard], example: Example) -> Strip | None:
+    """The scan and its Grad-CAM for the predicted class: at every named layer of one run, or at the
+    last of each member of the ensemble; None if there is no picture.
     """
-    return _strip(card.name, card.weights_sha256, example)
+    if len(members) == 1:
+        return _strip_of(members[0], example)
+    strips = [strip for card in members if (strip := _strip_of(card, example, last=True))]
+    if not strips:
+        return None
+    maps = [
+        (say("{model}, {layer}", model=services.title_of(card), layer=layer), picture, evidence)
+        for card, strip in zip(members, strips, strict=True)
+        for layer, picture, evidence in strip.maps
+    ]
+    return Strip(strips[0].scan, tuple(maps))
 
 
-@cache_data(max_entries=48)
-def _strip(run: str, weights_sha256: str, example: Example) -> Strip | None:
+def _strip_of(card: RunCard, example: Example, last: bool = False) -> Strip | None:
+    return _strip(card.name, card.weights_sha256, example.source, example.predicted, last)
+
+
+@cache_data(max_entries=72)
+def _strip(
+    run: str, weights_sha256: str, source: Sample | FolderScan, target: str, last: bool
+) -> Strip | None:
     from oct_core.explanations import explain
 
-    scan = example.scan
+    scan = scan_of(source)
     if scan is None:
         return None
-    maps = explain(scan, services.get_run(run), target=example.predicted, methods=("gradcam",))[0]
+    loaded = services.get_run(run)
+    layers = [*loaded.layers][-1:] if last else None
+    maps = explain(scan, loaded, target=target, methods=("gradcam",), layers=layers)[0]
     overlays = (
         (
             explanation.layer,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
+from oct_core.models.catalog import ENSEMBLE
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
@@ -14,7 +16,9 @@ from pages.ui.gallery.data import CHOICES, Example, Strip
 from pages.ui.shared.data_folder import data_folder, pictures_at_hand
 from pages.ui.shared.links import open_in_viewer
 from pages.ui.shared.markdown import escape_markdown
+from pages.ui.shared.run_data import one_of_each, with_ensemble
 from pages.ui.shared.samples import Sample
+from pages.ui.shared.verdicts import small_line
 
 SOURCES = {"synthetic": message("Synthetic scans"), "test": message("Test scans")}
 
@@ -26,9 +30,22 @@ _NONE = {
 }
 
 
-def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
-    """The model, where examples come from, which ones, and how many a class."""
-    by_name = {card.name: card for card in cards}
+@dataclass(frozen=True)
+class Selection:
+    """What the person chose. card : of the run, or of the ensemble. members : the run alone, or
+    those of the ensemble. source : a key of SOURCES. choice : of CHOICES. count : examples a class.
+    """
+
+    card: RunCard
+    members: Sequence[RunCard]
+    source: str
+    choice: str
+    count: int
+
+
+def choose(cards: Sequence[RunCard]) -> Selection:
+    """The model, the ensemble first, where examples come from, which ones, and how many a class."""
+    by_name = {card.name: card for card in with_ensemble(cards)}
     with st.container(border=True):
         columns = st.columns([3, 2, 3, 2], vertical_alignment="bottom", gap="medium")
         name = columns[0].selectbox(
@@ -53,21 +70,33 @@ def choose(cards: Sequence[RunCard]) -> tuple[RunCard, str, str, int]:
         count = columns[3].selectbox(
             say("Examples per class"), [1, 2, 3], index=1, key="gallery_count"
         )
-    return by_name[name], source, choice, count
+    card = by_name[name]
+    members = one_of_each(cards) if card.architecture == ENSEMBLE else [card]
+    return Selection(card, members, source, choice, count)
 
 
-def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
-    """Every predicted class in turn, with progress while maps are computed."""
-    st.caption(
-        say(
-            "Each section shows scans that {model} assigns to one class: the scan, then Grad-CAM "
-            "for the predicted class from the shallowest to the deepest layer, each coloured from "
-            "zero to its own maximum. Early layers follow edges; late layers show roughly which "
-            "region drove the score.",
-            model=escape_markdown(title_of(card)),
+def _introduce(selection: Selection) -> None:
+    """What the page shows, in words."""
+    model = escape_markdown(title_of(selection.card))
+    if len(selection.members) > 1:
+        st.caption(
+            say(
+                "Each section shows scans that the ensemble assigns to one class: the scan, then "
+                "Grad-CAM of each of its models at the deepest layer, for the class that the "
+                "ensemble predicts, each coloured from zero to its own maximum.",
+            )
         )
-    )
-    if source == "synthetic":
+    else:
+        st.caption(
+            say(
+                "Each section shows scans that {model} assigns to one class: the scan, then "
+                "Grad-CAM for the predicted class from the shallowest to the deepest layer, each "
+                "coloured from zero to its own maximum. Early layers follow edges; late layers "
+                "show roughly which region drove the score.",
+                model=model,
+            )
+        )
+    if selection.source == "synthetic":
         st.caption(say("The scans are synthetic, drawn by this program."))
         if data_folder() is None:
             st.caption(
@@ -76,17 +105,21 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
                     "`OCT_DATA`."
                 )
             )
+
+
+def gallery(selection: Selection) -> None:
+    """Every predicted class in turn, with progress while maps are computed."""
+    _introduce(selection)
+    choice, members = selection.choice, selection.members
     place = st.empty()
-    place.progress(
-        0.0,
-        text=say("{model} classifies the examples …", model=escape_markdown(title_of(card))),
-    )
+    model = escape_markdown(title_of(selection.card))
+    place.progress(0.0, text=say("{model} classifies the examples …", model=model))
     examples = (
-        gallery_data.test_examples(card)
-        if source == "test"
-        else gallery_data.synthetic_examples(card)
+        gallery_data.test_examples(members)
+        if selection.source == "test"
+        else gallery_data.synthetic_examples(members)
     )
-    rows = {label: gallery_data.pick(examples, label, choice, count) for label in CLASSES}
+    rows = {label: gallery_data.pick(examples, label, choice, selection.count) for label in CLASSES}
     picks = [example for row in rows.values() for example in row]
     strips: dict[Example, Strip | None] = {}
     for done, example in enumerate(picks):
@@ -96,7 +129,7 @@ def gallery(card: RunCard, source: str, choice: str, count: int) -> None:
                 "Computing maps of scan {number} of {total} …", number=done + 1, total=len(picks)
             ),
         )
-        strips[example] = gallery_data.strip(card, example)
+        strips[example] = gallery_data.strip(members, example)
     place.empty()
     for label, row in rows.items():
         _class(label, row, strips, choice)
@@ -119,23 +152,21 @@ def _class(
 
 def _example(example: Example, strip: Strip | None) -> None:
     correct = example.true == example.predicted
-    mark = (
-        say(":green-badge[:material/check: correct]")
-        if correct
-        else say(":red-badge[:material/close: wrong]")
-    )
+    mark = say(":gray-badge[correct]") if correct else say(":red-badge[wrong]")
     head, button = st.columns([4, 1], vertical_alignment="center")
-    head.markdown(
-        say(
-            "**{name}** · true class {true} · predicted {predicted}, confidence {confidence:.3f} "
-            "{mark}",
-            name=escape_markdown(example.name),
-            true=example.true,
-            predicted=example.predicted,
-            confidence=example.confidence,
-            mark=mark,
+    with head.container(gap="xxsmall"):
+        st.markdown(
+            say(
+                "**{name}** · true class {true} · predicted {predicted}, confidence "
+                "{confidence:.3f} {mark}",
+                name=escape_markdown(example.name),
+                true=example.true,
+                predicted=example.predicted,
+                confidence=example.confidence,
+                mark=mark,
+            )
         )
-    )
+        st.html(small_line(example.verdict))
     if strip is None:
         st.info(
             say("The data folder does not hold this scan, or its content has changed."),

@@ -61,7 +61,7 @@ def pictures_at_hand(images: Iterable[str]) -> bool:
         return True
     st.warning(
         say(
-            "The data folder holds none of the test scans. Start the app with the folder of the "
+            "The data folder holds none of these scans. Start the app with the folder of the "
             "original pictures, not the prepared one."
         ),
         icon=":material/folder_off:",

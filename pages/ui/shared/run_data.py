@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import streamlit as st
 
 from oct_core.errors import OctError
 from oct_core.metrics.summary import Evaluation, evaluate_table
+from oct_core.runs.ensemble import ensemble_card
 from oct_core.types import FloatArray, RunCard
 from oct_core.words import message, say
 from pages.ui.app import services
@@ -112,3 +113,42 @@ def _evaluation(folder: str, digest: str, split: str, temperature: float) -> Eva
     from oct_core.runs.files import read_predictions
 
     return evaluate_table(read_predictions(Path(folder)), split, temperature)
+
+
+def one_of_each(cards: Sequence[RunCard]) -> list[RunCard]:
+    """One run of each architecture, the repository's own or else the last by name: those that are
+    compared, and make the ensemble, unless others are chosen.
+    """
+    last = {card.architecture: card for card in cards}
+    own = {card.architecture: card for card in cards if card.name == card.architecture}
+    return list((last | own).values())
+
+
+def with_ensemble(cards: Sequence[RunCard]) -> list[RunCard]:
+    """All that can be asked: first the ensemble of ``one_of_each`` where there are several."""
+    members = one_of_each(cards)
+    return [ensemble_card(members), *cards] if len(members) > 1 else list(cards)
+
+
+def ensemble_evaluation(cards: Sequence[RunCard], split: str = "test") -> Evaluation | None:
+    """Scores of the ensemble of these runs on one part, with intervals by patient; None of fewer
+    than two runs, or if they did not answer the same scans.
+    """
+    if len(cards) < 2:
+        return None
+    keys = tuple((str(card.folder), predictions_digest(card)) for card in cards)
+    return _ensemble_evaluation(keys, split)
+
+
+@cache_data(max_entries=16)
+def _ensemble_evaluation(keys: tuple[tuple[str, str], ...], split: str) -> Evaluation | None:
+    from oct_core.runs.files import read_card, read_predictions
+    from oct_core.trust.judge import scored_table
+
+    folders = [Path(folder) for folder, _ in keys]
+    try:
+        cards = [read_card(folder) for folder in folders]
+        tables = {card.name: read_predictions(card.folder) for card in cards}
+        return evaluate_table(scored_table(cards, tables), split, 1.0)
+    except OctError:
+        return None

@@ -5,19 +5,23 @@ The columns of a frame have stable names; ``show_table`` puts their titles over 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from oct_core.figures.charts.performance import curve_title
+from oct_core.exports import table_csv
+from oct_core.figures.charts import curve_title
 from oct_core.metrics import METRICS
-from oct_core.metrics.curves import MACRO
-from oct_core.metrics.intervals import interval_text
+from oct_core.metrics.intervals import Interval
 from oct_core.metrics.summary import ALL, Evaluation
 from oct_core.types import CLASSES, FloatArray, PredictionTable
 from oct_core.words import message, say, say_count
+from pages.ui.shared.files import file_stem, offer_file
 
 STATUSES = {
     "training": message("in training"),
@@ -61,10 +65,28 @@ COLUMNS = {
     "right": message("Correct"),
     "confidence": message("Confidence"),
     "p(true)": message("p(true class)"),
+    "verdict": message("Verdict"),
+    "reason": message("Reason"),
     "class": message("Class"),
     "pair": message("Pair"),
     "sensitivity": message("Sensitivity"),
     "specificity": message("Specificity"),
+    "corruption": message("Corruption"),
+    "input": message("Input"),
+    "family": message("Kind"),
+    "auroc": message("AUROC"),
+    "noticed": message("Noticed"),
+    "grade": message("Grade"),
+    "answer": message("Answered"),
+    "caution": message("Caution"),
+    "refer": message("No answer"),
+    "answered_share": message("Share answered"),
+    "wrong": message("Wrong among the answered"),
+    "risk": message("Share wrong"),
+    "missed": message("Diseased answered NORMAL"),
+    "missed_share": message("Share of the diseased"),
+    "area": message("Area under risk and coverage"),
+    "predictor": message("Model"),
     "map": message("Map"),
     "method": message("Method"),
     "kind": message("Part of the report"),
@@ -107,6 +129,22 @@ def column_titles(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval: words in a table, numbers in a file.
+
+    text : ``0.972 (0.951 to 0.988)``, or why there is none.
+    """
+
+    interval: Interval
+    text: str
+
+
+Cell = Estimate | str | int | float
+Rows = Sequence[Mapping[str, Cell]]
+"""A table: the same columns in each row."""
+
+
 def show_table(
     frame: pd.DataFrame, alt: str, config: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
@@ -119,29 +157,78 @@ def show_table(
     )
 
 
-def headline_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
+def show_rows(rows: Rows, alt: str, name: str, **options: Any) -> None:
+    """A table and a button for it as CSV. name : what the file is called."""
+    frame = pd.DataFrame([{key: _shown(cell) for key, cell in row.items()} for row in rows])
+    show_table(frame, alt, **options)
+    offer_table(partial(rows_csv, rows), name)
+
+
+def offer_table(make: Callable[[], bytes], name: str) -> None:
+    """The button for a table as CSV."""
+    stem = file_stem(name)
+    offer_file(say("Table (CSV)"), make, f"{stem}.csv", "text/csv", f"csv_{stem}")
+
+
+def _shown(cell: Cell) -> str | int | float:
+    return cell.text if isinstance(cell, Estimate) else cell
+
+
+def rows_csv(rows: Rows) -> bytes:
+    """The table with every figure in three columns, ``accuracy``, ``accuracy_low`` and
+    ``accuracy_high``, empty where it is not defined; ``accuracy_note`` then says why.
+    """
+    columns: list[str] = []
+    lines: list[dict[str, object]] = []
+    for row in rows:
+        line: dict[str, object] = {}
+        for key, cell in row.items():
+            line |= _numbers(key, cell) if isinstance(cell, Estimate) else {key: cell}
+        lines.append(line)
+        columns += [key for key in line if key not in columns]
+    return table_csv(columns, ([line.get(key) for key in columns] for line in lines))
+
+
+def _numbers(key: str, cell: Estimate) -> dict[str, object]:
+    ends = (cell.interval.value, cell.interval.low, cell.interval.high)
+    numbers: dict[str, object] = {
+        name: None if math.isnan(number) else number
+        for name, number in zip((key, f"{key}_low", f"{key}_high"), ends, strict=True)
+    }
+    return numbers | ({f"{key}_note": cell.text} if math.isnan(ends[1]) else {})
+
+
+def estimate(scores: Evaluation, name: str, cell: str = ALL) -> Estimate:
+    """A figure of an evaluation."""
+    return Estimate(scores.intervals(name)[cell], scores.describe(name, cell))
+
+
+def headline_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
     """One row a model: accuracy, balanced accuracy, macro AUC, calibration."""
-    rows = [
-        {
-            "model": name,
-            "scans": scores.n_scans,
-            "patients": scores.n_patients,
-            "accuracy": interval_text(scores.accuracy, patients=scores.n_patients),
-            "balanced_accuracy": interval_text(
-                scores.balanced_accuracy, patients=scores.n_patients
-            ),
-            "macro_auc": interval_text(scores.macro_auc, patients=scores.n_patients),
-            "ece": f"{scores.ece:.3f}",
-            "brier": f"{scores.brier:.3f}",
-            "log_loss": f"{scores.log_loss:.3f}",
-        }
+    figures = {
+        "accuracy": "accuracy",
+        "balanced_accuracy": "balanced_accuracy",
+        "macro_auc": "macro_auc",
+        "ece": "expected_calibration_error",
+        "brier": "brier_score",
+        "log_loss": "log_loss",
+    }
+    return [
+        {"model": name} | {key: estimate(scores, metric) for key, metric in figures.items()}
         for name, scores in evaluations.items()
     ]
-    return pd.DataFrame(rows)
+
+
+PREDICTION_COLUMNS = [
+    *("image", "patient", "model", "true", "predicted", "right", "confidence", "p(true)"),
+    *(f"p({name})" for name in CLASSES),
+    "sha256",
+]
+"""Of ``prediction_frame``, for the classes that the runs here have."""
 
 
 def prediction_frame(model: str, table: PredictionTable, probabilities: FloatArray) -> pd.DataFrame:
-    """One row a scan: what it is, what the model says, and the four probabilities."""
+    """One row a scan: what it is, what the model says, and the probability of each class."""
     predicted = probabilities.argmax(axis=1)
     columns: dict[str, Any] = {
         "image": table.image,
@@ -153,50 +240,39 @@ def prediction_frame(model: str, table: PredictionTable, probabilities: FloatArr
         "confidence": probabilities.max(axis=1),
         "p(true)": probabilities[range(len(table)), table.label],
     }
-    columns |= {f"p({name})": probabilities[:, index] for index, name in enumerate(CLASSES)}
+    columns |= {f"p({name})": probabilities[:, index] for index, name in enumerate(table.classes)}
     return pd.DataFrame(columns | {"sha256": table.sha256})
 
 
-def class_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
+def class_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
     """One row a model and class: sensitivity and specificity with intervals."""
-    rows = [
+    return [
         {
             "model": name,
             "class": label,
             "scans": int(scores.confusion[index].sum()),
-            "sensitivity": interval_text(scores.sensitivity[label]),
-            "specificity": interval_text(scores.specificity[label]),
+            "sensitivity": estimate(scores, "sensitivity", label),
+            "specificity": estimate(scores, "specificity", label),
         }
         for name, scores in evaluations.items()
         for index, label in enumerate(scores.classes)
     ]
-    return pd.DataFrame(rows)
 
 
-def auc_frame(evaluations: dict[str, Evaluation], field: str) -> pd.DataFrame:
-    """One row a class or pair, one column a model. field : "auc" (with the macro average) or
-    "auc_pairs".
-    """
-    columns = {
-        name: {key: interval_text(interval) for key, interval in getattr(scores, field).items()}
-        for name, scores in evaluations.items()
-    }
-    if field == "auc":
-        for name, scores in evaluations.items():
-            columns[name][MACRO] = interval_text(scores.macro_auc, patients=scores.n_patients)
-    frame = pd.DataFrame(columns)
-    frame.insert(0, "class" if field == "auc" else "pair", list(map(curve_title, frame.index)))
-    return frame
-
-
-def further_frame(evaluations: dict[str, Evaluation]) -> pd.DataFrame:
-    """One row a metric that has no place in the other tables, and class; one column a model."""
+def figure_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
+    """One row a figure of the registry, and class or pair; one column a model."""
     first = next(iter(evaluations.values()))
-    rows = []
-    for name in first.figures:
+    rows: list[dict[str, Cell]] = []
+    for name in METRICS:
         title = say(METRICS.get(name).title)
         for cell in first.intervals(name):
-            label = title if cell == ALL else say("{title}, {cell}", title=title, cell=cell)
-            cells = {model: scores.describe(name, cell) for model, scores in evaluations.items()}
-            rows.append({"figure": label} | cells)
-    return pd.DataFrame(rows)
+            label = (
+                title
+                if cell == ALL
+                else say("{title}, {cell}", title=title, cell=curve_title(cell))
+            )
+            row: dict[str, Cell] = {"figure": label}
+            for model, scores in evaluations.items():
+                row[model] = estimate(scores, name, cell)
+            rows.append(row)
+    return rows

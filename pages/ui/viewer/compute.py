@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from oct_core.figures.pictures import stretch_values
+from oct_core.runs.ensemble import ensemble_card
 from oct_core.system import give_memory_back, start_side_by_side
-from oct_core.types import Explanation, Prediction, RunCard, Scan
+from oct_core.types import Explanation, Judgement, Prediction, RunCard, Scan
 from oct_core.words import say
-from pages.ui.app.services import get_run, title_of
-from pages.ui.app.session import Bounded, Job, Viewer, fingerprint
+from pages.ui.app.services import get_run, judge_of, title_of
+from pages.ui.app.session import Bounded, Job, Viewer, colour_print, fingerprint
 from pages.ui.viewer.reading import Reading
 
 TRIO: tuple[str, ...] = ("gradcam", "guided_backprop", "guided_gradcam")
@@ -56,6 +57,41 @@ def predictions_of(
     progress(1.0, say("Predictions ready"))
     rows = [[state.predictions.get(_key(card, key)) for card in cards] for key in keys]
     return [[prediction for prediction in row if prediction is not None] for row in rows]
+
+
+def judgements_of(
+    state: Viewer,
+    scans: Sequence[Scan],
+    cards: Sequence[RunCard],
+    level: float,
+    progress: Progress = silent,
+) -> list[Judgement]:
+    """One judgement a scan, of the ensemble where there are several cards; what this session has
+    not is read. level : of the conformal sets. Raises OctError.
+    """
+    found = [judgement_at_hand(state, scan, cards, level) for scan in scans]
+    missing = [scan for scan, judgement in zip(scans, found, strict=True) if judgement is None]
+    rows = iter(predictions_of(state, missing, cards, progress))
+    judge = judge_of(cards, level)
+    judgements = []
+    for scan, judgement in zip(scans, found, strict=True):
+        if judgement is None:
+            judgement = judge.of(scan, next(rows))
+            state.judgements.put(_judgement_key(scan, cards, level), judgement)
+        judgements.append(judgement)
+    return judgements
+
+
+def judgement_at_hand(
+    state: Viewer, scan: Scan, cards: Sequence[RunCard], level: float
+) -> Judgement | None:
+    """The judgement on a scan if this session has it."""
+    return state.judgements.get(_judgement_key(scan, cards, level))
+
+
+def _judgement_key(scan: Scan, cards: Sequence[RunCard], level: float) -> str:
+    runs = [_key(card, fingerprint(scan)) for card in cards]
+    return "|".join((*runs, f"{level:g}", colour_print(scan)))
 
 
 def _ask(
@@ -143,15 +179,19 @@ def _key(card: RunCard, *parts: str) -> str:
 
 
 def read_scan_with(
-    state: Viewer, scan: Scan, cards: Sequence[RunCard], target: str | None
+    state: Viewer, scan: Scan, cards: Sequence[RunCard], target: str | None, level: float
 ) -> list[Reading]:
-    """What each model says of one scan, without maps yet. target : the class to explain, or None
-    for each model's own prediction.
+    """What is said of one scan, without maps yet: of several models the ensemble first, then each;
+    of one, that one. Raises OctError.
+
+    target : the class to explain, or None for each model's own prediction. level : of the conformal
+    sets.
     """
-    (predictions,) = predictions_of(state, [scan], cards)
+    (judgement,) = judgements_of(state, [scan], cards, level)
+    listed = [ensemble_card(cards), *cards] if judgement.members else cards
     return [
-        Reading(card, prediction, target or prediction.predicted)
-        for card, prediction in zip(cards, predictions, strict=True)
+        Reading(card, each, target or each.prediction.predicted)
+        for card, each in zip(listed, judgement.rows, strict=True)
     ]
 
 

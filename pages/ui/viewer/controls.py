@@ -9,10 +9,12 @@ import streamlit as st
 
 from oct_core.figures.overlay import COLORMAPS
 from oct_core.models.catalog import ARCHITECTURES
+from oct_core.trust.conformal import LEVEL
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
 from pages.ui.app.session import keep_choice, read_choice
+from pages.ui.shared.run_data import one_of_each
 from pages.ui.viewer.compute import TRIO
 
 OWN = "own"
@@ -30,7 +32,7 @@ class Choices:
     methods : registry names, in the registry's order. hide_names : show "Scan 1" instead of file
     names.
     outline : draw a sample's lesion. hide_answer : keep a sample's class to itself. models : names
-    of the runs to compare.
+    of the runs to compare. level : of the conformal sets that the verdict asks.
     """
 
     target: str | None
@@ -42,6 +44,7 @@ class Choices:
     outline: bool
     hide_answer: bool
     models: tuple[str, ...]
+    level: float
 
 
 def method_titles(cards: Sequence[RunCard]) -> dict[str, str]:
@@ -71,21 +74,13 @@ def is_slow(method: str) -> bool:
     return METHODS.get(method).slow
 
 
-def first_models(cards: Sequence[RunCard]) -> list[str]:
-    """The runs compared at first: one of each architecture, the repository's own or else the last
-    by name.
-    """
-    newest = {card.architecture: card.name for card in cards}
-    own = {card.architecture: card.name for card in cards if card.name == card.architecture}
-    return list((newest | own).values())
-
-
 def controls(cards: Sequence[RunCard]) -> Choices:
     """Draw the choices in the sidebar and return them. cards : the runs that can be compared."""
     with st.sidebar:
         st.subheader(say("Explain"), divider="gray")
-        models, titles = first_models(cards), {card.name: title_of(card) for card in cards}
-        if len(titles) > len(models):
+        models = [card.name for card in one_of_each(cards)]
+        titles = {card.name: title_of(card) for card in cards}
+        if len(titles) > 1:
             models = keep_choice(
                 "models",
                 models,
@@ -136,6 +131,7 @@ def controls(cards: Sequence[RunCard]) -> Choices:
         outline and not hide_answer,
         hide_answer,
         tuple(models),
+        read_choice("level", LEVEL),
     )
 
 

@@ -148,7 +148,7 @@ def _downloads(scan: Scan, reading: Reading, explanation: Explanation, choices: 
     )
     second.download_button(
         say("Raw maps (npz)"),
-        lambda: maps_npz(reading.card, reading.prediction, in_scan_pixels(scan, maps)),
+        lambda: maps_npz(reading.card, reading.judgement, in_scan_pixels(scan, maps)),
         f"oct_{reading.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",

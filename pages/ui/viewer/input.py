@@ -1,4 +1,4 @@
-"""How scans come into the viewer: uploads, samples; per scan the page, crop and inversion."""
+"""How scans come into the viewer: uploads, samples; per scan the page, turn, crop and inversion."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.figures.pictures import shrink
-from oct_core.scans import DEFAULT, suffixes
+from oct_core.scans import DEFAULT, is_coloured, suffixes
 from oct_core.types import CLASSES
 from oct_core.words import say, say_count
 from pages.ui.app.services import MAX_UPLOAD_BYTES, describe_error
@@ -174,30 +175,32 @@ def item_name(item: Item, choices: Choices) -> str:
     return display_name(item, choices.hide_names)
 
 
-def thumbnails(state: Viewer, choices: Choices) -> None:
-    """All open scans, the shown one marked; a click shows another."""
-    items = state.ordered()
-    with st.container(height=190 if len(items) <= 8 else 330, border=False):
-        for start in range(0, len(items), 8):
-            for column, item in zip(st.columns(8), items[start : start + 8], strict=False):
-                with column:
-                    name = item_name(item, choices)
-                    st.html(
-                        '<div class="oct-maps">'
-                        f"{figure(data_uri(shrink(item.scan.pixels, 150), 75), name)}</div>"
-                    )
-                    kind: Literal["primary", "tertiary"] = (
-                        "primary" if item.id == state.current else "tertiary"
-                    )
-                    st.button(
-                        escape_markdown(_short(name)),
-                        key=f"show_{item.id}",
-                        type=kind,
-                        help=escape_markdown(name),
-                        on_click=_show,
-                        args=(state, item),
-                        width="stretch",
-                    )
+def thumbnails(state: Viewer, choices: Choices) -> dict[str, DeltaGenerator]:
+    """All open scans, the shown one marked; a click shows another. Returns where each one's verdict
+    goes, by the id of its item.
+    """
+    items, places = state.ordered(), {}
+    height = 158 if len(items) <= 8 else 290
+    with st.container(height=height, border=False, horizontal=True, gap="small"):
+        for item in items:
+            with st.container(width=98, gap="xxsmall"):
+                name = item_name(item, choices)
+                picture = data_uri(shrink(item.whole().pixels, 150), 75)
+                st.html(f'<div class="oct-maps oct-thumb">{figure(picture, name)}</div>')
+                places[item.id] = st.empty()
+                kind: Literal["primary", "tertiary"] = (
+                    "primary" if item.id == state.current else "tertiary"
+                )
+                st.button(
+                    escape_markdown(_short(name)),
+                    key=f"show_{item.id}",
+                    type=kind,
+                    help=escape_markdown(name),
+                    on_click=_show,
+                    args=(state, item),
+                    width="stretch",
+                )
+    return places
 
 
 def _short(name: str) -> str:
@@ -209,7 +212,9 @@ def _show(state: Viewer, item: Item) -> None:
 
 
 def reading_options(item: Item) -> None:
-    """TIFF page, crop box and inversion of the scan shown; written into the item."""
+    """TIFF page, turn, crop box, inversion and luminance of the scan shown; written into the
+    item.
+    """
     if item.pages > 1:
         page = st.number_input(
             say("Page (1 to {pages})", pages=item.pages),
@@ -219,27 +224,48 @@ def reading_options(item: Item) -> None:
             key=f"page_{item.id}",
         )
         turn_to_page(item, int(page) - 1)
-    left, right = st.columns(2)
-    item.invert = left.toggle(
-        say("Invert"),
-        value=item.invert,
-        key=f"invert_{item.id}",
-        help=say("For scans drawn dark on white."),
-    )
-    cropping = right.toggle(
-        say("Crop"),
-        value=item.box is not None,
-        key=f"crop_{item.id}",
-        help=say("Cut off text and en-face panels of device exports."),
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        item.invert = _switch(
+            "invert", item, item.invert, say("Invert"), say("For scans drawn dark on white.")
+        )
+        cropping = _switch(
+            "crop",
+            item,
+            item.box is not None,
+            say("Crop"),
+            say("Cut off text and en-face panels of device exports."),
+        )
+        if item.luminance or is_coloured(item.scan):
+            item.luminance = _switch(
+                "luminance",
+                item,
+                item.luminance,
+                say("Luminance"),
+                say("For gray scans shown in false colour: read the brightness alone."),
+            )
+        st.button(
+            say("Turn"),
+            key=f"turn_{item.id}",
+            icon=":material/rotate_right:",
+            type="tertiary",
+            on_click=item.turn_right,
+            help=say("A quarter turn to the right."),
+        )
     item.box = _crop_box(item) if cropping else None
+
+
+def _switch(name: str, item: Item, value: bool, title: str, help_text: str) -> bool:
+    """A toggle whose state others may set, by its key ``<name>_<id of the item>``."""
+    key = f"{name}_{item.id}"
+    st.session_state.setdefault(key, value)
+    return st.toggle(title, key=key, help=help_text)
 
 
 def _crop_box(item: Item) -> tuple[int, int, int, int] | None:
     """The box drawn; one too small to be read leaves the last good one."""
-    height, width = item.scan.pixels.shape
+    height, width = item.whole().pixels.shape
     left, top, right, bottom = item.box or (0, 0, width, height)
-    key = f"{item.id}_{item.page}"
+    key = f"{item.id}_{item.page}" + (f"_{item.over:d}{item.quarters}" if item.turned else "")
     x = st.slider(say("Columns to keep"), 0, width, (left, right), key=f"columns_{key}")
     y = st.slider(say("Rows to keep"), 0, height, (top, bottom), key=f"rows_{key}")
     least = DEFAULT.side

@@ -1,10 +1,10 @@
-"""The viewer from top to bottom: scans in, predictions first, then maps, then one map in full,
-comparison and downloads.
+"""The viewer from top to bottom: the verdict, the scan and the answers, then maps, then one map in
+full, comparison and downloads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from oct_core.errors import OctError
 from oct_core.figures.colours import model_colour
 from oct_core.figures.final_figure import FigureRow, final_figure
 from oct_core.figures.pictures import shrink
-from oct_core.types import Explanation, RunCard, Scan
+from oct_core.types import Explanation, Judgement, RunCard, Scan
 from oct_core.words import say
 from pages.ui.app.layout import invitation
 from pages.ui.app.services import (
@@ -33,20 +33,23 @@ from pages.ui.app.session import Item, Viewer, read_choice, viewer
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import data_uri, figure
 from pages.ui.shared.samples import outlined
+from pages.ui.shared.verdicts import badge
 from pages.ui.viewer import compare as viewer_compare
 from pages.ui.viewer import detail as viewer_detail
 from pages.ui.viewer import input as viewer_input
 from pages.ui.viewer import predictions as viewer_predictions
+from pages.ui.viewer import verdict as viewer_verdict
 from pages.ui.viewer.compute import (
     TRIO,
+    judgement_at_hand,
+    judgements_of,
     make_map,
-    predictions_of,
     read_scan_with,
     trios_side_by_side,
 )
 from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
 from pages.ui.viewer.maps import colour_key, draw_model
-from pages.ui.viewer.reading import Reading
+from pages.ui.viewer.reading import Reading, models_of
 from pages.ui.viewer.slow import land_finished, slow_map, slow_map_at_hand, watch_jobs
 
 
@@ -75,13 +78,24 @@ def show() -> None:
         viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
         warm_up()
         return
-    if len(state.ordered()) > 1:
-        viewer_input.thumbnails(state, choices)
-    _read(state, item, choices)
-
-
-def _read(state: Viewer, item: Item, choices: Choices) -> None:
+    verdict = st.empty()
+    badges = viewer_input.thumbnails(state, choices) if len(state.ordered()) > 1 else {}
     cards = _usable(choices)
+    show_badges(state, badges, cards, choices)
+    _read(state, item, cards, choices, verdict)
+    if cards and badges:
+        _all_scans(state, cards, choices)
+        show_badges(state, badges, cards, choices)
+
+
+def _read(
+    state: Viewer,
+    item: Item,
+    cards: Sequence[RunCard],
+    choices: Choices,
+    verdict: DeltaGenerator,
+) -> None:
+    """The scan shown: its verdict, what each model says, and the maps."""
     left, right = st.columns([1, 2.4], gap="large")
     with left:
         scan = _scan_panel(state, item, choices)
@@ -91,15 +105,17 @@ def _read(state: Viewer, item: Item, choices: Choices) -> None:
         return
     if item.sample is not None and choices.hide_answer and not _revealed(item, right):
         return
+    # No bar: the browser would load its code first, and draw the page anew for each step.
+    verdict.html(viewer_verdict.waiting_html(say("Reading the scan")))
+    readings = read_scan_with(state, scan, cards, choices.target, choices.level)
+    lead = readings[0].judgement
+    with verdict.container():
+        viewer_verdict.show(item, lead)
     with right:
-        place = st.empty()
-        # No bar: the browser would load its code first, and draw the page anew for each step.
-        place.caption(say("Reading the scan"))
-        readings = read_scan_with(state, scan, cards, choices.target)
-        with place.container():
-            viewer_predictions.side_by_side(readings)
-    readings = _maps(state, scan, item, readings, choices)
-    _below(state, scan, cards, readings, choices)
+        viewer_predictions.answers(readings)
+        viewer_verdict.rule_panel(lead, cards, choices.level)
+    models = _maps(state, scan, item, models_of(readings), choices)
+    _below(state, scan, lead, models, choices)
 
 
 def _say_no_model() -> None:
@@ -141,7 +157,7 @@ def _usable(choices: Choices) -> list[RunCard]:
 
 def _reference(item: Item, scan: Scan, choices: Choices) -> NDArray[np.uint8]:
     """The scan as shown beside the maps: a sample may have its lesion outlined."""
-    if item.sample is not None and choices.outline and item.box is None:
+    if item.sample is not None and choices.outline and item.box is None and not item.turned:
         return outlined(scan.pixels, item.sample.phantom().lesion)
     return scan.pixels
 
@@ -166,10 +182,8 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
                 bits=item.scan.bit_depth,
             )
         )
-        for note in item.scan.notes:
+        for note in scan.notes:
             st.caption(say(note))
-    if warning := item.objection(scan):
-        st.warning(escape_markdown(warning), icon=":material/help:")
     if item.sample is not None:
         _answer(item, choices)
     st.button(
@@ -189,7 +203,7 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
 def _answer(item: Item, choices: Choices) -> None:
     if item.sample is None:
         return
-    if not choices.hide_answer or st.session_state.get(f"reveal_{item.id}"):
+    if not is_hidden(item, choices):
         st.caption(
             say(
                 "Synthetic sample, drawn as {sample_label}: {description}.",
@@ -281,23 +295,25 @@ def _offer_slow_maps(state: Viewer, scan: Scan, reading: Reading, choices: Choic
 def _below(
     state: Viewer,
     scan: Scan,
-    cards: Sequence[RunCard],
+    lead: Judgement,
     readings: Sequence[Reading],
     choices: Choices,
 ) -> None:
-    if readings:
-        _figure_download(scan, readings, choices)
-        titles = method_titles([reading.card for reading in readings])
-        detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
-        with detail_tab:
-            viewer_detail.detail(state, scan, readings, choices)
-        with comparison_tab:
-            viewer_compare.comparison(scan, readings, choices, titles)
-    if len(state.ordered()) > 1:
-        _all_scans(state, cards, choices)
+    """What follows the maps of the models. lead : the judgement that the page leads with."""
+    if not readings:
+        return
+    _figure_download(scan, lead, readings, choices)
+    titles = method_titles([reading.card for reading in readings])
+    detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
+    with detail_tab:
+        viewer_detail.detail(state, scan, readings, choices)
+    with comparison_tab:
+        viewer_compare.comparison(scan, readings, choices, titles)
 
 
-def _figure_download(scan: Scan, readings: Sequence[Reading], choices: Choices) -> None:
+def _figure_download(
+    scan: Scan, lead: Judgement, readings: Sequence[Reading], choices: Choices
+) -> None:
     def make() -> bytes:
         rows = []
         for reading in readings:
@@ -313,10 +329,7 @@ def _figure_download(scan: Scan, readings: Sequence[Reading], choices: Choices) 
                     [reading.scale_of(each, choices.one_scale) for each in cams],
                 )
             )
-        summary = viewer_predictions.agreement(readings)
-        return final_figure(
-            scan, rows, summary, choices.opacity, choices.colormap, choices.one_scale
-        )
+        return final_figure(scan, rows, lead, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
         say("Download the figure (PNG)"),
@@ -332,14 +345,37 @@ def _figure_download(scan: Scan, readings: Sequence[Reading], choices: Choices) 
 def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> None:
     """The table of every open scan; scans not read yet are read now, with progress."""
     st.subheader(say("All open scans"), anchor=False)
-    items = state.ordered()
+    items = [item for item in state.ordered() if not is_hidden(item, choices)]
     bar = st.progress(0.0, say("Reading all scans"))
 
     def fill(share: float, text: str) -> None:
         bar.progress(share, escape_markdown(text))
 
-    table = predictions_of(state, [item.view() for item in items], cards, fill)
+    judgements = judgements_of(state, [item.view() for item in items], cards, choices.level, fill)
     bar.empty()
-    viewer_predictions.table_of_all(
-        [viewer_input.item_name(item, choices) for item in items], table
+    names = [viewer_input.item_name(item, choices) for item in items]
+    viewer_predictions.table_of_all(list(zip(names, judgements, strict=True)))
+
+
+def is_hidden(item: Item, choices: Choices) -> bool:
+    """For teaching: whether the answer about a sample, and the models', wait to be asked for."""
+    return (
+        item.sample is not None
+        and choices.hide_answer
+        and not st.session_state.get(f"reveal_{item.id}")
     )
+
+
+def show_badges(
+    state: Viewer,
+    places: Mapping[str, DeltaGenerator],
+    cards: Sequence[RunCard],
+    choices: Choices,
+) -> None:
+    """The verdict under each thumbnail, of the scans that have been read."""
+    for item in state.ordered():
+        if item.id not in places or is_hidden(item, choices):
+            continue
+        judgement = judgement_at_hand(state, item.view(), cards, choices.level)
+        if judgement is not None:
+            places[item.id].html(badge(judgement.verdict))

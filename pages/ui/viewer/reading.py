@@ -1,28 +1,38 @@
-"""What one model makes of one scan: one object, from the answer to the maps."""
+"""What one model, or the ensemble of several, makes of one scan: one object, from the answer to the
+maps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oct_core.figures.pictures import maximum_of
-from oct_core.types import Explanation, Prediction, RunCard
+from oct_core.models.catalog import ENSEMBLE
+from oct_core.types import Explanation, Judgement, Prediction, RunCard
 from pages.ui.app.services import title_of
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One model's reading of one scan.
+    """One model's or the ensemble's reading of one scan.
 
+    card : of the run, or of the ensemble. judgement : what it says, and what may be made of it.
     target : the class that its maps explain. trio : Grad-CAM and guided Grad-CAM at every layer,
-    shallow to deep, and guided backpropagation; empty until they are made. extra : one map a
-    further method.
+    shallow to deep, and guided backpropagation; empty until they are made, and of the ensemble,
+    whose maps are those of its members. extra : one map a further method.
     """
 
     card: RunCard
-    prediction: Prediction
+    judgement: Judgement
     target: str
     trio: tuple[Explanation, ...] = ()
     extra: tuple[Explanation, ...] = ()
+
+    @property
+    def prediction(self) -> Prediction:
+        """The class probabilities."""
+        return self.judgement.prediction
 
     @property
     def title(self) -> str:
@@ -49,3 +59,8 @@ class Reading:
         """
         group = self.of(explanation.method) if one_scale else []
         return max(map(maximum_of, [explanation, *group]))
+
+
+def models_of(readings: Sequence[Reading]) -> list[Reading]:
+    """The readings that have maps: all but the ensemble's."""
+    return [reading for reading in readings if reading.card.architecture != ENSEMBLE]
