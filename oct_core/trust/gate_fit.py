@@ -84,7 +84,8 @@ def fit_run_gate(run: LoadedRun, pack: Pack, progress: Progress = lambda what: N
         for k, change in enumerate(CHANGES)
     }
     progress("gate: pictures that are no B-scan")
-    pictures = ask(np.concatenate([_pictures(run, kind, _FIT_SEED) for kind in PICTURES]))
+    seeds = _seeds(pack, _FIT_SEED)
+    pictures = ask(np.concatenate([_pictures(run, kind, seeds) for kind in PICTURES]))
     validated = ask(np.array(pack.pixels[validation]))
     labels: IntArray = pack.labels[rows]
     return fit_gate(Samples(known, labels, np.concatenate(plain), changed, pictures, validated))
@@ -95,8 +96,13 @@ def _changed(run: LoadedRun, pixels: Pixels, change: str) -> Pixels:
     return np.stack([run.preprocessing.prepare(each) for each in changed])
 
 
-def _pictures(run: LoadedRun, kind: str, seed: int) -> Pixels:
-    seeds = range(seed, seed + PICTURES_A_KIND)
+def _seeds(pack: Pack, first: int) -> range:
+    """PICTURES_A_KIND seeds, fewer where all kinds together would outnumber the training scans."""
+    count = min(PICTURES_A_KIND, max(2, len(pack.rows("train")) // len(PICTURES)))
+    return range(first, first + count)
+
+
+def _pictures(run: LoadedRun, kind: str, seeds: range) -> Pixels:
     return np.stack([run.preprocessing.prepare(_drawn(kind, each)) for each in seeds])
 
 
@@ -115,7 +121,7 @@ def measure_gate(
     pixels = np.array(pack.pixels[pack.rows("val")])
     usual = gate.scores(answers_of_pack(run, pixels)[1])
     rows = []
-    for name, family, inputs in _inputs(run, pixels):
+    for name, family, inputs in _inputs(run, pixels, _seeds(pack, _TEST_SEED)):
         progress(f"gate: {name}")
         rows.append(detect(usual, gate.scores(answers_of_pack(run, inputs)[1]), name, family))
     return rows
@@ -135,11 +141,11 @@ def measure_corruptions(usual: PredictionTable, corrupted: PredictionTable) -> l
     return rows
 
 
-def _inputs(run: LoadedRun, pixels: Pixels) -> Iterator[tuple[str, str, Pixels]]:
+def _inputs(run: LoadedRun, pixels: Pixels, seeds: range) -> Iterator[tuple[str, str, Pixels]]:
     for kind in PICTURES:
-        yield kind, "picture", _pictures(run, kind, _TEST_SEED)
+        yield kind, "picture", _pictures(run, kind, seeds)
     for kind in ANATOMY:
-        yield kind, "anatomy", _pictures(run, kind, _TEST_SEED)
+        yield kind, "anatomy", _pictures(run, kind, seeds)
     for change in CHANGES:
         yield change, "change", _changed(run, pixels, change)
 

@@ -169,7 +169,7 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     large = png(noise)
     assert len(large) > 5_000_000
     upload(page, "large.png", large)
-    expect(page.get_by_text("may not be a retinal OCT B-scan").first).to_be_visible()
+    expect(page.get_by_text("does not look like a retinal B-scan").first).to_be_visible()
     expect(page.get_by_test_id("prediction-vgg16")).to_be_visible()
 
 
