@@ -10,15 +10,17 @@ import csv
 import hashlib
 import io
 import os
+import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from oct_core.data.manifest import patient_of
+from oct_core.data.manifest import SPLITS, patient_of
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.runs.evaluations import ExternalSet, external_key, write_external
 from oct_core.runs.files import read_predictions
@@ -31,7 +33,11 @@ from oct_core.words import say
 LEFT_OUT = "-"
 """What a label is mapped to whose scans are to be left out."""
 _BATCH = 16
-_PATH, _LABEL, _PATIENT = ("path", "image", "file"), ("label", "class"), ("patient", "patient_id")
+_PATH, _LABEL, _PATIENT = (
+    ("path", "image", "file", "filename"),
+    ("label", "class"),
+    ("patient", "patient_id"),
+)
 
 LabelMap = Mapping[str, tuple[str, ...]]
 """Label in capitals -> the classes that it stands for; none to leave its scans out."""
@@ -45,10 +51,12 @@ def parse_label_map(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         label, sign, given = text.partition("=")
         names = tuple(dict.fromkeys(part.strip().upper() for part in given.split(",")))
-        known = names == (LEFT_OUT,) or all(name in CLASSES for name in names)
+        known = names == (LEFT_OUT,) or (
+            all(name in CLASSES for name in names) and len(names) < len(CLASSES)
+        )
         if not (sign and label.strip() and known):
             raise DataError(
-                "--label-map {text!r} is not understood; write LABEL=CLASS,CLASS with classes of "
+                "--label-map {text!r} is not understood; write LABEL=CLASS,CLASS with some of "
                 "{classes}, such as AMD=CNV,DRUSEN, or LABEL=- to leave its scans out",
                 text=text,
                 classes=", ".join(CLASSES),
@@ -72,26 +80,30 @@ class Labelled:
 @dataclass(frozen=True)
 class LabelledSet:
     """What was found. scans : in a stable order. left_out : scans by label that is to be left out.
-    labels : the labels that occur, and the classes they stand for.
+    labels : the labels that occur, and the classes they stand for. passed_over : files below a
+    label's folder that are not named as a picture is.
     """
 
     scans: tuple[Labelled, ...]
     left_out: dict[str, int]
     labels: dict[str, tuple[str, ...]]
+    passed_over: tuple[Path, ...] = ()
 
 
 def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
     """The scans of a folder whose folders are named as labels, in any case and at any depth, or of
     a CSV with the columns path, label and, if it is known, patient.
 
-    The nearest folder above a scan that is named as a label gives it. A folder between that one
-    and the scan is its patient. Raises DataError if nothing is found, or for a label that
-    ``labels`` does not have.
+    The nearest folder above a scan that is named as a label gives it. Its patient is the number in
+    a name of OCT2017, else the folder between the label's and the scan. Raises DataError if nothing
+    is found, for labels that ``labels`` does not have, and for labels that stand for some of the
+    same classes and for others.
     """
+    passed_over: tuple[Path, ...] = ()
     if source.is_file() and source.suffix.lower() == ".csv":
         found = _from_csv(source)
     elif source.is_dir():
-        found = _from_folder(source, labels)
+        found, passed_over = _from_folder(source, labels)
     else:
         raise DataError(
             "{source} is neither a folder nor a .csv; give a folder whose folders are named as "
@@ -105,46 +117,94 @@ def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
         raise DataError("{source} holds no labelled scan to be scored", source=source)
     used = {each.label for each in scans}
     occurring = {label: classes for label, classes in labels.items() if label in used}
-    return LabelledSet(scans, dict(left_out), occurring)
+    _refuse_overlap(occurring)
+    return LabelledSet(scans, dict(left_out), occurring, passed_over)
 
 
 def _refuse_unknown(given: set[str], labels: LabelMap, source: Path) -> None:
     unknown = sorted(given - set(labels))
     if unknown:
+        first = unknown[0] or "LABEL"
         raise DataError(
             "{source}: {unknown} is none of {known}; say what it stands for, such as --label-map "
-            "{first}=CNV,DRUSEN, or leave its scans out with --label-map {first}=-",
+            "{stands}, or leave its scans out with --label-map {out}",
             source=source,
             unknown=", ".join(map(repr, unknown)),
             known=", ".join(labels),
-            first=unknown[0] or "LABEL",
+            stands=shlex.quote(f"{first}=CNV,DRUSEN"),
+            out=shlex.quote(f"{first}={LEFT_OUT}"),
         )
 
 
-def _from_folder(source: Path, labels: LabelMap) -> list[Labelled]:
-    """The source folder itself may be named as a label; hidden folders are passed over."""
-    found = []
-    for folder, subfolders, names in os.walk(source):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "@")))
-        parts = [source.resolve().name, *Path(folder).relative_to(source).parts]
+def _refuse_overlap(labels: LabelMap) -> None:
+    """Between CNV and "CNV or DRUSEN" nothing can be measured: the two are not apart."""
+    for (first, one), (second, other) in combinations(labels.items(), 2):
+        if set(one) & set(other) and set(one) != set(other):
+            wide, both = (first, one) if len(one) > len(other) else (second, other)
+            narrow = second if wide == first else first
+            raise DataError(
+                "the label {narrow} stands for a part of what {wide} may be; score them as one "
+                "with --label-map {together}, or leave one out with --label-map {out}",
+                narrow=narrow,
+                wide=wide,
+                together=shlex.quote(f"{narrow}={','.join(both)}"),
+                out=shlex.quote(f"{narrow}={LEFT_OUT}"),
+            )
+
+
+def _from_folder(source: Path, labels: LabelMap) -> tuple[list[Labelled], tuple[Path, ...]]:
+    """The source folder itself may be named as a label; hidden folders and files are passed over,
+    links are followed.
+    """
+    found: list[Labelled] = []
+    unexplained: list[list[str]] = []
+    depths: Counter[int] = Counter()
+    passed_over: list[Path] = []
+    for folder, names in _folders(source):
+        parts = [source.resolve().name, *folder.relative_to(source).parts]
         upper = [part.strip().upper() for part in parts]
-        pictures = [Path(folder) / name for name in sorted(names) if is_scan_name(name)]
-        places = [k for k, part in enumerate(upper) if part in labels]
-        if not places and pictures:
-            # Pictures that no label explains: the first folder below the source is an unknown one.
-            _refuse_unknown({upper[min(1, len(upper) - 1)]}, labels, source)
+        place = max((k for k, part in enumerate(upper) if part in labels), default=None)
+        files = [folder / name for name in names]
+        pictures = [path for path in files if is_scan_name(path)]
+        if place is None:
+            unexplained += [upper] if pictures else []
+            continue
+        depths[place] += len(pictures)
+        passed_over += [path for path in files if not is_scan_name(path)]
         for path in pictures:
-            below = parts[places[-1] + 1 :]
-            patient, told_by = _patient(path, below)
-            found.append(Labelled(path, upper[places[-1]], patient, told_by))
-    return found
+            found.append(Labelled(path, upper[place], *_patient(path, parts[place + 1 :])))
+    _refuse_unknown({_likely_label(upper, depths) for upper in unexplained}, labels, source)
+    return found, tuple(passed_over)
+
+
+def _folders(source: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder that is not hidden and the sorted names of its files, each real folder once."""
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "@")))
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+def _likely_label(upper: Sequence[str], depths: Counter[int]) -> str:
+    """Which of a picture's folders is meant as its label, of those that no label explains: the one
+    beside the others' labels, else the first below the source that is no part of a split.
+    """
+    beside = depths.most_common(1)[0][0] if depths else 0
+    if 0 < beside < len(upper):
+        return upper[beside]
+    return next((part for part in upper[1:] if part.lower() not in SPLITS), upper[-1])
 
 
 def _patient(path: Path, below: Sequence[str]) -> tuple[str, str]:
-    if below:
-        return "/".join(below), "folders"
     patient = patient_of(path.name)
-    return (patient, "file names") if patient else ("", "files")
+    if patient:
+        return patient, "file names"
+    return ("/".join(below), "folders") if below else ("", "files")
 
 
 def _from_csv(source: Path) -> list[Labelled]:
@@ -215,8 +275,9 @@ def score_labelled(
     """Answer every scan of a set with every run, and keep the answers beside the runs under
     ``name``, in the place of older ones.
 
-    A file that cannot be read is left out and named, a picture that comes twice is scored once.
-    Raises DataError for a name that is none of a file, or if no scan can be read.
+    A file that cannot be read is left out and named, a picture that comes twice is scored once, or
+    not at all, and named, if its two labels stand for other classes. Raises DataError for a name
+    that is none of a file, or if no scan can be read.
     """
     reader = _Reader(external_key(name), labelled.labels)
     gates = {run.name: read_gate(run.card) for run in runs}
@@ -228,10 +289,10 @@ def score_labelled(
             predictions = run.predict([each.scan for each in batch])
             parts[run.name].append(reader.table(batch, predictions, gates[run.name]))
         progress(min(start + _BATCH, total), total)
-    if not reader.digests:
+    if not reader.digests.keys() - reader.conflicts:
         path, reason = reader.unreadable[0]
         raise DataError("no scan can be read; {path}: {reason}", path=path, reason=reason)
-    tables = {run: join_tables(rows) for run, rows in parts.items()}
+    tables = {run: reader.without_conflicts(join_tables(rows)) for run, rows in parts.items()}
     about = {run.name: _describe(run, name, labelled, reader, tables[run.name]) for run in runs}
     for run in runs:
         write_external(run.card.folder, about[run.name], tables[run.name])
@@ -250,7 +311,8 @@ class _Reader:
 
     def __init__(self, key: str, labels: LabelMap) -> None:
         self.key, self.labels = key, labels
-        self.digests: set[str] = set()
+        self.digests: dict[str, Labelled] = {}
+        self.conflicts: set[str] = set()
         self.sources: set[str] = set()
         self.unreadable: list[tuple[str, str]] = []
         self.repeated = 0
@@ -259,6 +321,10 @@ class _Reader:
         """Those that can be read and were not had before."""
         batch = []
         for each in scans:
+            if each.path.exists() and not each.path.is_file():
+                # a pipe with a picture's name would be waited for
+                self.unreadable.append((str(each.path), say("this is not a file")))
+                continue
             try:
                 data = each.path.read_bytes()
                 scan = read_scan(data, each.path.name)
@@ -267,12 +333,30 @@ class _Reader:
                 continue
             digest = hashlib.sha256(data).hexdigest()
             if digest in self.digests:
-                self.repeated += 1
+                self._repeat(each, digest)
                 continue
-            self.digests.add(digest)
+            self.digests[digest] = each
             self.sources.add(each.told_by)
             batch.append(_Read(each, digest, scan))
         return batch
+
+    def _repeat(self, again: Labelled, digest: str) -> None:
+        first = self.digests[digest]
+        if self.labels[again.label] == self.labels[first.label]:
+            self.repeated += 1
+            return
+        self.conflicts.add(digest)
+        for one, other in ((first, again), (again, first)):
+            reason = say(
+                "the same picture as {path}, which has the label {label}",
+                path=other.path,
+                label=other.label,
+            )
+            self.unreadable.append((str(one.path), reason))
+
+    def without_conflicts(self, table: PredictionTable) -> PredictionTable:
+        """Without the pictures that two labels were given for."""
+        return table.take(~np.isin(table.sha256, sorted(self.conflicts)))
 
     def table(
         self, batch: Sequence[_Read], predictions: Sequence[Prediction], gate: Gate | None
@@ -318,7 +402,7 @@ def _describe(
         left_out=labelled.left_out,
         unreadable=len(reader.unreadable),
         repeated=reader.repeated,
-        seen=len(own & reader.digests),
+        seen=len(own & set(table.sha256.tolist())),
         n_scans=len(table),
         n_patients=len(np.unique(table.patient)),
         patients_from=", ".join(sorted(reader.sources)),

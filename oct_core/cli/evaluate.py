@@ -132,6 +132,8 @@ def _score_labelled(
         scored = score_labelled(found, runs, name, bar.step)
     for path, reason in scored.unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
+    for path in found.passed_over:
+        err.print(f"left out: {path}: not named as a picture is", soft_wrap=True)
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
     if len(runs) > 1:
@@ -153,6 +155,12 @@ def _print_set(about: ExternalSet) -> None:
         err.print(f"left out: {count} scans with the label {label}", soft_wrap=True)
     if about.repeated:
         err.print(f"left out: {about.repeated} pictures that came before", soft_wrap=True)
+    if "files" in about.patients_from.split(", "):
+        err.print(
+            "warning: of some scans nothing says whose they are; each counts as its own patient, "
+            "so the intervals may be too narrow (a CSV with path, label, patient tells)",
+            soft_wrap=True,
+        )
     if about.seen:
         err.print(
             f"warning: {about.seen} of these scans are of the run's own validation or test part",
@@ -161,23 +169,26 @@ def _print_set(about: ExternalSet) -> None:
 
 
 def _print_labelled(run: str, table: PredictionTable, temperature: float) -> None:
-    """Accuracy and the counts of answers, a row a label."""
+    """Accuracy, the counts of answers, sensitivity and specificity, a row a label."""
+    from oct_core.metrics.merging import measurable
     from oct_core.metrics.summary import evaluate_table
 
     evaluation = evaluate_table(table, str(table.split[0]), temperature)
-    figures = Table("label", "scans", *table.classes, "right")
+    figures = Table("label", "scans", *table.classes, "sensitivity", "specificity")
     figures.title = f"{run}: accuracy {evaluation.describe('accuracy')}; answers by label"
     given = table.given if table.given is not None else np.array(table.classes)[table.label]
     called = table.logits.argmax(axis=1)
-    right = table.is_right(called)
+    right, (merged, _) = table.is_right(called), measurable(table, temperature)
     for label in sorted(set(given.tolist())):
         here = given == label
         counts = np.bincount(called[here], minlength=len(table.classes))
+        group = merged.classes[int(merged.label[here][0])]
         figures.add_row(
             label,
             str(int(here.sum())),
             *map(str, counts.tolist()),
             interval_text(share_interval(right, here, table.patient)),
+            evaluation.describe("specificity", group),
         )
     out.print(figures)
 

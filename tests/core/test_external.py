@@ -73,7 +73,10 @@ def test_a_label_map_is_read_on_top_of_the_classes() -> None:
     assert found["HEALTHY"] == ("NORMAL",) and found["DME"] == ("DME",)
 
 
-@pytest.mark.parametrize("text", ["AMD", "AMD=", "=CNV", "AMD=CNV,MACULA", "AMD=CNV,-", " =DME"])
+@pytest.mark.parametrize(
+    "text",
+    ["AMD", "AMD=", "=CNV", "AMD=CNV,MACULA", "AMD=CNV,-", " =DME", "A=CNV,DME,DRUSEN,NORMAL"],
+)
 def test_a_label_map_that_is_not_understood_is_shown_how(text: str) -> None:
     with pytest.raises(DataError) as caught:
         parse_label_map([text])
@@ -123,6 +126,64 @@ def test_labels_that_nobody_explains_are_named_with_the_line_to_add(clinic: Path
     assert "--label-map AMD=CNV,DRUSEN" in words and "--label-map AMD=-" in words
     with pytest.raises(DataError, match="holds no labelled scan to be scored"):
         find_labelled(clinic, parse_label_map(["AMD=-", "NORMAL=-"]))
+
+
+def test_every_unknown_label_is_named_where_the_others_stand(clinic: Path) -> None:
+    save(clinic / "train" / "Wet AMD" / "p1" / "a.png", seed=5)
+    save(clinic / "test" / "scar" / "b.png", seed=6)
+    with pytest.raises(DataError) as caught:
+        find_labelled(clinic, parse_label_map(AMD))
+    assert "'TEST', 'TRAIN'" in str(caught.value), "beside amd and Normal stand train and test"
+    shutil.rmtree(clinic / "amd")
+    shutil.move(clinic / "Normal", clinic / "train" / "Normal")
+    with pytest.raises(DataError) as caught:
+        find_labelled(clinic, parse_label_map(()))
+    words = str(caught.value)
+    assert "'SCAR', 'WET AMD' is none of" in words and "--label-map SCAR=CNV,DRUSEN" in words
+    with pytest.raises(DataError, match=r"--label-map 'WET AMD=CNV,DRUSEN', or leave"):
+        find_labelled(clinic, parse_label_map(["SCAR=-"]))
+    shutil.rmtree(clinic / "train" / "Normal")
+    with pytest.raises(DataError, match="'SCAR', 'WET AMD' is none of"):
+        find_labelled(clinic, parse_label_map(()))
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ("CNV=CNV", "the label CNV stands for a part of what AMD may be; score them as one with "),
+        ("CNV=CNV", "--label-map CNV=CNV,DRUSEN, or leave one out with --label-map CNV=-"),
+        ("CNV=CNV,DME", "the label CNV stands for a part of what AMD may be"),
+    ],
+)
+def test_labels_that_overlap_are_refused_before_any_work(
+    clinic: Path, extra: str, says: str
+) -> None:
+    save(clinic / "cnv" / "x.png", seed=8)
+    with pytest.raises(DataError) as caught:
+        find_labelled(clinic, parse_label_map([*AMD, extra]))
+    assert says in str(caught.value)
+    for mended in ("CNV=CNV,DRUSEN", "CNV=-"):
+        assert find_labelled(clinic, parse_label_map([*AMD, mended])).scans
+
+
+def test_links_are_followed_once_and_what_is_no_picture_is_told(clinic: Path) -> None:
+    (clinic / "dme").symlink_to(clinic / "amd" / "p1")
+    (clinic / "Normal" / "again").symlink_to(clinic)
+    (clinic / "Normal" / "a.dcm").write_bytes(b"x")
+    (clinic / "Normal" / ".DS_Store").write_bytes(b"x")
+    found = find_labelled(clinic, parse_label_map(AMD))
+    assert len(found.scans) == 5
+    assert [path.name for path in found.passed_over] == ["a.dcm"]
+    shutil.move(clinic, clinic.parent / "elsewhere")
+    clinic.mkdir()
+    (clinic / "NORMAL").symlink_to(clinic.parent / "elsewhere" / "Normal")
+    assert {each.label for each in find_labelled(clinic, parse_label_map(())).scans} == {"NORMAL"}
+
+
+def test_a_number_in_the_name_is_the_patient_in_whatever_folder(tmp_path: Path) -> None:
+    save(tmp_path / "CNV" / "batch 1" / "CNV-12-1.png")
+    [scan] = find_labelled(tmp_path, parse_label_map(())).scans
+    assert (scan.patient, scan.told_by) == ("12", "file names")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -239,6 +300,24 @@ def test_damaged_repeated_and_seen_scans_are_told(own: LoadedRun, tmp_path: Path
         score_labelled(find_labelled(folder, parse_label_map(())), [own], "a/b")
 
 
+def test_a_picture_under_two_labels_is_not_scored(own: LoadedRun, tmp_path: Path) -> None:
+    first = save(tmp_path / "set" / "CNV" / "a.png")
+    save(tmp_path / "set" / "CNV" / "b.png", seed=1)
+    (tmp_path / "set" / "DME").mkdir()
+    shutil.copy(first, tmp_path / "set" / "DME" / "c.png")
+    os.mkfifo(tmp_path / "set" / "DME" / "pipe.png")
+    scored = score_labelled(find_labelled(tmp_path / "set", parse_label_map(())), [own], "set")
+    assert scored.tables[NAME].image.tolist() == ["b.png"]
+    reasons = {Path(path).name: reason for path, reason in scored.unreadable}
+    assert reasons["a.png"].endswith("c.png, which has the label DME")
+    assert reasons["c.png"].endswith("a.png, which has the label CNV")
+    assert reasons["pipe.png"] == "this is not a file"
+    about = scored.about[NAME]
+    assert (about.n_scans, about.unreadable, about.repeated) == (1, 3, 0)
+    found = find_labelled(tmp_path / "set", parse_label_map(["CNV=CNV,DME", "DME=CNV,DME"]))
+    assert score_labelled(found, [own], "set").about[NAME].repeated == 1
+
+
 def test_a_run_with_a_gate_keeps_its_scores(own: LoadedRun, clinic: Path) -> None:
     scans = [read_scan(path) for path in sorted(clinic.rglob("*.png"))]
     width = len(np.asarray(own.predict(scans[0])[0].features))
@@ -313,6 +392,14 @@ def test_the_command_takes_coarse_labels_and_a_name_and_tells_what_it_left_out(
     assert "broken.png" in said and "left out: 1 scans with the label OTHER" in said
     assert "left out: 1 pictures that came before" in said
     assert "kept as external/first-visit" in said and "AMD" in said and "nan" not in said
+    assert "each counts as its own patient" in said
+    table = read_scored(own.card, "external/first-visit")
+    amd = table.given == "AMD"
+    called = np.isin(table.logits.argmax(1), [0, 2])
+    row = next(line for line in said.splitlines() if "│ AMD" in line)
+    cells = [cell.strip() for cell in row.split("│")]
+    assert cells[-3].startswith(f"{called[amd].mean():.3f} (")
+    assert cells[-2].startswith(f"{1 - called[~amd].mean():.3f} (")
     data = json.loads((own.card.folder / "external" / "first-visit.json").read_text())
     assert data["left_out"] == {"OTHER": 1} and data["unreadable"] == data["repeated"] == 1
 
@@ -326,7 +413,7 @@ def test_one_class_one_patient_and_no_right_answer_are_said_without_nan(
         save(tmp_path / "one" / label / "p" / f"{seed}.png", "CNV", seed)
     status, said = command("--labelled", tmp_path / "one")
     assert status == 0 and "2 scans of 1 patients (known from: folders)" in said
-    assert "nan" not in said
+    assert "nan" not in said and f"not defined: only {label}" in said
 
 
 def test_options_that_do_not_go_together_are_refused(
