@@ -5,6 +5,7 @@ and on fresh phantoms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from oct_core.types import CLASSES, IntArray, PredictionTable, join_tables
 
 MOST_CORRUPTED = 1000
 """Validation scans at most that are corrupted: 21 answers each."""
+_CORRUPTED_AT_ONCE = 128
+"""Scans that are corrupted at once: in floating point, and in several copies."""
 FRESH_PHANTOM_SEED = 2_000_000
 """Fresh phantoms count up from here; no training and no sample uses these seeds."""
 
@@ -140,19 +143,13 @@ def answer_corrupted(run: LoadedRun, pack: Pack, gate: Gate | None) -> Predictio
     scores if there is one; of more than MOST_CORRUPTED scans those of patients drawn at random.
     """
     rows = _draw_patients(pack, pack.rows("val"), MOST_CORRUPTED)
-    pixels = np.array(pack.pixels[rows])
-    tables = [
-        _answer(
-            run,
-            pack,
-            gate,
-            rows,
-            corrupt(pixels, name, severity),
-            [corrupted_key(name, severity)] * len(rows),
-        )
-        for name in CORRUPTIONS
-        for severity in SEVERITIES
-    ]
+    tables = []
+    for name, severity in product(CORRUPTIONS, SEVERITIES):
+        for start in range(0, len(rows), _CORRUPTED_AT_ONCE):
+            part = rows[start : start + _CORRUPTED_AT_ONCE]
+            pixels = corrupt(np.array(pack.pixels[part]), name, severity, seed=start)
+            key = corrupted_key(name, severity)
+            tables.append(_answer(run, pack, gate, part, pixels, [key] * len(part)))
     return join_tables(tables)
 
 

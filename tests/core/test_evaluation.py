@@ -157,6 +157,27 @@ def test_accuracy_under_corruption_written_out(
     )
 
 
+def test_scans_are_corrupted_a_few_at_a_time_each_with_noise_of_its_own(
+    demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "SEVERITIES", (1,))
+    whole = answer_corrupted(demo_run("densenet121"), tiny_pack, None)
+    seen: list[tuple[int, int]] = []
+
+    def counted(pixels: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:
+        seen.append((len(pixels), seed))
+        return corrupt(pixels, name, severity, seed)
+
+    monkeypatch.setattr(evaluation, "_CORRUPTED_AT_ONCE", 3)
+    monkeypatch.setattr(evaluation, "corrupt", counted)
+    parts = answer_corrupted(demo_run("densenet121"), tiny_pack, None)
+    assert seen == [(3, 0), (3, 3), (2, 6)] * len(CORRUPTIONS)
+    for column in ("split", "image", "sha256", "patient", "label"):
+        assert np.array_equal(getattr(parts, column), getattr(whole, column)), column
+    still = ~np.char.startswith(whole.split, "corrupted/speckle")
+    np.testing.assert_allclose(parts.logits[still], whole.logits[still], atol=1e-3)
+
+
 def test_accuracy_on_fresh_phantoms_written_out(demo_run: Callable[[str], LoadedRun]) -> None:
     run = demo_run("densenet121")
     found = phantom_accuracy(run, per_class=1)
