@@ -132,8 +132,8 @@ def _score_labelled(
         scored = score_labelled(found, runs, name, bar.step)
     for path, reason in scored.unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
-    for path in found.passed_over:
-        err.print(f"left out: {path}: not named as a picture is", soft_wrap=True)
+    for file in found.passed_over:
+        err.print(f"left out: {file}: not named as a picture is", soft_wrap=True)
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
     if len(runs) > 1:

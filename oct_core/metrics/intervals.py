@@ -42,6 +42,7 @@ patients are drawn.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ _LEAST_FREEDOM = 4.0
 """Degrees of freedom; with fewer, Student's quantile says little but that it is not known."""
 _CELLS_AT_ONCE = 200_000
 """Weights at once: they and what is made of them stay in the processor's cache."""
+_DRAWS_KEPT = 2_000_000
+"""Draws of patients that are kept for the next figure, of at most eight studies: 4 MB each."""
 
 
 Study = tuple[IntArray, FloatArray, NDArray[Any]]
@@ -140,12 +143,27 @@ def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[
         )
     groups = check_groups(patients, len(np.asarray(patients)))
     names, member = np.unique(groups, return_inverse=True)
-    generator = np.random.default_rng(seed)
     chunk = max(1, _CELLS_AT_ONCE // max(1, len(member)))
-    for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rows)
-        yield counts[:, member].astype(np.float64)
+    few = len(names) * resamples <= _DRAWS_KEPT
+    draws = _keep_draws if few else _draw
+    for counts in draws(len(names), resamples, seed, resamples if few else chunk):
+        for start in range(0, len(counts), chunk):
+            yield counts[start : start + chunk, member].astype(np.float64)
+
+
+def _draw(n_patients: int, resamples: int, seed: int, rows: int) -> Iterator[NDArray[np.uint16]]:
+    """How often each patient is drawn (rows, n_patients), so many resamples at a time."""
+    generator = np.random.default_rng(seed)
+    chances = np.full(n_patients, 1 / n_patients)
+    for start in range(0, resamples, rows):
+        counts = generator.multinomial(n_patients, chances, size=min(rows, resamples - start))
+        yield counts.astype(np.uint16)
+
+
+@functools.lru_cache(maxsize=8)
+def _keep_draws(n_patients: int, resamples: int, seed: int, rows: int) -> list[NDArray[np.uint16]]:
+    """The same, kept: every figure of a study takes the same resamples."""
+    return list(_draw(n_patients, resamples, seed, rows))
 
 
 def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:

@@ -64,6 +64,12 @@ def test_the_seed_alone_decides_not_the_chunks(monkeypatch: pytest.MonkeyPatch) 
     assert len(list(patient_weights(patients, 50, seed=4))) == 8
     np.testing.assert_array_equal(all_weights(patients, 50, seed=4), whole)
     assert (all_weights(patients, 50, seed=5) != whole).any()
+    kept = [all_weights(names, 50, seed=4) for names in (patients, patients // 2, patients[:6])]
+    monkeypatch.setattr(intervals, "_DRAWS_KEPT", 499)
+    for names, rows in zip((patients, patients // 2, patients[:6]), kept, strict=True):
+        np.testing.assert_array_equal(all_weights(names, 50, seed=4), rows)
+    drawn = np.random.default_rng(4).multinomial(10, [0.1] * 10, size=50)
+    np.testing.assert_array_equal(whole, drawn)
 
 
 def enlarged(values: list[float], sizes: np.ndarray) -> float:
