@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 from oct_core import cli
+from oct_core.cli.app import out
 from oct_core.errors import DataError
 from oct_core.external import find_labelled, parse_label_map, score_labelled
 from oct_core.runs.evaluations import read_external, read_scored
@@ -352,7 +353,7 @@ def command(
 ) -> Callable[..., tuple[int, str]]:
     """Runs ``evaluate`` on the copy of the run: its exit status and all it said."""
     monkeypatch.setenv("OCT_CHECKPOINTS", str(own.card.folder.parent))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(out, "width", 200)
 
     def evaluate(*arguments: str | os.PathLike[str]) -> tuple[int, str]:
         status = cli.main(["evaluate", NAME, *map(os.fspath, arguments)])

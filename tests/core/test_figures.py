@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,19 @@ import pytest
 
 from oct_core.errors import MetricError
 from oct_core.figures import charts
+from oct_core.figures.charts import CurveLook
 from oct_core.figures.charts.explanations import REGION_TITLES
 from oct_core.figures.charts.training import running_mean
 from oct_core.figures.colours import CLASS_COLOURS, run_colours
 from oct_core.metrics import Evaluation, evaluate_table
+from oct_core.metrics.bands import roc_band
 from oct_core.metrics.calibration import reliability, softmax
-from oct_core.metrics.curves import MACRO, pair_names, roc_one_vs_rest
+from oct_core.metrics.curves import MACRO, pair_names, roc_one_vs_one, roc_one_vs_rest
 from oct_core.metrics.decision import decision_curve
 from oct_core.metrics.intervals import Interval
 from oct_core.metrics.precision_recall import precision_recall_one_vs_rest
-from oct_core.types import CLASSES, Prediction, PredictionTable
+from oct_core.trust.verdict import RiskCoverage
+from oct_core.types import CLASSES, VERDICTS, Prediction, PredictionTable
 
 RUNS = ("vgg16", "resnet50", "densenet121")
 COLOURS = run_colours({run: run for run in RUNS})
@@ -78,6 +82,9 @@ DECISIONS = {
     run: decision_curve(TABLE.label == k, SCORES[:, k], patients=TABLE.patient, resamples=20)
     for k, run in enumerate(RUNS)
 }
+VERDICT_NAMES = {kind: kind.capitalize() for kind in VERDICTS}
+VERDICT_COUNTS = {run: {"answer": 6, "caution": 3, "refer": 1} for run in RUNS}
+RISK = RiskCoverage(np.array([0.25, 0.5, 0.75, 1]), np.array([0, 0, 0.1, 0.2]), 0.075, 0.5, 0.0)
 SHARES = dict(zip(charts.REGION_COLOURS, (0.5, 0.2, 0.15, 0.1, 0.05), strict=True))
 BUILDERS: dict[str, Callable[[], go.Figure]] = {
     "probability_bars": lambda: charts.probability_bars(PREDICTIONS, COLOURS),
@@ -86,19 +93,23 @@ BUILDERS: dict[str, Callable[[], go.Figure]] = {
     "learning_rate_curves": lambda: charts.learning_rate_curves(STEPS, COLOURS),
     "confusion_matrix": lambda: charts.confusion_matrix(EVALUATIONS["vgg16"].confusion),
     "sensitivity_specificity": lambda: charts.sensitivity_specificity(EVALUATIONS, COLOURS),
-    "roc_one_vs_rest": lambda: charts.roc_one_vs_rest(TABLE.label, SCORES),
-    "roc_one_vs_one": lambda: charts.roc_one_vs_one(TABLE.label, SCORES),
-    "roc_runs": lambda: charts.roc_runs(
-        {run: roc_one_vs_rest(TABLE.label, SCORES)[MACRO] for run in RUNS}, COLOURS
+    "roc_curves": lambda: charts.roc_curves(
+        roc_one_vs_rest(TABLE.label, SCORES), CurveLook(charts.class_styles()), "ROC one-vs-rest"
     ),
     "reliability_diagram": lambda: charts.reliability_diagram(
         {run: reliability(TABLE.label, SCORES) for run in RUNS}, COLOURS
     ),
-    "precision_recall": lambda: charts.precision_recall(TABLE.label, SCORES),
-    "operating_point": lambda: charts.operating_point(
-        roc_one_vs_rest(TABLE.label, SCORES)["CNV"],
-        {"threshold 0.5": (0.7, 0.8), "of the card": (0.9, 0.6)},
-        COLOURS["vgg16"],
+    "precision_recall_curves": lambda: charts.precision_recall_curves(
+        precision_recall_one_vs_rest(TABLE.label, SCORES),
+        CurveLook(charts.class_styles()),
+        "Precision and recall",
+    ),
+    "corruption_lines": lambda: charts.corruption_lines(
+        {run: {"blur": SCORES_AT, "speckle": SCORES_AT} for run in RUNS}, COLOURS
+    ),
+    "verdict_bars": lambda: charts.verdict_bars(VERDICT_COUNTS, VERDICT_NAMES, "Verdicts"),
+    "risk_coverage_curves": lambda: charts.risk_coverage_curves(
+        dict.fromkeys(RUNS, RISK), COLOURS, "Risk over coverage"
     ),
     "decision_curves": lambda: charts.decision_curves(DECISIONS, COLOURS),
     "class_distribution": lambda: charts.class_distribution(COUNTS),
@@ -124,8 +135,13 @@ EMPTY: dict[str, Callable[[], go.Figure]] = {
     "step_curves": lambda: charts.step_curves({"vgg16": steps(0)}, COLOURS),
     "learning_rate_curves": lambda: charts.learning_rate_curves({}, {}),
     "sensitivity_specificity": lambda: charts.sensitivity_specificity({}, {}),
-    "roc_one_vs_one": lambda: charts.roc_one_vs_one(np.zeros(60, dtype=int), SCORES),
-    "roc_runs": lambda: charts.roc_runs({}, {}),
+    "roc_curves": lambda: charts.roc_curves({}, CurveLook(charts.class_styles()), "ROC"),
+    "precision_recall_curves": lambda: charts.precision_recall_curves(
+        {}, CurveLook(charts.class_styles(), zoom=True), "Precision and recall"
+    ),
+    "corruption_lines": lambda: charts.corruption_lines({}, {}),
+    "verdict_bars": lambda: charts.verdict_bars({}, VERDICT_NAMES, "Verdicts"),
+    "risk_coverage_curves": lambda: charts.risk_coverage_curves({}, {}, "Risk over coverage"),
     "decision_curves": lambda: charts.decision_curves({}, {}),
     "class_distribution": lambda: charts.class_distribution({}),
     "scores_by_layer": lambda: charts.scores_by_layer({}, {}, {}, "Deletion by layer"),
@@ -135,7 +151,10 @@ EMPTY: dict[str, Callable[[], go.Figure]] = {
     "lesion_bars": lambda: charts.lesion_bars({"vgg16": {}}, {}, COLOURS, "Pointing", "Share"),
     "region_shares": lambda: charts.region_shares({}),
 }
-NOT_FIGURES = {"alt_text", "REGION_COLOURS", "Profile"}
+NOT_FIGURES = {
+    *("alt_text", "REGION_COLOURS", "Profile"),
+    *("CurveLook", "LineStyle", "class_styles", "pair_styles", "curve_title"),
+}
 
 
 def test_every_figure_is_listed() -> None:
@@ -158,7 +177,9 @@ def test_title_axes_alt_text_and_theme(name: str) -> None:
         and layout.template.layout.font.color is None
         and layout.title.font.color is None
     )
-    assert all(trace.type == "heatmap" or trace.name for trace in figure.data)
+    assert all(
+        trace.type == "heatmap" or trace.name or trace.showlegend is False for trace in figure.data
+    )
     json.loads(figure.to_json())
 
 
@@ -257,29 +278,46 @@ def test_sensitivity_and_specificity_carry_their_intervals() -> None:
     assert (left.showlegend, right.showlegend) == (True, False)
 
 
-def test_roc_figures_draw_classes_pairs_and_chance() -> None:
-    rest, pairs = BUILDERS["roc_one_vs_rest"](), BUILDERS["roc_one_vs_one"]()
-    assert [trace.name.split(":")[0] for trace in rest.data] == [*CLASSES, MACRO, "chance"]
-    assert rest.data[0].line.color == CLASS_COLOURS["CNV"] and rest.data[4].line.dash == "dash"
-    assert (
-        len(pairs.data) == 7
-        and len({(trace.line.color, trace.line.dash) for trace in pairs.data}) == 7
+def pairs() -> go.Figure:
+    return charts.roc_curves(
+        roc_one_vs_one(TABLE.label, SCORES), CurveLook(charts.pair_styles()), "ROC one-vs-one"
     )
-    assert [trace.line.color for trace in pairs.data[:6]] == [
+
+
+def test_roc_figures_draw_classes_pairs_and_chance() -> None:
+    rest, lines = BUILDERS["roc_curves"](), pairs().data
+    assert [trace.name.split(":")[0] for trace in rest.data] == [MACRO, *CLASSES, "chance"]
+    assert rest.data[1].line.color == CLASS_COLOURS["CNV"] and rest.data[0].line.dash == "dash"
+    assert len(lines) == 7 and len({(trace.line.color, trace.line.dash) for trace in lines}) == 7
+    assert [trace.line.color for trace in lines[:6]] == [
         CLASS_COLOURS[name.split(" ")[0]] for name in pair_names(CLASSES)
     ]
+    widths = [trace.line.width for trace in rest.data[:-1]]
+    assert widths == sorted(widths, reverse=True) and len(set(widths)) == 5, "none hides another"
     expected = roc_one_vs_rest(TABLE.label, SCORES)["CNV"]
-    np.testing.assert_array_equal(rest.data[0].x, expected.false_positive_rate)
-    assert rest.data[0].name == f"CNV: AUC {expected.auc:.3f}"
+    np.testing.assert_array_equal(rest.data[1].x, expected.false_positive_rate)
+    assert rest.data[1].name == f"CNV: AUC {expected.auc:.3f}"
+    assert rest.data[1].customdata[0] == "none called" and rest.data[0].customdata is None
+    assert rest.data[1].customdata[1] == f"called from {expected.thresholds[1]:.3f} on"
 
 
 def test_zooming_shows_the_bend_of_every_curve_and_says_so() -> None:
     sharp = softmax(TABLE.logits + 2 * np.eye(4)[TABLE.label])
+
+    def roc(scores: np.ndarray, zoom: bool) -> go.Figure:
+        look = CurveLook(charts.class_styles(), zoom=zoom)
+        return charts.roc_curves(roc_one_vs_rest(TABLE.label, scores), look, "ROC")
+
+    def precision(scores: np.ndarray, zoom: bool) -> go.Figure:
+        look = CurveLook(charts.class_styles(), zoom=zoom)
+        curves = precision_recall_one_vs_rest(TABLE.label, scores)
+        return charts.precision_recall_curves(curves, look, "Precision")
+
     for draw, corner, at in (
-        (charts.roc_one_vs_rest, "upper left corner", lambda x, y: np.maximum(x, 1 - y)),
-        (charts.precision_recall, "upper right corner", lambda x, y: np.maximum(1 - x, 1 - y)),
+        (roc, "upper left corner", lambda x, y: np.maximum(x, 1 - y)),
+        (precision, "upper right corner", lambda x, y: np.maximum(1 - x, 1 - y)),
     ):
-        whole, near = draw(TABLE.label, sharp), draw(TABLE.label, sharp, zoom=True)
+        whole, near = draw(sharp, False), draw(sharp, True)
         assert whole.layout.xaxis.range == (-0.01, 1.01) and corner not in charts.alt_text(whole)
         low, high = near.layout.xaxis.range
         assert high - low < 0.5 and corner in charts.alt_text(near)
@@ -287,27 +325,73 @@ def test_zooming_shows_the_bend_of_every_curve_and_says_so() -> None:
             bend = at(np.array(trace.x), np.array(trace.y)).argmin()
             assert low <= trace.x[bend] <= high
             assert near.layout.yaxis.range[0] <= trace.y[bend] <= near.layout.yaxis.range[1]
-    poor = np.full((60, 4), 0.25)
-    assert charts.roc_one_vs_rest(TABLE.label, poor, zoom=True).layout.xaxis.range == (-0.03, 1.03)
+    assert roc(np.full((60, 4), 0.25), True).layout.xaxis.range == (-0.03, 1.03)
 
 
 def test_precision_and_recall_are_drawn_as_steps_with_their_area() -> None:
-    figure = BUILDERS["precision_recall"]()
+    figure = BUILDERS["precision_recall_curves"]()
     curves = precision_recall_one_vs_rest(TABLE.label, SCORES)
-    assert [trace.name for trace in figure.data] == [
+    drawn = {trace.name.split(":")[0]: trace for trace in figure.data}
+    assert {trace.name for trace in figure.data} == {
         f"{name}: AP {curve.average_precision:.3f}" for name, curve in curves.items()
-    ]
-    np.testing.assert_array_equal(figure.data[2].y, curves["DRUSEN"].precision)
+    }
+    np.testing.assert_array_equal(drawn["DRUSEN"].y, curves["DRUSEN"].precision)
     assert {trace.line.shape for trace in figure.data} == {"vh"}
     assert f"calls at random {curves['CNV'].prevalence:.3f}" in charts.alt_text(figure)
 
 
-def test_an_operating_point_lies_where_its_figures_are() -> None:
-    figure = BUILDERS["operating_point"]()
-    points = [(trace.name, trace.x[0], trace.y[0]) for trace in figure.data[1:3]]
-    assert points == [("threshold 0.5", pytest.approx(0.2), 0.7), ("of the card", 0.4, 0.9)]
-    assert figure.data[1].marker.color == figure.data[0].line.color == COLOURS["vgg16"]
-    assert "of the card: sensitivity 0.900, specificity 0.600" in charts.alt_text(figure)
+def test_a_band_lies_under_its_curve_and_points_where_they_are() -> None:
+    curve = roc_one_vs_rest(TABLE.label, SCORES)["CNV"]
+    band = roc_band(TABLE.label == 0, SCORES[:, 0], TABLE.patient, resamples=20)
+    places = {"threshold 0.5": (0.2, 0.7), "of the card": (0.4, 0.9)}
+    look = CurveLook(
+        {"vgg16": charts.LineStyle(COLOURS["vgg16"])}, {"vgg16": band}, places, COLOURS["vgg16"]
+    )
+    figure = charts.roc_curves({"vgg16": curve, "no style": curve}, look, "CNV against the rest")
+    area, line, _, *points = figure.data
+    np.testing.assert_array_equal(area.y, np.r_[band.high, band.low[::-1]])
+    assert line.line.color == points[0].marker.color == COLOURS["vgg16"]
+    assert {trace.name: (trace.x[0], trace.y[0]) for trace in points} == places
+    assert points[1].marker.symbol == "diamond-open"
+    assert "of the card at 0.400 across and 0.900 up" in charts.alt_text(figure)
+
+
+def test_a_cell_can_be_clicked_and_framed() -> None:
+    confusion = np.array([[8, 2, 0, 0], [0, 5, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+    figure = charts.confusion_matrix(confusion, cell=("NORMAL", "DME"))
+    cells = figure.data[1]
+    words = dict(zip(zip(cells.y, cells.x, strict=True), cells.text, strict=True))
+    assert len(words) == 16
+    assert words["CNV", "DME"] == "True class CNV, predicted DME: 2 scans (20.0%)"
+    [frame] = figure.layout.shapes
+    assert (frame.y0, frame.y1, frame.x0, frame.x1) == (2.5, 3.5, 0.5, 1.5)
+
+
+def test_verdicts_are_shares_with_their_counts() -> None:
+    answer, caution, refer = charts.verdict_bars(VERDICT_COUNTS, VERDICT_NAMES, "Verdicts").data
+    assert [trace.name for trace in (answer, caution, refer)] == ["Answer", "Caution", "Refer"]
+    np.testing.assert_allclose([answer.x[0], caution.x[0], refer.x[0]], [0.6, 0.3, 0.1])
+    assert list(answer.text) == ["6", "6", "6"] and list(answer.y) == list(RUNS)
+
+
+def test_risk_over_coverage_ends_where_the_rule_stops() -> None:
+    silent = replace(RISK, answered=0.0, answered_risk=float("nan"))
+    figure = charts.risk_coverage_curves({"vgg16": RISK, "resnet50": silent}, COLOURS, "Risk")
+    line, stop, other = figure.data
+    np.testing.assert_array_equal(line.y, RISK.risk)
+    assert (stop.x[0], stop.y[0], stop.marker.color) == (0.5, 0.0, COLOURS["vgg16"])
+    assert other.line.color == COLOURS["resnet50"], "no stop without an answer"
+    alt = charts.alt_text(figure)
+    assert "vgg16: the rule answers 50.0% of the scans, 0.0% of them wrong; of all 20.0%" in alt
+    assert "resnet50: no scan is answered" in alt
+
+
+def test_corruptions_stand_beside_the_clean_scans() -> None:
+    figure = BUILDERS["corruption_lines"]()
+    assert len(figure.data) == 6 and list(figure.layout.xaxis.ticktext) == ["blur", "speckle"]
+    for trace in figure.data:
+        np.testing.assert_allclose(trace.y, [cell.value for cell in SCORES_AT])
+    assert "vgg16: clean 0.200, at the highest grade blur 0.700" in charts.alt_text(figure)
 
 
 def test_decision_curves_stand_beside_calling_all_and_none() -> None:
