@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from oct_core.data.manifest import Record
+from oct_core.data.manifest import Record, write_manifest
+from oct_core.data.pack import MANIFEST, PACK, REPORT, Pack
 from oct_core.types import CLASSES
 
 
@@ -43,3 +45,12 @@ def records(patients: Sequence[str], labels: Sequence[str]) -> list[Record]:
         Record(f"{i}.png", label, patient, f"{i:064x}", 9, 9)
         for i, (patient, label) in enumerate(zip(patients, labels, strict=True))
     ]
+
+
+def write_pack(folder: Path, pack: Pack) -> Path:
+    """The pack as prepare would have left it in ``folder``."""
+    np.save(folder / PACK, pack.pixels)
+    write_manifest(folder / MANIFEST, pack.records)
+    report = {"preprocessing_version": pack.preprocessing_version}
+    (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
+    return folder

@@ -23,9 +23,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from scan_folders import write_pack
 
-from oct_core.data.manifest import write_manifest
-from oct_core.data.pack import MANIFEST, PACK, Pack
+from oct_core.data.pack import Pack
 from oct_core.errors import CheckpointError, RunExistsError, TrainingError
 from oct_core.metrics.calibration import softmax
 from oct_core.runs import files as runfiles
@@ -155,10 +155,7 @@ def start(pack: Path, root: Path, *more: str) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def packed(tiny_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny pack on disk."""
-    folder = tmp_path_factory.mktemp("packed")
-    np.save(folder / PACK, tiny_pack.pixels)
-    write_manifest(folder / MANIFEST, tiny_pack.records)
-    return folder
+    return write_pack(tmp_path_factory.mktemp("packed"), tiny_pack)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])

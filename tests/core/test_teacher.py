@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scan_folders import write_pack
 from typer.testing import CliRunner
 
 from oct_core.cli import program
-from oct_core.data.manifest import write_manifest
-from oct_core.data.pack import MANIFEST, PACK, Pack
+from oct_core.data.pack import Pack
 from oct_core.errors import TrainingError
 from oct_core.runs.files import WEIGHTS, read_card, read_history
 from oct_core.runs.weights import LoadedRun
@@ -100,6 +100,10 @@ def test_a_teacher_that_reads_smaller_scans_is_shown_them_at_its_size(
         epochs=1,
         batch_size=4,
         augmentation=0.0,
+        styles=0.0,
+        lesions=0.0,
+        widening=0.0,
+        phantoms_per_class=0,
         limit=8,
         teachers=(teacher_name(teacher),),
     )
@@ -147,8 +151,7 @@ def test_a_teacher_of_a_larger_size_or_another_split_is_refused(
 def test_the_command_takes_the_name_of_a_run(
     demo_root: Path, tiny_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_manifest(tmp_path / MANIFEST, tiny_pack.records)
-    np.save(tmp_path / PACK, tiny_pack.pixels)
+    write_pack(tmp_path, tiny_pack)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "vgg16").symlink_to(demo_root / "vgg16")
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path / "runs"))

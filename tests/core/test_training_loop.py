@@ -227,7 +227,7 @@ def test_a_run_has_one_writer_and_its_steps_are_there_while_it_is_trained(
     tiny_pack: Pack, tmp_path: Path
 ) -> None:
     config, folder = (
-        recipe("resnet50", initialisation="random", epochs=2, batch_size=2),
+        recipe("resnet50", initialisation="random", epochs=2, batch_size=2, phantoms_per_class=0),
         tmp_path / "run",
     )
     seen: list[int] = []

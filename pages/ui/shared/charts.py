@@ -19,7 +19,7 @@ from pages.ui.shared.markdown import escape_markdown
 _TOOLS = 30
 """Height in pixels of plotly's tools, which would cover a title beside them."""
 _REMOVED = ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"]
-PICTURE_FORMATS = ("png", "svg")
+PICTURE_FORMATS = ("PNG", "SVG")
 
 
 def choose_picture_format() -> None:
@@ -31,7 +31,6 @@ def choose_picture_format() -> None:
         say("Pictures of charts as"),
         list(PICTURE_FORMATS),
         page="picture",
-        format_func=str.upper,
         required=True,
         help=say("What the camera above a chart saves; the whole chart is there as HTML, too."),
     )
@@ -58,7 +57,7 @@ def show(figure: Any, key: str, on_click: Callable[[], None] | None = None) -> N
             "displayModeBar": True,
             "modeBarButtonsToRemove": _REMOVED,
             "toImageButtonOptions": {
-                "format": session.read_choice("format", PICTURE_FORMATS[0], page="picture"),
+                "format": session.read_choice("format", PICTURE_FORMATS[0], page="picture").lower(),
                 "filename": name,
                 "scale": 2,
             },
