@@ -21,6 +21,10 @@ REASONS: dict[str, str] = {
     "turned right": message("it looks turned to the right: turn it back"),
     "inverted": message("it looks inverted: invert it"),
     "false colour": message("it looks false-coloured: take its luminance"),
+    "gray values": message(
+        "its gray values are unlike those of a scan as it was recorded, as those of false colours "
+        "are: take the scan in gray from the device"
+    ),
     "familiar": message("it is unlike the scans that the models were trained on"),
     "disagree": message("the models disagree: {votes}"),
     "two": message("{first} and {second} are both possible"),

@@ -83,7 +83,8 @@ class GateScores:
     """How far a scan is from a yes to each of QUESTIONS: >= 0, higher is worse, 1 is the threshold,
     which 2 % of the validation scans exceed.
 
-    change : what seems to have been done to the scan ("upside down" ...), "" if nothing.
+    change : what seems to have been done to the scan ("upside down" ...), "" if nothing, or if it
+    is no B-scan.
     """
 
     bscan: float

@@ -8,7 +8,9 @@ linearly between and beyond.
 - bscan and upright: multinomial logistic regression in the principal components of the training
   scans' standardised features, between the training scans, the same scans changed (upside down,
   turned, inverted, false-coloured) and drawn pictures that are no B-scan: outlier exposure with a
-  few outliers seen (Hendrycks, Mazeika & Dietterich 2019). Their log odds are the scores.
+  few outliers seen (Hendrycks, Mazeika & Dietterich 2019). Their log odds are the scores. A scan
+  that is rather turned than all else together (as recorded, inverted, coloured, no B-scan) is
+  certainly not upright: the threshold alone, set by few validation scans, lets too many pass.
 - familiar: the mean of two distances to the training scans, each on its own scale of validation
   scans: the cosine distance to the fifth nearest (Sun et al. 2022), which rises where a network is
   likely to be wrong, and Mahalanobis' distance to the nearest class mean with a shrunk covariance
@@ -57,10 +59,16 @@ _PENALTY = 0.01
 _PLAIN, _PICTURE = "", "picture"
 KINDS: tuple[str, ...] = (_PLAIN, *CHANGES, _PICTURE)
 """What the regression tells apart, in the order of its columns."""
+_TURNS = tuple(KINDS.index(change) for change in CHANGES[:3])
 COLOURED = 0.1
 """Share of coloured pixels from which on a picture counts as false-coloured."""
 _CERTAIN = 9.0
-"""The score of what is seen without a network."""
+"""The score of what is beyond doubt: colours, and a scan that is rather turned than anything else.
+"""
+GRAY_VALUES = "gray values"
+"""The change of a gray picture that is taken for a false-coloured one: of another device, or gray
+values that colours left.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +96,9 @@ class Gate:
         """float64 (N, 3), in the order of QUESTIONS, of features (N, D)."""
         return on_scale(self.measure(features), self.levels)
 
-    def changes(self, features: Float32Array) -> list[str]:
-        """What was most likely done to each scan, one of CHANGES, be it likely or not."""
-        odds = self._log_odds(self._project(features))[:, 1:-1]
-        return [CHANGES[place] for place in odds.argmax(1)]
+    def log_odds(self, features: Float32Array) -> FloatArray:
+        """float64 (N, len(KINDS)) of features (N, D), up to one constant a row."""
+        return self._log_odds(self._project(features))
 
     def _project(self, features: Float32Array) -> FloatArray:
         return project_features(features, self.centre, self.scale, self.basis)
@@ -277,21 +284,25 @@ class Gates:
         predictions : one a run. A picture in colour is false-coloured, whatever its gray values
         look like.
         """
-        features = [prediction.features for prediction in predictions]
-        if any(row is None for row in features):
+        pairs = [
+            (self.gates[prediction.run], prediction.features[None])
+            for prediction in predictions
+            if prediction.features is not None
+        ]
+        if len(pairs) < len(predictions):
             return None
-        members = [self.gates[prediction.run] for prediction in predictions]
-        rows = [
-            gate.scores(np.asarray(row)[None]) for gate, row in zip(members, features, strict=True)
-        ]
-        bscan, upright, familiar = map(float, self._combine(rows)[0])
-        votes = [
-            gate.changes(np.asarray(row)[None])[0]
-            for gate, row in zip(members, features, strict=True)
-        ]
-        change = max(votes, key=votes.count) if upright > 1 else ""
-        if colour_share(scan) > COLOURED:
+        scores = self._combine([gate.scores(features) for gate, features in pairs])
+        bscan, upright, familiar = map(float, scores[0])
+        odds = [gate.log_odds(features)[0] for gate, features in pairs]
+        turned = float(np.mean([_turned(row) for row in odds])) > 0
+        if turned:
+            upright = max(upright, _CERTAIN)
+        change = _change(odds, turned) if upright > 1 else ""
+        coloured = colour_share(scan) > COLOURED
+        if coloured:
             upright, change = max(upright, _CERTAIN), "false colour"
+        elif change == "false colour":
+            change = GRAY_VALUES
         return GateScores(bscan, upright, familiar, change)
 
     def of_tables(self, tables: Sequence[PredictionTable]) -> FloatArray | None:
@@ -303,6 +314,20 @@ class Gates:
         if len(scores) == 1:
             return scores[0]
         return on_scale(np.mean(scores, axis=0), self.levels)
+
+
+def _turned(odds: FloatArray) -> float:
+    """Log odds (len(KINDS),) -> the log odds of a turned scan against everything else."""
+    others = [place for place in range(len(KINDS)) if place not in _TURNS]
+    return float(np.logaddexp.reduce(odds[list(_TURNS)]) - np.logaddexp.reduce(odds[others]))
+
+
+def _change(odds: Sequence[FloatArray], turned: bool) -> str:
+    """What most of the members take a changed scan for, one of CHANGES; "" for no B-scan."""
+    places = list(_TURNS) if turned else list(range(1, len(KINDS)))
+    votes = [KINDS[places[int(row[places].argmax())]] for row in odds]
+    change = max(votes, key=votes.count)
+    return "" if change == _PICTURE else change
 
 
 def read_gates(cards: Sequence[RunCard]) -> Gates | None:

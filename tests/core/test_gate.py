@@ -143,7 +143,11 @@ def test_pictures_and_each_change_are_noticed_and_named(gate: Gate) -> None:
     for place, change in enumerate(CHANGES):
         features = around(2 + place, 20, 9)
         assert (gate.scores(features)[:, 1] > 1).mean() > 0.9, change
-        assert gate.changes(features).count(change) > 17
+        found = [one_gate(gate, row) for row in features]
+        named = "gray values" if change == "false colour" else change
+        assert [scores.change for scores in found].count(named) > 17
+        turned = change in CHANGES[:3]
+        assert (sum(scores.upright >= 9 for scores in found) > 17) is turned, change
     unknown = around(D - 1, 20, 9, 12.0)
     assert (gate.scores(unknown)[:, 2] > 1).mean() > 0.9, "nothing of the kind was ever seen"
     fresh = np.concatenate([around(0, 100, 11), around(1, 100, 11)])
@@ -247,6 +251,32 @@ def table(gate: FloatArray | None, shas: list[str]) -> PredictionTable:
     )
 
 
+def one_gate(gate: Gate, features: Float32Array) -> GateScores:
+    scores = Gates({"a": gate}, gate.levels).score(GRAY, [prediction("a", features)])
+    assert scores is not None
+    return scores
+
+
+def test_a_turn_is_certain_where_most_of_the_models_see_it_whatever_the_threshold(
+    gate: Gate, other: Gate
+) -> None:
+    far = np.array([[0.0, 1000.0]] * 3)
+    together = Gates({"a": gate, "b": other}, far)
+    turned, usual = around(2, 1, 4)[0], around(0, 1, 6)[0]
+    scores = together.score(GRAY, [prediction("a", turned), prediction("b", turned)])
+    assert scores is not None and scores.upright == 9 and scores.change == "upside down"
+    scores = together.score(GRAY, [prediction("a", usual), prediction("b", usual)])
+    assert scores is not None and scores.upright < 1 and scores.change == ""
+
+
+def test_what_is_no_bscan_is_not_told_to_be_turned(gate: Gate) -> None:
+    strict = Gates({"a": gate, "b": gate}, np.array([[0.0, 1.0], [-9.0, -8.0], [0.0, 1.0]]))
+    for features in around(2 + len(CHANGES), 10, 9):
+        scores = strict.score(GRAY, [prediction("a", features), prediction("b", features)])
+        assert scores is not None and scores.bscan > 1 and scores.upright > 1
+        assert scores.change == ""
+
+
 @pytest.fixture(scope="module")
 def other() -> Gate:
     return fit_gate(samples(3))
@@ -270,14 +300,14 @@ def test_several_gates_are_the_mean_of_their_scores_on_its_own_scale(
     levels = find_levels(mean)
     np.testing.assert_allclose(together.levels, levels, atol=1e-4)
 
-    features = around(3, 1, 4)[0]
+    features = around(5, 1, 4)[0]
     scores = together.score(GRAY, [prediction("a", features), prediction("b", features)])
     raw = (gate.scores(features[None]) + other.scores(features[None]))[0] / 2
     expected = np.maximum((raw - levels[:, 0]) / (levels[:, 1] - levels[:, 0]), 0)
     assert scores is not None
     found = [scores.bscan, scores.upright, scores.familiar]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
-    assert scores.change == CHANGES[1] and scores.upright > 1
+    assert scores.change == CHANGES[3] and scores.upright > 1
 
     tables = [table(validation[name], shas) for name in gates]
     combined = together.of_tables(tables)
