@@ -35,7 +35,7 @@ from oct_core.trust.baselines import BASELINES
 from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.report_file import Report, read_report
 from oct_core.trust.sanity import half_depth
-from oct_core.trust.verdict import risk_coverage, verdict_table
+from oct_core.trust.verdict import give_verdicts, risk_coverage, verdict_table
 from oct_core.types import CLASSES, PredictionTable, RunCard
 
 
@@ -89,8 +89,8 @@ def verdicts_table(cards: list[RunCard], keys: Sequence[str]) -> str:
     ]
     for key in keys:
         answers = answers_together(cards, key)
-        table = verdict_table(answers, judge.rule, judge.sets)
-        area = risk_coverage(answers, judge.rule, judge.sets).area
+        verdicts = give_verdicts(answers, judge.rule, judge.sets)
+        table, area = verdict_table(answers, verdicts), risk_coverage(answers, verdicts).area
         lines.append(
             f"| {key} | {table.n_scans} | {_share(table.shares['answer'])} | {table.wrong} of "
             f"{table.counts['answer']} | {table.counts['caution']} | {table.counts['refer']} | "

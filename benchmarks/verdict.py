@@ -191,8 +191,8 @@ def main() -> None:
     figures, classes = {}, []
     print(HEADER)
     for key, table in tables.items():
-        found = verdict_table(table, judge.rule, judge.sets)
-        area = risk_coverage(table, judge.rule, judge.sets).area
+        verdicts = give_verdicts(table, judge.rule, judge.sets)
+        found, area = verdict_table(table, verdicts), risk_coverage(table, verdicts).area
         print(row(key, found, area))
         classes.append(by_class(key, found))
         figures[key] = to_json(found, area)

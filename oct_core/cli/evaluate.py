@@ -14,6 +14,7 @@ from oct_core.cli.app import Device, err, out, progress_bar
 from oct_core.errors import DataError
 from oct_core.metrics.intervals import interval_text, share_interval
 from oct_core.models.catalog import ENSEMBLE
+from oct_core.words import say_count
 
 if TYPE_CHECKING:
     from oct_core.metrics.summary import Evaluation
@@ -146,15 +147,20 @@ def _score_labelled(
 
 def _print_set(about: ExternalSet) -> None:
     """What was scored and what was not, in lines."""
+    scans = say_count("{count} scan", "{count} scans", about.n_scans)
+    patients = say_count("{count} patient", "{count} patients", about.n_patients)
     out.print(
-        f"{about.n_scans} scans of {about.n_patients} patients (known from: "
-        f"{about.patients_from}); kept as external/{about.name}",
+        f"{scans} of {patients} (known from: {about.patients_from}); kept as external/{about.name}",
         soft_wrap=True,
     )
     for label, count in about.left_out.items():
-        err.print(f"left out: {count} scans with the label {label}", soft_wrap=True)
+        scans = say_count("{count} scan", "{count} scans", count)
+        err.print(f"left out: {scans} with the label {label}", soft_wrap=True)
     if about.repeated:
-        err.print(f"left out: {about.repeated} pictures that came before", soft_wrap=True)
+        again = say_count(
+            "{count} picture that came before", "{count} pictures that came before", about.repeated
+        )
+        err.print(f"left out: {again}", soft_wrap=True)
     if "files" in about.patients_from.split(", "):
         err.print(
             "warning: of some scans nothing says whose they are; each counts as its own patient, "

@@ -82,22 +82,10 @@ def _coherence(scaled: NDArray[np.float64]) -> float:
     return float(np.median((unit[:, :-1] * unit[:, 1:]).sum(0)))
 
 
-def looks_like_bscan(scan: Scan) -> str | None:
-    """A sentence that says why the picture does not look like a B-scan, or None; raises ScanError
-    for unusable pixels.
-    """
-    objection = find_objection(scan)
-    if objection is None:
-        return None
-    return say(
-        "This may not be a retinal OCT B-scan: {objection}. The models answer anyway, but "
-        "the answer may mean nothing.",
-        objection=objection,
-    )
-
-
 def find_objection(scan: Scan) -> str | None:
-    """What speaks against a B-scan, as a part of a sentence ("it is in colour ..."), or None."""
+    """What speaks against a B-scan, as a part of a sentence ("it is in colour ..."), or None;
+    raises ScanError for unusable pixels.
+    """
     return _objection(measure(scan.pixels), is_coloured(scan))
 
 

@@ -268,18 +268,12 @@ class VerdictTable:
 
 
 def verdict_table(
-    table: PredictionTable,
-    rule: VerdictRule,
-    sets: ConformalSets | None,
-    resamples: int = 2000,
-    seed: int = 0,
+    table: PredictionTable, verdicts: Sequence[Verdict], resamples: int = 2000, seed: int = 0
 ) -> VerdictTable:
     """Answered, cautioned and referred, and wrong among the answered.
 
-    table : calibrated answers (temperature 1) with their labels, as ``ensemble_table`` makes it;
-    at least one row.
+    table : with labels, at least one row. verdicts : one a row, of ``give_verdicts``.
     """
-    verdicts = give_verdicts(table, rule, sets)
     kinds = np.array([verdict.kind for verdict in verdicts])
     called = _called(table, verdicts)
     wrong, normal = ~table.is_right(called), table.classes.index(NORMAL)
@@ -342,15 +336,12 @@ class RiskCoverage:
     answered_risk: float
 
 
-def risk_coverage(
-    table: PredictionTable, rule: VerdictRule, sets: ConformalSets | None
-) -> RiskCoverage:
+def risk_coverage(table: PredictionTable, verdicts: Sequence[Verdict]) -> RiskCoverage:
     """The curve in the rule's order: answers first, then cautions, then the rest, each by falling
     probability; equal ones share a step.
 
-    table : calibrated answers (temperature 1) with labels, at least one row.
+    table : with labels, at least one row. verdicts : one a row, of ``give_verdicts``.
     """
-    verdicts = give_verdicts(table, rule, sets)
     kinds = np.array([VERDICTS.index(verdict.kind) for verdict in verdicts])
     chances = np.array([verdict.probability for verdict in verdicts])
     wrong = (~table.is_right(_called(table, verdicts))).astype(np.float64)

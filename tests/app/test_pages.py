@@ -101,9 +101,7 @@ def test_damaged_predictions_hide_no_other_run(root: Path, name: str) -> None:
     (write_run(root, "resnet50") / "predictions.csv").write_text("split,image\ntest,a\n")
     page = visit(name)
     assert not page.exception and not page.error
-    assert (
-        "ResNet50" in page.warning[0].value and "VGG16" in page.dataframe[0].value["model"].tolist()
-    )
+    assert "ResNet50" in page.warning[0].value and "VGG16" in page.dataframe[0].value.to_string()
 
 
 def test_curves_of_any_set_of_runs(root: Path) -> None:
@@ -193,12 +191,12 @@ def test_performance_of_all_and_of_one(root: Path) -> None:
     # calibration, two of verdicts; of one: two curves and the matrix at the threshold.
     assert not page.exception and charts(page) == 3 + 8 + 3
     assert "32 scans of" in said(page)
-    assert list(page.dataframe[0].value["model"]) == ["Ensemble", "VGG16", "ResNet50"]
+    assert list(page.dataframe[0].value)[1:] == ["Ensemble", "VGG16", "ResNet50"]
     tests = [table(seed).of_split("test") for seed in (0, 1)]
     label = tests[0].label
     mean = np.mean([softmax(rows.logits, 1.2) for rows in tests], axis=0)
     right = [np.mean(each.argmax(axis=1) == label) for each in (mean, *(t.logits for t in tests))]
-    for cell, share in zip(page.dataframe[0].value["accuracy"], right, strict=True):
+    for cell, share in zip(page.dataframe[0].value.iloc[0, 1:], right, strict=True):
         assert cell.startswith(f"{share:.3f} (")
     assert len(frame(page, "pair")) == 3, "pairs of models, the ensemble among them"
     page.segmented_control(key="performance_curves_view").set_value("pairs").run()
@@ -207,7 +205,7 @@ def test_performance_of_all_and_of_one(root: Path) -> None:
     assert len(named) == 6, "six pairs of classes"
     page.segmented_control(key="performance_curves_view").set_value("models").run()
     page.pills(key="performance_runs").set_value(["vgg16"]).run()
-    assert charts(page) == 1 + 8 + 3 and list(page.dataframe[0].value["model"]) == ["VGG16"]
+    assert charts(page) == 1 + 8 + 3 and list(page.dataframe[0].value)[1:] == ["VGG16"]
     assert "two or more models to compare" in said(page)
     page.selectbox(key="performance_data").set_value("val").run()
     assert "16 scans of" in said(page)

@@ -99,12 +99,42 @@ def test_every_tab_on_every_choice_of_data(root: Path, data: str) -> None:
     assert not page.exception and not page.error, [
         one.value for one in (*page.exception, *page.error)
     ]
-    assert page.dataframe[0].value["model"][0] == "Ensemble"
+    assert list(page.dataframe[0].value)[1] == "Ensemble"
     for part in page.dataframe:
         cells = part.value.astype(str).to_numpy().ravel()
         assert not [cell for cell in cells if "nan" in cell.lower().split()], cells
     for kind in (page.info, page.warning, page.caption, page.markdown, page.metric):
         assert not [one.value for one in kind if "nan" in str(one.value).lower().split()]
+
+
+def test_only_the_open_tab_is_computed(root: Path, only_the_open_tab: None) -> None:
+    page = visit("test")
+    assert "Sensitivity and specificity by class" in titles(page)
+    assert not {"Risk over coverage", "Verdicts"} & titles(page)
+    page.session_state["performance_tab"] = "Verdicts"
+    page.run()
+    assert not page.exception and {"Risk over coverage", "Verdicts"} <= titles(page)
+    assert "Sensitivity and specificity by class" not in titles(page)
+
+
+def titles(page: AppTest) -> set[str]:
+    """Of the charts."""
+    specs = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    return {spec["layout"]["title"]["text"] for spec in specs}
+
+
+def test_a_cell_is_chosen_without_a_mouse(root: Path) -> None:
+    page = visit("test")
+    choice = page.selectbox(key="performance_cell")
+    assert choice.value is None and not page.subheader[0].value.startswith("Ensemble:")
+    counts = [int(words.split(": ")[1].split(" of ")[0]) for words in choice.options]
+    assert counts[0] > 0 and counts[-1] == 0, "cells with scans come first"
+    words = choice.options[0]
+    title, of, _, true, _, predicted = words.replace(":", "").split()
+    choice.set_value((title, true, predicted)).run()
+    assert not page.exception
+    scans = "scan" if of == "1" else "scans"
+    assert page.subheader[0].value == f"{title}: {of} {scans} of {true} called {predicted}"
 
 
 def test_a_class_that_is_missing_is_named(root: Path) -> None:

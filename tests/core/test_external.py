@@ -390,8 +390,8 @@ def test_the_command_takes_coarse_labels_and_a_name_and_tells_what_it_left_out(
     maps = ("--label-map", *AMD, "--label-map", "OTHER=-")
     status, said = command("--labelled", clinic, *maps, "--name", "first-visit")
     assert status == 1, "a file was left out"
-    assert "broken.png" in said and "left out: 1 scans with the label OTHER" in said
-    assert "left out: 1 pictures that came before" in said
+    assert "broken.png" in said and "left out: 1 scan with the label OTHER" in said
+    assert "left out: 1 picture that came before" in said
     assert "kept as external/first-visit" in said and "AMD" in said and "nan" not in said
     assert "each counts as its own patient" in said
     table = read_scored(own.card, "external/first-visit")
@@ -413,7 +413,7 @@ def test_one_class_one_patient_and_no_right_answer_are_said_without_nan(
     for seed in range(2):
         save(tmp_path / "one" / label / "p" / f"{seed}.png", "CNV", seed)
     status, said = command("--labelled", tmp_path / "one")
-    assert status == 0 and "2 scans of 1 patients (known from: folders)" in said
+    assert status == 0 and "2 scans of 1 patient (known from: folders)" in said
     assert "nan" not in said and f"not defined: only {label}" in said
 
 

@@ -87,7 +87,6 @@ VERDICT_COUNTS = {run: {"answer": 6, "caution": 3, "refer": 1} for run in RUNS}
 RISK = RiskCoverage(np.array([0.25, 0.5, 0.75, 1]), np.array([0, 0, 0.1, 0.2]), 0.075, 0.5, 0.0)
 SHARES = dict(zip(charts.REGION_COLOURS, (0.5, 0.2, 0.15, 0.1, 0.05), strict=True))
 BUILDERS: dict[str, Callable[[], go.Figure]] = {
-    "probability_bars": lambda: charts.probability_bars(PREDICTIONS, COLOURS),
     "training_curves": lambda: charts.training_curves(HISTORIES, COLOURS, "accuracy", {"vgg16": 3}),
     "step_curves": lambda: charts.step_curves(STEPS, COLOURS, "loss", smoothing=5),
     "learning_rate_curves": lambda: charts.learning_rate_curves(STEPS, COLOURS),
@@ -129,7 +128,6 @@ BUILDERS: dict[str, Callable[[], go.Figure]] = {
     ),
 }
 EMPTY: dict[str, Callable[[], go.Figure]] = {
-    "probability_bars": lambda: charts.probability_bars([], {}),
     "training_curves": lambda: charts.training_curves({}, {}),
     "training_curves, no epoch yet": lambda: charts.training_curves({"vgg16": history(0)}, COLOURS),
     "step_curves": lambda: charts.step_curves({"vgg16": steps(0)}, COLOURS),
@@ -193,15 +191,6 @@ def test_nothing_to_draw_is_said(name: str) -> None:
 def test_alt_text_of_a_foreign_figure_is_an_error() -> None:
     with pytest.raises(MetricError, match="expected a figure with alt text"):
         charts.alt_text(go.Figure())
-
-
-def test_probability_bars_hold_the_probabilities_in_the_models_colours() -> None:
-    bars = charts.probability_bars(PREDICTIONS, COLOURS).data
-    for bar, prediction in zip(bars, PREDICTIONS, strict=True):
-        np.testing.assert_array_equal(bar.x, prediction.probabilities)
-        assert list(bar.y) == list(CLASSES) and bar.marker.color == COLOURS[prediction.run]
-    with pytest.raises(MetricError, match="expected one prediction a run, got vgg16, vgg16"):
-        charts.probability_bars([PREDICTIONS[0], PREDICTIONS[0]], COLOURS)
 
 
 def test_training_curves_overlay_runs_and_star_the_best_epoch() -> None:

@@ -283,11 +283,11 @@ def test_a_table_has_the_verdicts_that_its_scans_have_one_by_one() -> None:
 def test_the_table_of_verdicts_counts_scan_by_scan() -> None:
     table, _ = study(signal=1.5)
     rule = replace(RULE, least_probability=0.5, caution=(9.0, 9.0, 9.0), refer=(9.0, 9.0, 1.5))
-    found = verdict_table(table, rule, None, resamples=200)
+    found = verdict_table(table, give_verdicts(table, rule, None), resamples=200)
     assert found.counts["answer"] == 0 and np.isnan(found.risk.value) and found.wrong == 0
     free = ConformalSets(0.05, CLASSES, np.full(4, 0.6), ())
-    found = verdict_table(table, rule, free, resamples=200)
     verdicts = give_verdicts(table, rule, free)
+    found = verdict_table(table, verdicts, resamples=200)
     counts = dict.fromkeys(VERDICTS, 0)
     wrong = missed = ill = 0
     by_class = {
@@ -325,7 +325,8 @@ def test_coarse_labels_are_right_where_one_of_their_classes_is_answered() -> Non
         given=np.array(["AMD"] * 4 + ["NORMAL", "CNV"]),
         gate=np.zeros((6, 3)),
     )
-    found = verdict_table(ensemble_table({"vgg16": member}, {"vgg16": 1.0}), RULE, ONE_CLASS, 100)
+    whole = ensemble_table({"vgg16": member}, {"vgg16": 1.0})
+    found = verdict_table(whole, give_verdicts(whole, RULE, ONE_CLASS), 100)
     assert found.counts["answer"] == 6 and (found.wrong, found.missed) == (2, 1)
     assert list(found.by_class) == ["CNV", "NORMAL", "AMD"]
     assert (found.by_class["AMD"].n, found.by_class["AMD"].wrong) == (4, 2)
@@ -347,8 +348,8 @@ def literal_curve(
 def test_the_curve_of_risk_over_coverage_against_its_literal_twin() -> None:
     table, sets = study()
     table = table.take(np.r_[np.arange(60), np.arange(30)])  # some scans are equal
-    curve = risk_coverage(table, RULE, sets)
     verdicts = give_verdicts(table, RULE, sets)
+    curve = risk_coverage(table, verdicts)
     order = [(VERDICTS.index(verdict.kind), -verdict.probability) for verdict in verdicts]
     wrong = [
         verdict.label != CLASSES[label]
@@ -374,9 +375,10 @@ def test_the_curve_of_risk_over_coverage_against_its_literal_twin() -> None:
 def test_a_table_without_a_gate_has_no_answer() -> None:
     table, sets = study()
     bare = replace(table, gate=None)
-    found = verdict_table(bare, RULE, sets, resamples=100)
+    verdicts = give_verdicts(bare, RULE, sets)
+    found = verdict_table(bare, verdicts, resamples=100)
     assert found.counts == {"answer": 0, "caution": 120, "refer": 0}
-    curve = risk_coverage(bare, RULE, sets)
+    curve = risk_coverage(bare, verdicts)
     assert curve.answered == 0 and np.isnan(curve.answered_risk)
 
 

@@ -28,7 +28,7 @@ from oct_core.figures.charts.performance import (
     reliability_diagram,
     sensitivity_specificity,
 )
-from oct_core.figures.charts.predictions import class_distribution, probability_bars
+from oct_core.figures.charts.predictions import class_distribution
 from oct_core.figures.charts.style import alt_text
 from oct_core.figures.charts.training import learning_rate_curves, step_curves, training_curves
 from oct_core.figures.charts.verdicts import risk_coverage_curves, verdict_bars
@@ -50,7 +50,6 @@ __all__ = [
     "likeness_by_stage",
     "pair_styles",
     "precision_recall_curves",
-    "probability_bars",
     "region_shares",
     "reliability_diagram",
     "risk_coverage_curves",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from oct_core.errors import MetricError
 from oct_core.figures.charts.style import describe, finish, plain, say_empty
 from oct_core.figures.colours import class_colour
-from oct_core.types import Prediction
 from oct_core.words import message, say
 
 SPLIT_TITLES = {
@@ -22,56 +20,8 @@ UNITS = {"images": message("Number of scans"), "patients": message("Number of pa
 _HOVER = {"images": message("%{x}: %{y} scans"), "patients": message("%{x}: %{y} patients")}
 
 
-def probability_bars(
-    predictions: Sequence[Prediction], colours: Mapping[str, str], title: str | None = None
-) -> go.Figure:
-    """The probabilities of one scan by class, one bar a run. Raises MetricError for a run given
-    twice.
-
-    colours : run -> its colour. The bars lie, so that class names fit in narrow places.
-    """
-    runs = [prediction.run for prediction in predictions]
-    if len(set(runs)) != len(runs):
-        raise MetricError(
-            "expected one prediction a run, got {runs}; draw one scan at a time",
-            runs=", ".join(runs),
-        )
-    figure = go.Figure()
-    for prediction in predictions:
-        values = prediction.probabilities
-        figure.add_trace(
-            go.Bar(
-                x=values,
-                y=list(prediction.classes),
-                orientation="h",
-                name=plain(prediction.run),
-                marker={"color": colours[prediction.run]},
-                text=[f"{value:.0%}" for value in values],
-                textposition="outside",
-                cliponaxis=False,
-                hovertemplate=f"%{{y}}: %{{x:.4f}}<extra>{plain(prediction.run)}</extra>",
-            )
-        )
-    if not predictions:
-        say_empty(figure, say("No prediction"))
-    figure.update_xaxes(
-        range=[0, 1.45], tickformat=".0%", tickvals=[0, 1]
-    )  # room for "100%" beside a full bar
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(barmode="group", bargap=0.25)
-    title = say("Class probabilities") if title is None else title
-    lines = [f"{prediction.run}: {_shares(prediction)}" for prediction in predictions]
-    alt = describe(title, lines or [say("No prediction")])
-    return finish(figure, title, say("Probability"), say("Class"), alt)
-
-
 def _number(cell: Any, unit: str) -> int:
     return int(cell[unit] if isinstance(cell, Mapping) else cell)
-
-
-def _shares(prediction: Prediction) -> str:
-    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
-    return ", ".join(f"{name} {share:.1%}" for name, share in pairs)
 
 
 def class_distribution(

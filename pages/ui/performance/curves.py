@@ -143,10 +143,11 @@ def curves(sources: Sequence[Source]) -> None:
     st.caption(
         say(
             "Point at a curve to see the threshold. The axes end where the curves have bent, "
-            "unless the whole is shown; where curves coincide, the lower ones are wider. Bands "
-            "are 95% intervals by patient. AP is the average precision; unlike ROC, precision "
-            "depends on how common the class is in this data."
+            "unless the whole is shown; where curves coincide, the lower ones are wider. AP is "
+            "the average precision; unlike ROC, precision depends on how common the class is in "
+            "this data."
         )
+        + (" " + say("Bands are 95% intervals by patient.") if view == "models" else "")
     )
 
 
@@ -339,9 +340,10 @@ def _move_point(source: Source, target: str, stored: float | None, per_cent: flo
             say("{model}: scans called {name}", **heading),
         ),
     }
-    for place, (key, figure) in zip(st.columns(3, gap="medium"), panels.items(), strict=True):
+    left, right = st.columns(2, gap="medium")
+    for place, (key, figure) in zip((left, right, left), panels.items(), strict=True):
         with place:
-            show(figure.update_layout(height=460), f"operating_{key}")
+            show(figure.update_layout(height=460 if key != "matrix" else 380), f"operating_{key}")
     st.caption(
         say(
             "The open diamond is the threshold {threshold:.4g}, chosen on validation scans. One "

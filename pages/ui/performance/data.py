@@ -45,6 +45,7 @@ from oct_core.trust.verdict import (
     RiskCoverage,
     VerdictRule,
     VerdictTable,
+    give_verdicts,
     risk_coverage,
     verdict_table,
 )
@@ -245,10 +246,8 @@ def verdicts_of(source: Source, level: float = LEVEL) -> tuple[VerdictTable, Ris
     judge = Judge([read_card(folder) for folder in source.folders], level)
     cards = [read_card(folder) for folder in source.folders]
     table = scored_table(cards, {card.name: read_scored(card, source.data) for card in cards})
-    return (
-        verdict_table(table, judge.rule, judge.sets),
-        risk_coverage(table, judge.rule, judge.sets),
-    )
+    verdicts = give_verdicts(table, judge.rule, judge.sets)
+    return verdict_table(table, verdicts), risk_coverage(table, verdicts)
 
 
 def rule_lines(level: float = LEVEL) -> list[str]:

@@ -134,7 +134,10 @@ def performance(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         )
     )
     show_rows(
-        headline_rows(scores), say("Accuracy, AUC and calibration of each model"), f"figures_{key}"
+        headline_rows(scores),
+        say("Accuracy, AUC and calibration of each model"),
+        f"figures_{key}",
+        upright=True,
     )
     choose_picture_format()
     parts = {
@@ -147,6 +150,9 @@ def performance(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         say("Verdicts"): partial(verdicts.verdicts, cards, sources),
         say("All figures"): partial(tabs.further_figures, scores, key),
     }
-    for place, draw in zip(st.tabs(list(parts)), parts.values(), strict=True):
-        with place:
-            draw()
+    # Only the open tab is computed and drawn.
+    places = st.tabs(list(parts), key="performance_tab", on_change="rerun")
+    for place, draw in zip(places, parts.values(), strict=True):
+        if place.open is not False:
+            with place:
+                draw()

@@ -15,6 +15,7 @@ from oct_core.metrics.comparison_words import describe_comparison, p_text
 from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.metrics.merging import called_groups
 from oct_core.metrics.summary import Evaluation
+from oct_core.runs.evaluations import CORRUPTED
 from oct_core.types import RunCard
 from oct_core.words import message, say, say_count
 from pages.ui.app.session import keep_choice
@@ -36,6 +37,9 @@ from pages.ui.shared.tables import (
 )
 
 Scores = Mapping[str, Evaluation]
+MatrixCell = tuple[str, str, str]
+"""Title of a predictor, true class, predicted class."""
+_CELL = "performance_cell"
 UNITS = {"counts": message("Counts"), "per_cent": message("Percent of the true class")}
 _CALIBRATION = {
     "ece": "expected_calibration_error",
@@ -58,7 +62,8 @@ def confusion(scores: Scores, sources: Sequence[Source]) -> None:
         format_func=lambda key: say(UNITS[key]),
         required=True,
     )
-    chosen = st.session_state.get("performance_cell")
+    st.caption(say("Click a cell to list its scans, or choose it here."))
+    chosen = _choose_cell(scores)
     row = 2 if len(sources) == 4 else 3
     for start in range(0, len(sources), row):
         columns = st.columns(min(row, len(sources)), gap="medium")
@@ -74,7 +79,6 @@ def confusion(scores: Scores, sources: Sequence[Source]) -> None:
             )
             with column:
                 show(figure.update_layout(height=340), key, _remember_cell(source.title, key))
-    st.caption(say("Click a cell to list its scans."))
     if chosen is not None:
         _scans_of_cell(sources, *chosen)
     show(charts.sensitivity_specificity(scores, source_colours(sources)), "sensitivity")
@@ -93,13 +97,41 @@ def confusion(scores: Scores, sources: Sequence[Source]) -> None:
     )
 
 
+def _choose_cell(scores: Scores) -> MatrixCell | None:
+    """A cell of a matrix by the keyboard or by a click, errors first."""
+    counts = {
+        (title, true, predicted): int(evaluation.confusion[row, column])
+        for title, evaluation in scores.items()
+        for row, true in enumerate(evaluation.classes)
+        for column, predicted in enumerate(evaluation.classes)
+    }
+    if st.session_state.get(_CELL) not in counts:
+        st.session_state.pop(_CELL, None)
+    cell: MatrixCell | None = st.selectbox(
+        say("Cell of a matrix"),
+        sorted(counts, key=lambda cell: (not counts[cell], cell[1] == cell[2])),
+        index=None,
+        key=_CELL,
+        placeholder=say("Choose a cell"),
+        label_visibility="collapsed",
+        format_func=lambda cell: say(
+            "{model}: {count} of {true} called {predicted}",
+            model=cell[0],
+            count=counts.get(cell, 0),
+            true=cell[1],
+            predicted=cell[2],
+        ),
+    )
+    return cell
+
+
 def _remember_cell(title: str, key: str) -> Callable[[], None]:
     def remember() -> None:
         point = clicked(key)
         if point is None:
-            st.session_state.pop("performance_cell", None)
+            st.session_state.pop(_CELL, None)
         else:
-            st.session_state["performance_cell"] = (title, str(point["y"]), str(point["x"]))
+            st.session_state[_CELL] = (title, str(point["y"]), str(point["x"]))
 
     return remember
 
@@ -127,6 +159,8 @@ def _scans_of_cell(sources: Sequence[Source], title: str, true: str, predicted: 
         ),
         anchor=False,
     )
+    if source.data.startswith(CORRUPTED):
+        st.caption(say("They open as they were before the corruption."))
     if len(rows):
         frame = prediction_frame(title, table.take(rows), chances[rows])
         show_scans(frame, "cell", at_hand=data_folder() is not None)

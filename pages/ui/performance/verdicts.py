@@ -61,6 +61,7 @@ def verdicts(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         [_row(title, table) for title, table in tables.items()],
         say("Verdicts of each model"),
         f"verdicts_{sources[0].data}",
+        upright=True,
     )
     by_class: list[dict[str, Cell]] = [
         {

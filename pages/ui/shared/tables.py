@@ -157,11 +157,22 @@ def show_table(
     )
 
 
-def show_rows(rows: Rows, alt: str, name: str, **options: Any) -> None:
-    """A table and a button for it as CSV. name : what the file is called."""
-    frame = pd.DataFrame([{key: _shown(cell) for key, cell in row.items()} for row in rows])
+def show_rows(rows: Rows, alt: str, name: str, *, upright: bool = False, **options: Any) -> None:
+    """A table and a button for it as CSV. name : what the file is called. upright : each row is
+    shown as a column, under its first cell, as narrow pages need it; the file keeps rows.
+    """
+    shown = [{key: _shown(cell) for key, cell in row.items()} for row in rows]
+    frame = _upright(shown) if upright and shown else pd.DataFrame(shown)
     show_table(frame, alt, **options)
     offer_table(partial(rows_csv, rows), name)
+
+
+def _upright(rows: Sequence[Mapping[str, str | int | float]]) -> pd.DataFrame:
+    """A column a row, under its first cell, and a row a figure."""
+    first, *others = rows[0]
+    figures = [say(COLUMNS.get(key, key)) for key in others]
+    columns = {str(row[first]): [str(row[key]) for key in others] for row in rows}
+    return pd.DataFrame({"measure": figures} | columns)
 
 
 def offer_table(make: Callable[[], bytes], name: str) -> None:

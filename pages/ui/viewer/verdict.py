@@ -129,9 +129,10 @@ def rule_panel(judgement: Judgement, cards: Sequence[RunCard], level: float) -> 
             st.markdown("\n".join(f"- {line}" for line in judge.sets.describe()))
         st.caption(
             say(
-                "The constants were frozen on validation scans. The guarantee holds for scans "
-                "drawn like those; for scans of other devices or hospitals there is none, which is "
-                "why the gate asks first."
+                "The constants were frozen on validation scans and on 240 scans of other devices "
+                "(external_dev). The guarantee holds for scans drawn like the validation scans; "
+                "for scans of other devices or hospitals there is none, which is why the gate asks "
+                "first."
             )
         )
 
