@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oct_core.scans.colour import is_coloured
+from oct_core.scans.edit import invert
 from oct_core.scans.preprocess import neutralise
 from oct_core.types import GrayImage, Scan
 from oct_core.words import say
@@ -87,6 +88,13 @@ def find_objection(scan: Scan) -> str | None:
     raises ScanError for unusable pixels.
     """
     return _objection(measure(scan.pixels), is_coloured(scan))
+
+
+def looks_inverted(scan: Scan) -> bool:
+    """Whether something speaks against a B-scan, and nothing against the inverted picture; raises
+    ScanError for unusable pixels.
+    """
+    return find_objection(scan) is not None and find_objection(invert(scan)) is None
 
 
 def _objection(layout: Layout, coloured: bool) -> str | None:

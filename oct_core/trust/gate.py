@@ -297,7 +297,7 @@ class Gates:
         turned = float(np.mean([_turned(row) for row in odds])) > 0
         if turned:
             upright = max(upright, _CERTAIN)
-        change = _change(odds, turned) if upright > 1 else ""
+        change = _change(scan, odds, turned) if upright > 1 else ""
         coloured = colour_share(scan) > COLOURED
         if coloured:
             upright, change = max(upright, _CERTAIN), "false colour"
@@ -322,8 +322,14 @@ def _turned(odds: FloatArray) -> float:
     return float(np.logaddexp.reduce(odds[list(_TURNS)]) - np.logaddexp.reduce(odds[others]))
 
 
-def _change(odds: Sequence[FloatArray], turned: bool) -> str:
-    """What most of the members take a changed scan for, one of CHANGES; "" for no B-scan."""
+def _change(scan: Scan, odds: Sequence[FloatArray], turned: bool) -> str:
+    """What was done to a changed scan, one of CHANGES: inverted, where its layout says so, else
+    what most of the members take it for; "" for no B-scan.
+    """
+    from oct_core.scans.likeness import looks_inverted  # loads scipy, pages need it later
+
+    if not turned and looks_inverted(scan):
+        return "inverted"
     places = list(_TURNS) if turned else list(range(1, len(KINDS)))
     votes = [KINDS[places[int(row[places].argmax())]] for row in odds]
     change = max(votes, key=votes.count)

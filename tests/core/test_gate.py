@@ -16,7 +16,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from oct_core.errors import CheckpointError
 from oct_core.runs.files import SCHEMA, write_card, write_predictions
-from oct_core.scans.edit import CHANGES
+from oct_core.scans.edit import CHANGES, invert
+from oct_core.scans.phantom import make_phantom
 from oct_core.trust.gate import (
     FILE,
     KINDS,
@@ -267,6 +268,17 @@ def test_a_turn_is_certain_where_most_of_the_models_see_it_whatever_the_threshol
     assert scores is not None and scores.upright == 9 and scores.change == "upside down"
     scores = together.score(GRAY, [prediction("a", usual), prediction("b", usual)])
     assert scores is not None and scores.upright < 1 and scores.change == ""
+
+
+def test_a_layout_that_is_right_when_inverted_is_told_so(gate: Gate) -> None:
+    strict = Gates({"a": gate, "b": gate}, np.array([[0.0, 1.0], [-9.0, -8.0], [0.0, 1.0]]))
+    phantom = make_phantom("DME", 3).scan
+    pictures = around(2 + len(CHANGES), 1, 9)[0]
+    told = [
+        strict.score(scan, [prediction("a", pictures), prediction("b", pictures)])
+        for scan in (phantom, invert(phantom))
+    ]
+    assert [scores.change for scores in told if scores is not None] == ["", "inverted"]
 
 
 def test_what_is_no_bscan_is_not_told_to_be_turned(gate: Gate) -> None:

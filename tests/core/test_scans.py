@@ -17,7 +17,7 @@ from PIL import Image
 
 from oct_core.errors import ScanError
 from oct_core.scans import COLOUR_NOTE, Limits, crop, inspect, invert, read_scan
-from oct_core.scans.likeness import find_objection
+from oct_core.scans.likeness import find_objection, looks_inverted
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Scan
 
@@ -266,6 +266,15 @@ def not_scans() -> dict[str, NDArray[np.uint8]]:
 @pytest.mark.parametrize("name", list(not_scans()))
 def test_other_pictures_are_warned_of(name: str) -> None:
     assert find_objection(Scan(not_scans()[name]))
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_an_inverted_scan_looks_inverted_and_nothing_else_does(label: str) -> None:
+    scan = make_phantom(label, 3).scan
+    assert not looks_inverted(scan) and looks_inverted(invert(scan))
+    if label == "CNV":
+        others = {name for name, pixels in not_scans().items() if looks_inverted(Scan(pixels))}
+        assert others == {"inverted"}
 
 
 def test_a_path_may_be_text(tmp_path: Path) -> None:
