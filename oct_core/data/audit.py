@@ -6,33 +6,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 from oct_core.data.manifest import Record
+from oct_core.data.official import official_test_hashes
 
 
 def find_duplicates(records: Sequence[Record]) -> list[list[str]]:
-    """Groups of paths with equal bytes that stand in different splits or under different labels."""
+    """Groups of paths with equal bytes that stand in different parts."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.sha256].append(record)
     return [
         sorted(record.path for record in group)
         for group in groups.values()
-        if len({(record.split, record.label) for record in group}) > 1
+        if len({record.split for record in group}) > 1
     ]
 
 
-@cache
-def official_test_hashes() -> frozenset[str]:
-    """sha256 of the 1,000 official test images of OCT2017 (version 2, the one on Kaggle).
-
-    Copies of them sit in its own train folder under other names, so the name proves nothing.
-    """
-    return frozenset(
-        Path(__file__).with_name("oct2017_official_test.sha256").read_text(encoding="utf-8").split()
-    )
+def find_conflicts(records: Sequence[Record]) -> dict[str, tuple[int, int]]:
+    """sha256 of the scans that stand under two labels -> the rows of the first two that differ."""
+    first: dict[str, int] = {}
+    conflicts: dict[str, tuple[int, int]] = {}
+    for row, record in enumerate(records):
+        before = first.setdefault(record.sha256, row)
+        if records[before].label != record.label:
+            conflicts.setdefault(record.sha256, (before, row))
+    return conflicts
 
 
 def official_test_in_training(records: Sequence[Record]) -> list[str]:

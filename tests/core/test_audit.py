@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from oct_core.data.audit import find_duplicates, official_test_hashes, official_test_in_training
+from oct_core.data.audit import find_conflicts, find_duplicates, official_test_in_training
 from oct_core.data.manifest import Record
+from oct_core.data.official import official_test_hashes
 
 
 def record(path: str, label: str, sha256: str, split: str) -> Record:
@@ -25,12 +26,13 @@ def test_official_images_in_training_are_found_under_any_name() -> None:
     assert official_test_in_training(rows) == ["renamed.png"]
 
 
-def test_duplicates_are_groups_across_parts_or_labels_only() -> None:
+def test_duplicates_are_groups_across_parts_and_conflicts_pairs_across_labels() -> None:
     rows = [
         record("a", "CNV", "x", "train"),
         record("b", "CNV", "x", "train"),
         record("c", "DME", "y", "train"),
     ]
-    assert find_duplicates(rows) == []
+    assert find_duplicates(rows) == [] and find_conflicts(rows) == {}
     rows += [record("d", "DRUSEN", "y", "train"), record("e", "CNV", "x", "test")]
-    assert find_duplicates(rows) == [["a", "b", "e"], ["c", "d"]]
+    assert find_duplicates(rows) == [["a", "b", "e"]]
+    assert find_conflicts(rows) == {"y": (2, 3)}
