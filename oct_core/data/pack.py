@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,25 +15,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oct_core.data.audit import (
-    find_conflicts,
-    find_duplicates,
-    official_test_in_training,
-)
+from oct_core.data.duplicates import find_conflicts, find_duplicates
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
+from oct_core.data.official import official_test_in_training
 from oct_core.data.patients import PatientSummary, summarise_patients
 from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.split import LEFT_OUT, TWO_LABELS, SplitOptions, split_records
+from oct_core.data.workers import in_processes
 from oct_core.errors import DataError, ScanError
 from oct_core.scans import read_file, read_scan
 from oct_core.scans.preprocess import NEWEST, VERSIONS, Preprocessing
 from oct_core.types import CLASSES, GrayImage
-from oct_core.words import say
 
 MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"
 _READ = "read.u8"
-_CHUNK = 16
-"""Scans that a process is sent at a time."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +228,7 @@ def _read_all(
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results: list[_Read | str] = []
     notes: list[str] = []
-    with _reading(tasks, workers, notes) as pairs, pixels.open("wb") as file:
+    with in_processes(_read_one, tasks, workers, notes) as pairs, pixels.open("wb") as file:
         for done, result in enumerate(pairs, start=1):
             if isinstance(result, str):
                 results.append(result)
@@ -245,43 +237,6 @@ def _read_all(
                 file.write(result[1].tobytes())
             progress(done, len(tasks))
     return results, notes
-
-
-@contextmanager
-def _reading(
-    tasks: Sequence[tuple[Path, Preprocessing]], workers: int, notes: list[str]
-) -> Iterator[Iterator[tuple[_Read, GrayImage] | str]]:
-    """Each task's result, in order, by so many processes; by this one if it is one, or if the
-    system starts no others (a read-only /dev/shm, a limit on processes), which goes to ``notes``.
-    """
-    others = set(multiprocessing.active_children())
-    pool = None
-    try:
-        if workers > 1:
-            pool = ProcessPoolExecutor(workers)
-            pairs = pool.map(_read_one, tasks, chunksize=_CHUNK)
-    except (OSError, ImportError, NotImplementedError) as error:
-        for started in set(multiprocessing.active_children()) - others:
-            # it would wait for work that never comes, and this process for it
-            started.terminate()
-        notes.append(
-            say(
-                "the system starts no {workers} processes ({error}); one alone read the scans",
-                workers=workers,
-                error=error,
-            )
-        )
-        workers = 1
-    try:
-        yield map(_read_one, tasks) if workers == 1 else pairs
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that reads scans was stopped, most likely for want of memory; try again "
-            "with --workers 1"
-        ) from error
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
 
 
 def _record(candidate: Candidate, read: _Read) -> Record:
@@ -385,6 +340,3 @@ def _version_of(folder: Path) -> int:
             versions=", ".join(map(str, VERSIONS)),
         )
     return int(version)
-
-
-__all__ = ["Pack", "PrepareReport", "find_duplicates", "is_prepared", "open_pack", "prepare"]
