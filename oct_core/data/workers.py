@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from oct_core.errors import DataError
+from oct_core.system import keep_freed_memory
 from oct_core.words import say
 
 _CHUNK = 16
@@ -31,7 +32,7 @@ def in_processes(
     pool = None
     try:
         if workers > 1:
-            pool = ProcessPoolExecutor(workers)
+            pool = ProcessPoolExecutor(workers, initializer=keep_freed_memory)
             results = pool.map(work, tasks, chunksize=_CHUNK)
     except (OSError, ImportError, NotImplementedError) as error:
         for started in set(multiprocessing.active_children()) - others:
