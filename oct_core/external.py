@@ -6,13 +6,10 @@ a picture is kept but its file name, its hash, the answers and the gate's scores
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
@@ -20,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from oct_core.data.manifest import SPLITS, patient_of
+from oct_core.data.manifest import patient_of
+from oct_core.data.parts import part_named
+from oct_core.data.table import is_table, read_table
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.runs.evaluations import ExternalSet, external_key, write_external
 from oct_core.runs.files import read_predictions
 from oct_core.runs.weights import LoadedRun
-from oct_core.scans import is_scan_name, read_scan
+from oct_core.scans import is_scan_name, read_file, read_scan, walk
 from oct_core.trust.gate import Gate, read_gate
 from oct_core.types import CLASSES, Prediction, PredictionTable, Scan, join_tables
 from oct_core.words import say
@@ -33,11 +32,6 @@ from oct_core.words import say
 LEFT_OUT = "-"
 """What a label is mapped to whose scans are to be left out."""
 _BATCH = 16
-_PATH, _LABEL, _PATIENT = (
-    ("path", "image", "file", "filename"),
-    ("label", "class"),
-    ("patient", "patient_id"),
-)
 
 LabelMap = Mapping[str, tuple[str, ...]]
 """Label in capitals -> the classes that it stands for; none to leave its scans out."""
@@ -100,8 +94,8 @@ def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
     same classes and for others.
     """
     passed_over: tuple[Path, ...] = ()
-    if source.is_file() and source.suffix.lower() == ".csv":
-        found = _from_csv(source)
+    if is_table(source):
+        found = _from_table(source)
     elif source.is_dir():
         found, passed_over = _from_folder(source, labels)
     else:
@@ -160,11 +154,11 @@ def _from_folder(source: Path, labels: LabelMap) -> tuple[list[Labelled], tuple[
     unexplained: list[list[str]] = []
     depths: Counter[int] = Counter()
     passed_over: list[Path] = []
-    for folder, names in _folders(source):
+    for folder, names in walk(source):
         parts = [source.resolve().name, *folder.relative_to(source).parts]
         upper = [part.strip().upper() for part in parts]
         place = max((k for k, part in enumerate(upper) if part in labels), default=None)
-        files = [folder / name for name in names]
+        files = [folder / name for name in names if not name.startswith(".")]
         pictures = [path for path in files if is_scan_name(path)]
         if place is None:
             unexplained += [upper] if pictures else []
@@ -177,19 +171,6 @@ def _from_folder(source: Path, labels: LabelMap) -> tuple[list[Labelled], tuple[
     return found, tuple(passed_over)
 
 
-def _folders(source: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder that is not hidden and the sorted names of its files, each real folder once."""
-    seen: set[str] = set()
-    for folder, subfolders, names in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "@")))
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        yield Path(folder), sorted(name for name in names if not name.startswith("."))
-
-
 def _likely_label(upper: Sequence[str], depths: Counter[int]) -> str:
     """Which of a picture's folders is meant as its label, of those that no label explains: the one
     beside the others' labels, else the first below the source that is no part of a split.
@@ -197,7 +178,7 @@ def _likely_label(upper: Sequence[str], depths: Counter[int]) -> str:
     beside = depths.most_common(1)[0][0] if depths else 0
     if 0 < beside < len(upper):
         return upper[beside]
-    return next((part for part in upper[1:] if part.lower() not in SPLITS), upper[-1])
+    return next((part for part in upper[1:] if not part_named(part)), upper[-1])
 
 
 def _patient(path: Path, below: Sequence[str]) -> tuple[str, str]:
@@ -207,51 +188,12 @@ def _patient(path: Path, below: Sequence[str]) -> tuple[str, str]:
     return ("/".join(below), "folders") if below else ("", "files")
 
 
-def _from_csv(source: Path) -> list[Labelled]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "{source} is not UTF-8 ({reason}); save it as CSV UTF-8",
-            source=source,
-            reason=error.reason,
-        ) from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(reader, [])]
-    columns = [
-        next((header.index(name) for name in names if name in header), None)
-        for names in (_PATH, _LABEL, _PATIENT)
-    ]
-    if columns[0] is None or columns[1] is None:
-        raise DataError(
-            "{source} has the columns {found}; needed: path, label; optional: patient",
-            source=source,
-            found=", ".join(header) or say("none"),
-        )
-    return [
-        _csv_row(source, number, row, columns)
-        for number, row in enumerate(reader, start=2)
-        if any(cell.strip() for cell in row)
-    ]
-
-
-def _csv_row(source: Path, number: int, row: list[str], columns: list[int | None]) -> Labelled:
-    path, label, patient = (
-        "" if column is None or column >= len(row) else row[column].strip() for column in columns
-    )
-    file = source.parent / path.replace("\\", "/")
-    if not path or not file.is_file():
-        raise DataError(
-            "{source} line {number}: there is no file {path}; correct or remove the line",
-            source=source,
-            number=number,
-            path=path or say("none"),
-        )
-    if patient:
-        return Labelled(file, label.upper(), patient, "manifest")
-    return Labelled(file, label.upper(), *_patient(file, ()))
+def _from_table(source: Path) -> list[Labelled]:
+    found = []
+    for row in read_table(source):
+        told = (row.patient, "manifest") if row.patient else _patient(row.path, ())
+        found.append(Labelled(row.path, row.label.upper(), *told))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,14 +263,10 @@ class _Reader:
         """Those that can be read and were not had before."""
         batch = []
         for each in scans:
-            if each.path.exists() and not each.path.is_file():
-                # a pipe with a picture's name would be waited for
-                self.unreadable.append((str(each.path), say("this is not a file")))
-                continue
             try:
-                data = each.path.read_bytes()
+                data = read_file(each.path)
                 scan = read_scan(data, each.path.name)
-            except (OSError, ScanError) as error:
+            except ScanError as error:
                 self.unreadable.append((str(each.path), str(error)))
                 continue
             digest = hashlib.sha256(data).hexdigest()

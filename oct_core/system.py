@@ -58,6 +58,15 @@ def keep_little_memory() -> None:
         )  # else 128 kB from now on, and each small block comes anew
 
 
+def keep_freed_memory() -> None:
+    """Use freed blocks again instead of returning them to the system: for a process that decodes
+    one picture after the other, where new memory for each array takes an eighth of the time.
+    """
+    with suppress(*_NOT_GLIBC):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**25)
+        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, 2**27)
+
+
 def give_memory_back() -> None:
     """Return to the system what was freed."""
     with suppress(*_NOT_GLIBC):

@@ -1,5 +1,5 @@
-"""python -m oct_core: prepare, train, gate, evaluate, predict, explain, explain-report, runs,
-phantom.
+"""python -m oct_core: prepare, audit, train, gate, evaluate, predict, explain, explain-report,
+runs, phantom.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 import typer
 
 from oct_core.cli import (
+    audit,
     evaluate,
     explain,
     explain_report,
@@ -37,6 +38,7 @@ program = typer.Typer(
 )
 # In the order in which the help shows them; a command is one file and one line here.
 program.command()(prepare.prepare)
+program.command()(audit.audit)
 program.command()(train.train)
 program.command()(gate.gate)
 program.command()(evaluate.evaluate)

@@ -35,6 +35,11 @@ Level = Annotated[
 Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best there is.")]
 
 
+def printable(text: str) -> str:
+    """The text with bytes of file names that are not UTF-8 spelled out: stdout refuses them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class Bar:
     """One line of progress on stderr; nothing where that is no terminal."""
 

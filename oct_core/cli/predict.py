@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from oct_core.cli.app import Device, Level, err, out, progress_bar
 from oct_core.errors import DataError, ScanError
 from oct_core.models.catalog import ENSEMBLE
 from oct_core.reasons import verdict_words
-from oct_core.scans import is_scan_name, read_scan, suffixes
+from oct_core.scans import PassedOver, is_scan_name, read_scan, suffixes, walk
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import VERDICTS, Judgement, Scan
 
@@ -50,12 +49,16 @@ def predict(
     from oct_core.trust.judge import Judge
 
     check_out(out_file, paths)
+    passed = PassedOver()
     with progress_bar("predicting") as bar:
         where = choose_device(device)
         some = [] if ENSEMBLE in (run or []) else run
         runs, unusable = (load_runs(some, where), {}) if some else load_sound_runs(where)
-        judged, unreadable = predict_files(paths, Judge(runs, level).judge, bar.step)
+        judge = Judge(runs, level).judge
+        judged, unreadable = predict_files(paths, judge, bar.step, passed)
     write_atomically(out_file, predictions_csv(judged))
+    for text in passed.sentences():
+        err.print(f"note: {text}", soft_wrap=True)
     for name, reason in unusable.items():
         err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
     for path, reason in unreadable:
@@ -115,14 +118,14 @@ def check_out(out: Path, inputs: Sequence[Path]) -> None:
         )
 
 
-def scan_files(paths: Sequence[Path]) -> list[Path]:
+def scan_files(paths: Sequence[Path], passed: PassedOver | None = None) -> list[Path]:
     """The files given, and every picture of the folders given, to any depth, sorted; raises
-    DataError if there is none.
+    DataError if there is none. What is not looked into goes to ``passed``.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+            inside = (folder / name for folder, names in walk(path, passed) for name in names)
             files += sorted(file for file in inside if is_scan_name(file))
         else:
             files.append(path)
@@ -139,13 +142,14 @@ def predict_files(
     paths: Sequence[Path],
     judge: Callable[[Sequence[Scan]], list[Judgement]],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    passed: PassedOver | None = None,
 ) -> tuple[list[tuple[str, Judgement]], list[tuple[str, str]]]:
     """Judge files in batches: ([(path, judgement)], [(path, why it could not be read)]), in the
     order of the files.
 
-    judge : one Judgement a scan, in order, such as ``Judge(runs).judge``.
+    judge : one Judgement a scan, in order, such as ``Judge(runs).judge``. passed : see scan_files.
     """
-    files = scan_files(paths)
+    files = scan_files(paths, passed)
     judged: list[tuple[str, Judgement]] = []
     unreadable: list[tuple[str, str]] = []
     for start in range(0, len(files), _BATCH):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oct_core.cli.app import err, out, progress_bar
+from oct_core.cli.app import err, out, printable, progress_bar
 from oct_core.types import CLASSES
+from oct_core.words import say, say_count
 
 if TYPE_CHECKING:
     from oct_core.data.pack import PrepareReport
@@ -39,19 +40,41 @@ def prepare(
         float, typer.Option(help="Share of the remaining scans for validation.")
     ] = 0.15,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    keep_copies: Annotated[
+        bool,
+        typer.Option(
+            "--keep-copies",
+            help="Keep training and validation scans that are copies of test scans, or official "
+            "test images of OCT2017 beside a given test part.",
+        ),
+    ] = False,
+    drop_conflicts: Annotated[
+        bool,
+        typer.Option(
+            "--drop-conflicts", help="Leave out scans that stand under two labels; else they stop."
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that decode; 0 takes one a core.")] = 0,
 ) -> None:
-    """Check, split by patient and pack a folder of scans, once. Nothing is written over."""
+    """Check, split by patient and pack a folder of scans, once. Nothing is written over.
+
+    Folders named train, val and test, or as people write these, stay the parts that they are; only
+    OCT2017's own val folder of 32 scans is pooled. Whose a scan is: the number in a name
+    CLASS-PATIENT-NUMBER, a folder CLASS/PATIENT, or the CSV's column. Copies of test scans, and
+    other scans of the patients in test and val, leave the training part; how many is printed.
+    """
     from oct_core.data.pack import prepare as prepare_folder
     from oct_core.data.split import SplitOptions
 
-    options = SplitOptions(repool, test_fraction, val_fraction, seed)
+    options = SplitOptions(repool, test_fraction, val_fraction, seed, keep_copies, drop_conflicts)
     with progress_bar("reading scans") as bar:
         report = prepare_folder(folder, out_folder, options, size, workers or None, bar.step)
     _print_report(report)
 
 
 def _print_report(report: PrepareReport) -> None:
+    from oct_core.data.split import LEFT_OUT
+
     table = Table("part", *CLASSES, title="scans (patients)")
     for split, classes in report.counts.items():
         table.add_row(
@@ -59,14 +82,22 @@ def _print_report(report: PrepareReport) -> None:
             *(f"{classes[label]['images']} ({classes[label]['patients']})" for label in CLASSES),
         )
     out.print(table)
-    if any(report.left_out.values()):
-        left = ", ".join(f"{label} {number}" for label, number in report.left_out.items())
-        out.print(f"left out of training because their patients are in the test part: {left}")
-    if report.no_patient:
-        err.print(
-            f"warning: {report.no_patient} file names have no patient number; each such file "
-            f"counts as its own patient"
+    for text in report.patients.sentences():
+        out.print(printable(text), soft_wrap=True)
+    for reason, by_label in report.left_out.items():
+        numbers = ", ".join(f"{label} {number}" for label, number in by_label.items())
+        out.print(
+            say_count(
+                "{count} scan was left out, because {reason}: {numbers}",
+                "{count} scans were left out, because {reason}: {numbers}",
+                sum(by_label.values()),
+                reason=say(LEFT_OUT[reason]),
+                numbers=numbers,
+            ),
+            soft_wrap=True,
         )
+    for text in report.notes:
+        err.print(f"note: {text}", soft_wrap=True)
     if report.official_test:
         err.print(
             f"warning: {report.official_test} training or validation scans are images of OCT2017's "
@@ -76,7 +107,7 @@ def _print_report(report: PrepareReport) -> None:
         )
     for group in report.duplicates:
         err.print(
-            f"warning: the same picture stands in several parts or classes: {', '.join(group)}",
+            f"warning: the same picture stands in several parts: {', '.join(group)}",
             soft_wrap=True,
         )
     for path, reason in report.unreadable:

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from oct_core.data.parts import SPLITS
 from oct_core.errors import DataError
 from oct_core.types import CLASSES
 
-SPLITS = ("train", "val", "test")
-_PATIENT = re.compile(r"^[A-Za-z]+-(\d+)-\d+")
+_COPY = r"(?: ?\(\d+\)|[ _-]+[^\W\d].*)?"
+"""What programs add to the name of a copy: " (1)", " - Copy", "-checkpoint"."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +32,35 @@ class Record:
     split: str = ""
 
 
-def patient_of(file_name: str) -> str | None:
-    """The bare patient number of an OCT2017 name, whatever the class in front: CNV-1016042-3.jpeg
-    -> 1016042.
+def patient_of(file_name: str, labels: Iterable[str] = CLASSES) -> str | None:
+    """The bare patient number of a name CLASS-PATIENT-NUMBER, as OCT2017 has them, whatever the
+    class in front: CNV-1016042-3.jpeg -> 1016042. None for any other name: in scan-2008-01-10.png
+    and CNV-2008-01-10.png stand dates.
     """
-    match = _PATIENT.match(file_name)
+    names = "|".join(re.escape(label) for label in labels)
+    match = re.fullmatch(rf"(?:{names})-(\d+)-\d+{_COPY}", Path(file_name).stem, re.IGNORECASE)
     return match.group(1) if match else None
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
     """Write the records as CSV. Names stay as they are, without a guard against formulas: it is
-    read back.
+    read back. Bytes of a name that are not UTF-8 are kept.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Record)], lineterminator="\n")
+    names = [field.name for field in fields(Record)]
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        # csv quotes the end of a line of its own, but not the other sign that is one
+        quoting = csv.DictWriter(file, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
-        writer.writerows(asdict(record) for record in records)
+        for record in records:
+            row = asdict(record)
+            (quoting if "\r" in "".join(map(str, row.values())) else writer).writerow(row)
 
 
 def read_manifest(path: Path) -> tuple[Record, ...]:
     """Read what write_manifest wrote; raises DataError naming the row that does not fit."""
     records = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             try:
                 record = Record(
@@ -90,7 +98,8 @@ def manifest_sha256(records: Iterable[Record]) -> str:
     """
     digest = hashlib.sha256()
     for record in records:
-        digest.update(f"{record.sha256},{record.label},{record.patient},{record.split}\n".encode())
+        row = f"{record.sha256},{record.label},{record.patient},{record.split}\n"
+        digest.update(row.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

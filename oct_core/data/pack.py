@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oct_core.data.audit import find_duplicates, official_test_in_training
+from oct_core.data.duplicates import find_conflicts, find_duplicates
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
+from oct_core.data.official import official_test_in_training
+from oct_core.data.patients import PatientSummary, summarise_patients
 from oct_core.data.sources import Candidate, find_candidates
-from oct_core.data.split import SplitOptions, split_records
+from oct_core.data.split import LEFT_OUT, TWO_LABELS, SplitOptions, split_records
+from oct_core.data.workers import in_processes
 from oct_core.errors import DataError, ScanError
-from oct_core.scans import read_scan
+from oct_core.scans import read_file, read_scan
 from oct_core.scans.preprocess import NEWEST, VERSIONS, Preprocessing
 from oct_core.types import CLASSES, GrayImage
 
@@ -32,20 +33,22 @@ _READ = "read.u8"
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What prepare did, for a person. unreadable : (path, reason). left_out : per class, patients
-    of the test part.
+    """What prepare did, for a person. unreadable : (path, reason). left_out : reason, a key of
+    split.LEFT_OUT -> class -> scans; left_out_files : the same reason -> paths.
 
-    duplicates : groups of paths with equal bytes that differ in label or split. no_patient : files
-    without a number.
-    official_test : training and validation scans that are images of OCT2017's official test set.
+    duplicates : groups of paths with equal bytes in different parts. official_test : scans of train
+    and val that are images of OCT2017's official test set. patients : whose the scans are. notes :
+    sentences on what was passed over or done otherwise than asked.
     """
 
     counts: dict[str, dict[str, dict[str, int]]]
     unreadable: list[tuple[str, str]]
-    left_out: dict[str, int]
+    left_out: dict[str, dict[str, int]]
+    left_out_files: dict[str, list[str]]
     duplicates: list[list[str]]
-    no_patient: int
     official_test: int
+    patients: PatientSummary
+    notes: list[str]
     size: int
     manifest_sha256: str = ""
     preprocessing_version: int = NEWEST
@@ -89,8 +92,9 @@ def prepare(
 ) -> PrepareReport:
     """Write manifest.csv, pack.npy and prepare.json into ``out``.
 
-    Unreadable files are listed and left out. Raises DataError if ``out`` holds anything, or a class
-    ends up empty. ``progress`` is called with (scans done, scans in all).
+    Unreadable files are listed and left out, and so is what would leak from the test part. Raises
+    DataError if ``out`` holds anything, a class ends up empty, or a scan has two labels.
+    ``progress`` is called with (scans done, scans in all).
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
@@ -98,42 +102,76 @@ def prepare(
             "remove it",
             out=out,
         )
-    candidates = find_candidates(source)
+    options = options or SplitOptions()
+    found = find_candidates(source)
     with _whole_or_not_at_all(out) as part:
-        read = _read_all(
-            candidates,
-            Preprocessing(size=size),
-            workers or os.cpu_count() or 1,
-            part / _READ,
-            progress,
-        )
-        good = [
-            (candidate, result)
-            for candidate, result in zip(candidates, read, strict=True)
-            if not isinstance(result, str)
-        ]
+        preprocessing = Preprocessing(size=size)
+        workers = workers or os.cpu_count() or 1
+        read, notes = _read_all(found.scans, preprocessing, workers, part / _READ, progress)
+        pairs = list(zip(found.scans, read, strict=True))
+        good = [(each, result) for each, result in pairs if not isinstance(result, str)]
         records = [_record(candidate, result) for candidate, result in good]
+        conflicts = _conflicts(records, [each for each, _ in good], options)
+        sound = [row for row, record in enumerate(records) if record.sha256 not in conflicts]
         split = split_records(
-            records, [candidate.given for candidate, _ in good], options or SplitOptions()
+            [records[row] for row in sound], [good[row][0].given for row in sound], options
         )
         _refuse_empty(split.records)
+        left_out = [
+            *split.left_out,
+            *((record, TWO_LABELS) for record in records if record.sha256 in conflicts),
+        ]
         report = PrepareReport(
-            count(split.records),
-            [
-                (str(candidate.path), result)
-                for candidate, result in zip(candidates, read, strict=True)
-                if isinstance(result, str)
-            ],
-            split.left_out,
-            find_duplicates(split.records),
-            sum(not candidate.patient for candidate, _ in good),
-            len(official_test_in_training(split.records)),
-            size,
-            manifest_sha256(split.records),
+            counts=count(split.records),
+            unreadable=[(str(each.path), why) for each, why in pairs if isinstance(why, str)],
+            left_out=_count_left_out(left_out),
+            left_out_files={
+                reason: sorted(record.path for record, why in left_out if why == reason)
+                for reason in LEFT_OUT
+                if any(why == reason for _, why in left_out)
+            },
+            duplicates=find_duplicates(split.records),
+            official_test=len(official_test_in_training(split.records)),
+            patients=summarise_patients([each for each, _ in good]),
+            notes=[*found.notes, *notes],
+            size=size,
+            manifest_sha256=manifest_sha256(split.records),
         )
         place = {record.path: row for row, record in enumerate(records)}
         _write(part, split.records, [place[record.path] for record in split.records], report)
     return report
+
+
+def _conflicts(
+    records: Sequence[Record], candidates: Sequence[Candidate], options: SplitOptions
+) -> frozenset[str]:
+    """sha256 of the scans that stand under two labels; raises DataError naming two such rows,
+    unless they are to be left out.
+    """
+    conflicts = find_conflicts(records)
+    if not conflicts or options.drop_conflicts:
+        return frozenset(conflicts)
+    digest = next(iter(conflicts))
+    first, second = (candidates[row] for row in conflicts[digest])
+    raise DataError(
+        "one scan has two labels (so have {more} more): {first} is {label}, and the same picture "
+        "{second} is {other}; correct or remove one of the two, or leave all such scans out with "
+        "--drop-conflicts",
+        more=len(conflicts) - 1,
+        first=first,
+        label=first.label,
+        second=second,
+        other=second.label,
+    )
+
+
+def _count_left_out(left_out: Sequence[tuple[Record, str]]) -> dict[str, dict[str, int]]:
+    numbers = Counter((reason, record.label) for record, reason in left_out)
+    return {
+        reason: {label: numbers[reason, label] for label in CLASSES}
+        for reason in LEFT_OUT
+        if any(numbers[reason, label] for label in CLASSES)
+    }
 
 
 @contextmanager
@@ -168,14 +206,13 @@ class _Read:
 def _read_one(task: tuple[Path, Preprocessing]) -> tuple[_Read, GrayImage] | str:
     path, preprocessing = task
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         scan = read_scan(data, name=path.name)
-        height, width = scan.pixels.shape
-        return _Read(hashlib.sha256(data).hexdigest(), width, height), preprocessing.prepare(
-            scan.pixels
-        )
-    except (ScanError, OSError) as error:
+    except ScanError as error:
         return str(error)
+    height, width = scan.pixels.shape
+    digest = hashlib.sha256(data).hexdigest()
+    return _Read(digest, width, height), preprocessing.prepare(scan.pixels)
 
 
 def _read_all(
@@ -184,13 +221,14 @@ def _read_all(
     workers: int,
     pixels: Path,
     progress: Callable[[int, int], None],
-) -> list[_Read | str]:
-    """What each file is, or why it cannot be read. The readable ones' pixels go to the file
-    ``pixels``, one after the other: a large collection is larger than memory.
+) -> tuple[list[_Read | str], list[str]]:
+    """(what each file is, or why it cannot be read; sentences on how it went). The readable ones'
+    pixels go to the file ``pixels``, one after the other: a large collection is larger than memory.
     """
     tasks = [(candidate.path, preprocessing) for candidate in candidates]
     results: list[_Read | str] = []
-    with _reading(tasks, workers) as pairs, pixels.open("wb") as file:
+    notes: list[str] = []
+    with in_processes(_read_one, tasks, workers, notes) as pairs, pixels.open("wb") as file:
         for done, result in enumerate(pairs, start=1):
             if isinstance(result, str):
                 results.append(result)
@@ -198,38 +236,7 @@ def _read_all(
                 results.append(result[0])
                 file.write(result[1].tobytes())
             progress(done, len(tasks))
-    return results
-
-
-@contextmanager
-def _reading(
-    tasks: Sequence[tuple[Path, Preprocessing]], workers: int
-) -> Iterator[Iterator[tuple[_Read, GrayImage] | str]]:
-    """Each task's result, in order, by so many processes; by this one if it is one."""
-    if workers == 1:
-        yield map(_read_one, tasks)
-        return
-    others = set(multiprocessing.active_children())
-    try:
-        with ProcessPoolExecutor(workers) as pool:
-            try:
-                pairs = pool.map(_read_one, tasks, chunksize=16)
-            except OSError as error:
-                for started in set(multiprocessing.active_children()) - others:
-                    # it would wait for work that never comes, and this process for it
-                    started.terminate()
-                raise DataError(
-                    "the system starts no {workers} processes ({error}); try again with "
-                    "--workers 1",
-                    workers=workers,
-                    error=error,
-                ) from error
-            yield pairs
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that reads scans was stopped, most likely for want of memory; try again "
-            "with --workers 1"
-        ) from error
+    return results, notes
 
 
 def _record(candidate: Candidate, read: _Read) -> Record:
@@ -273,7 +280,7 @@ def _write(
     del read
     (part / _READ).unlink()
     write_manifest(part / MANIFEST, records)
-    (part / REPORT).write_text(json.dumps(report.__dict__, indent=1) + "\n", encoding="utf-8")
+    (part / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
 
 
 def is_prepared(folder: Path) -> bool:
@@ -333,6 +340,3 @@ def _version_of(folder: Path) -> int:
             versions=", ".join(map(str, VERSIONS)),
         )
     return int(version)
-
-
-__all__ = ["Pack", "PrepareReport", "find_duplicates", "is_prepared", "open_pack", "prepare"]

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from oct_core.data.manifest import SPLITS, patient_of
+from oct_core.data.manifest import patient_of
+from oct_core.data.parts import SPLITS, UNCLEAR, part_named
+from oct_core.data.table import Row, is_table, read_table
 from oct_core.errors import DataError
-from oct_core.scans import is_scan_name
+from oct_core.scans import PassedOver, is_scan_name, walk
 from oct_core.types import CLASSES
+from oct_core.words import say, say_count
 
-OCT2017_VAL = 32
-"""A val folder of so few scans is too small to choose a model on: it joins the pool. What a CSV
-calls val stays val.
-"""
+_OCT2017_VAL = {(label, 8) for label in CLASSES}
+FROM_NAMES, FROM_FOLDERS, FROM_TABLE = "file names", "folders", "manifest"
+"""What can tell whose a scan is: a name CLASS-PATIENT-NUMBER, a folder CLASS/PATIENT, a column."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to read. given : the folder or column split it came with, or "". patient : "" if the
-    name has none.
+    """A file to read. given : the part it came with, or "". patient : "" if nothing tells it.
+    told_by : FROM_NAMES, FROM_FOLDERS, FROM_TABLE or "", what told the patient. where : the line of
+    a manifest that names it, or "".
     """
 
     path: Path
     label: str
     patient: str
     given: str
+    told_by: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.path}" if self.where else str(self.path)
 
 
-def find_candidates(source: Path) -> list[Candidate]:
-    """Every labelled file of a folder or CSV, in a stable order; raises DataError with what was
-    expected.
+@dataclass(frozen=True)
+class Found:
+    """What a source holds. scans : in a stable order. notes : sentences on what was passed over or
+    taken otherwise than it came.
     """
-    if source.is_file() and source.suffix.lower() == ".csv":
-        return _from_csv(source)
+
+    scans: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find_candidates(source: Path) -> Found:
+    """Every labelled file of a folder or CSV; raises DataError with what was expected."""
+    if is_table(source):
+        return _from_table(source)
     if not source.is_dir():
         raise DataError(
             "{source} is neither a folder nor a .csv manifest; give the folder that holds "
@@ -45,138 +60,203 @@ def find_candidates(source: Path) -> list[Candidate]:
             source=source,
             classes=", ".join(CLASSES),
         )
-    candidates = _from_folder(source)
-    if not candidates:
+    found = _from_folder(source)
+    if not found.scans:
         raise DataError(
             "{source} holds no folder named {classes} with pictures in it, at any depth",
             source=source,
             classes=", ".join(CLASSES),
         )
-    return candidates
+    return found
 
 
-def _from_folder(source: Path) -> list[Candidate]:
-    candidates = []
-    for folder, names in _folders(source):
-        parts = [part.strip() for part in folder.relative_to(source).parts] or [source.name.strip()]
-        label = parts[-1].upper()
-        pictures = [folder / name for name in sorted(names) if is_scan_name(name)]
-        if label not in CLASSES:
-            _refuse_hidden_scans(pictures, parts)
+def _from_folder(source: Path) -> Found:
+    passed = PassedOver()
+    candidates: list[Candidate] = []
+    unlabelled: list[Path] = []
+    other_files: list[Path] = []
+    class_homes: set[Path] = set()
+    for folder, names in walk(source, passed, lambda folder: _meaning(folder, source)):
+        label, above, below = _label_of(folder, source)
+        pictures = [folder / name for name in names if is_scan_name(name)]
+        if not label:
+            unlabelled += pictures
             continue
-        given = next((part.lower() for part in reversed(parts[:-1]) if part.lower() in SPLITS), "")
-        candidates += [
-            Candidate(path, label, patient_of(path.name) or "", given) for path in pictures
-        ]
-    if sum(candidate.given == "val" for candidate in candidates) <= OCT2017_VAL:
-        candidates = [
-            replace(candidate, given="") if candidate.given == "val" else candidate
-            for candidate in candidates
-        ]
-    return candidates
+        if not below:
+            class_homes.add(folder.parent)
+        other_files += [folder / name for name in names if not _is_known(name)]
+        if pictures:
+            given = _given_part(folder, [*above, *below])
+            candidates += [_candidate(path, label, below, given) for path in pictures]
+    _refuse_other_labels(unlabelled, source, class_homes)
+    candidates, pooled = _pool_small_val(candidates)
+    notes = [*pooled, *passed.sentences(), *_passed_files(unlabelled, other_files)]
+    return Found(tuple(candidates), tuple(notes))
 
 
-def _folders(source: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder and the names of its files, links followed, each real folder once."""
-    seen: set[str] = set()
-    for folder, subfolders, names in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        subfolders.sort()
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        _refuse_other_labels(Path(folder), subfolders)
-        yield Path(folder), names
+def _label_of(folder: Path, source: Path) -> tuple[str, list[str], list[str]]:
+    """(class, folders above its folder, folders below it); the nearest folder that is named as a
+    class counts, the source itself if none is inside. The class is "" if there is none.
+    """
+    parts = [part.strip() for part in folder.relative_to(source).parts]
+    places = [place for place, part in enumerate(parts) if part.upper() in CLASSES]
+    if places:
+        return parts[places[-1]].upper(), parts[: places[-1]], parts[places[-1] + 1 :]
+    own = Path(os.path.abspath(source)).name.strip().upper()
+    return (own, [], parts) if own in CLASSES else ("", parts, [])
 
 
-def _refuse_hidden_scans(pictures: list[Path], parts: list[str]) -> None:
-    """A folder of pictures inside a class folder would be left out without a word."""
-    label = next((part for part in parts[:-1] if part.upper() in CLASSES), None)
-    if pictures and label:
+def _meaning(folder: Path, source: Path) -> tuple[str, frozenset[str]]:
+    label, above, below = _label_of(folder, source)
+    return label, frozenset(filter(None, map(part_named, (*above, *below))))
+
+
+def _given_part(folder: Path, names: Sequence[str]) -> str:
+    parts = {name: part for name in names if (part := part_named(name))}
+    clear = {part for part in parts.values() if part != UNCLEAR}
+    if len(clear) == 1:
+        return clear.pop()
+    if parts:
         raise DataError(
-            "{parent} lies inside the class folder {label}; move its pictures up into {label}, "
-            "or out of the way",
-            parent=pictures[0].parent,
-            label=label,
+            "{folder}: which part {names} is cannot be told; name the folder train, val or test, "
+            "or give a CSV with the columns path, label, patient, split",
+            folder=folder,
+            names=", ".join(map(repr, parts)),
         )
+    return ""
 
 
-def _refuse_other_labels(folder: Path, subfolders: list[str]) -> None:
+def _candidate(path: Path, label: str, below: Sequence[str], given: str) -> Candidate:
+    """The number in the name tells the patient, else the first folder below the class."""
+    patient = patient_of(path.name)
+    if patient:
+        return Candidate(path, label, patient, given, FROM_NAMES)
+    folder = next((name for name in below if not part_named(name)), "")
+    # bytes that are not UTF-8 are spelled out: a patient goes into tables and cards
+    patient = os.fsencode(folder).decode("utf-8", "backslashreplace")
+    return Candidate(path, label, patient, given, FROM_FOLDERS if patient else "")
+
+
+def _refuse_other_labels(unlabelled: Sequence[Path], source: Path, homes: set[Path]) -> None:
     """A folder of pictures beside class folders is a class that this project does not have."""
-    labels = {name for name in subfolders if name.strip().upper() in CLASSES}
-    for name in sorted(set(subfolders) - labels) if labels else ():
-        if any(is_scan_name(path) for path in (folder / name).iterdir()):
-            raise DataError(
-                "{folder}: the label {name!r} is none of {classes}; move that folder away",
-                folder=folder / name,
-                name=name,
-                classes=", ".join(CLASSES),
-            )
+    for path in unlabelled:
+        for folder in path.parents:
+            if folder == source:
+                break
+            if folder.parent in homes:
+                raise DataError(
+                    "{folder}: the label {name!r} is none of {classes}; move that folder away",
+                    folder=folder,
+                    name=folder.name,
+                    classes=", ".join(CLASSES),
+                )
 
 
-def _from_csv(source: Path) -> list[Candidate]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "{source} is not UTF-8 ({reason}); save it as CSV UTF-8",
-            source=source,
-            reason=error.reason,
-        ) from error
-    candidates = []
-    with io.StringIO(text, newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(
-                "{source} has no column {missing}; needed: path, label; optional: patient, split",
-                source=source,
-                missing=", ".join(sorted(missing)),
+def _pool_small_val(candidates: list[Candidate]) -> tuple[list[Candidate], list[str]]:
+    """OCT2017's own val folder is too small to choose a model on: eight scans a class, named as it
+    names them, beside a train folder. Any other stays what it is.
+    """
+    val = [candidate for candidate in candidates if candidate.given == "val"]
+    counts = Counter(candidate.label for candidate in val)
+    own = set(counts.items()) == _OCT2017_VAL and all(
+        candidate.told_by == FROM_NAMES for candidate in val
+    )
+    if not own or not any(candidate.given == "train" for candidate in candidates):
+        return candidates, []
+    pooled = [
+        replace(candidate, given="") if candidate.given == "val" else candidate
+        for candidate in candidates
+    ]
+    note = say(
+        "the val folder is OCT2017's own of 32 scans, too small to choose a model on: its scans "
+        "were pooled with train and a larger part is drawn"
+    )
+    return pooled, [note]
+
+
+def _is_known(name: str) -> bool:
+    return (
+        is_scan_name(name) or name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+    )
+
+
+def _passed_files(unlabelled: Sequence[Path], others: Sequence[Path]) -> list[str]:
+    notes = []
+    if unlabelled:
+        notes.append(
+            say_count(
+                "{count} picture lies in no class folder and was not read: {path}",
+                "{count} pictures lie in no class folder and were not read, such as {path}",
+                len(unlabelled),
+                path=unlabelled[0],
             )
-        for number, row in enumerate(reader, start=2):
-            candidates.append(_csv_row(source, number, row))
-    if not candidates:
-        raise DataError("{source} has no row below its header; give one row a scan", source=source)
+        )
+    if others:
+        kinds = Counter(path.suffix.lower() or say("no suffix") for path in others)
+        notes.append(
+            say_count(
+                "{count} file in class folders is not named as a picture is and was not read: "
+                "{kinds}",
+                "{count} files in class folders are not named as pictures are and were not read: "
+                "{kinds}",
+                len(others),
+                kinds=", ".join(f"{kind} {number}" for kind, number in kinds.most_common()),
+            )
+        )
+    return notes
+
+
+def _from_table(source: Path) -> Found:
+    rows: dict[tuple[str, str, str], Candidate] = {}
+    repeated = []
+    for row in read_table(source):
+        candidate = _from_row(source, row)
+        key = (os.path.abspath(candidate.path), candidate.label, candidate.given)
+        if key in rows:
+            repeated.append(row.number)
+        else:
+            rows[key] = candidate
+    candidates = tuple(rows.values())
     _refuse_shared_patients(source, candidates)
-    return candidates
+    if not repeated:
+        return Found(candidates)
+    note = say_count(
+        "{count} row names a file again that an earlier row names: line {line}",
+        "{count} rows name files again that earlier rows name, such as line {line}",
+        len(repeated),
+        line=repeated[0],
+    )
+    return Found(candidates, (note,))
 
 
-def _csv_row(source: Path, number: int, row: dict[str, str | None]) -> Candidate:
-    path = Path(row["path"] or "")
-    path = path if path.is_absolute() else source.parent / path
-    label, split = (row["label"] or "").strip().upper(), (row.get("split") or "").strip().lower()
+def _from_row(source: Path, row: Row) -> Candidate:
+    label, part = row.label.upper(), part_named(row.part)
     if label not in CLASSES:
         raise DataError(
             "{source} line {number}: label {label!r} is none of {classes}; correct or remove the "
             "line",
             source=source,
-            number=number,
+            number=row.number,
             label=label,
             classes=", ".join(CLASSES),
         )
-    if split and split not in SPLITS:
+    if row.part and part not in SPLITS:
         raise DataError(
             "{source} line {number}: split {split!r} is none of {splits}; correct it or leave it "
             "empty",
             source=source,
-            number=number,
-            split=split,
+            number=row.number,
+            split=row.part,
             splits=", ".join(SPLITS),
         )
-    if not path.is_file():
-        raise DataError(
-            "{source} line {number}: there is no file {path}; correct or remove the line",
-            source=source,
-            number=number,
-            path=path,
-        )
-    return Candidate(
-        path, label, (row.get("patient") or "").strip() or patient_of(path.name) or "", split
-    )
+    where = say("{source} line {number}", source=source, number=row.number)
+    if row.patient:
+        return Candidate(row.path, label, row.patient, part, FROM_TABLE, where)
+    patient = patient_of(PurePath(row.path).name) or ""
+    return Candidate(row.path, label, patient, part, FROM_NAMES if patient else "", where)
 
 
-def _refuse_shared_patients(source: Path, candidates: list[Candidate]) -> None:
+def _refuse_shared_patients(source: Path, candidates: Sequence[Candidate]) -> None:
     homes: dict[str, str] = {}
     for candidate in candidates:
         if not candidate.patient or not candidate.given:

@@ -4,24 +4,28 @@ drawn.
 
 from oct_core.scans.colour import COLOUR_NOTE, is_coloured
 from oct_core.scans.edit import CHANGES, crop, invert, take_luminance, turn, undo_change
+from oct_core.scans.folders import PassedOver, walk
 from oct_core.scans.limits import DEFAULT, Limits
 from oct_core.scans.readers import ScanInfo, is_scan_name, suffixes
-from oct_core.scans.reading import inspect, read_scan
+from oct_core.scans.reading import inspect, read_file, read_scan
 
 __all__ = [
     "CHANGES",
     "COLOUR_NOTE",
     "DEFAULT",
     "Limits",
+    "PassedOver",
     "ScanInfo",
     "crop",
     "inspect",
     "invert",
     "is_coloured",
     "is_scan_name",
+    "read_file",
     "read_scan",
     "suffixes",
     "take_luminance",
     "turn",
     "undo_change",
+    "walk",
 ]

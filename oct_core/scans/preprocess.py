@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,24 @@ from PIL import Image
 from scipy import ndimage
 
 from oct_core.errors import CheckpointError, ScanError
-from oct_core.types import GrayImage, Mask
+from oct_core.scans.rules import NEWEST, VERSIONS, Rule
+from oct_core.scans.statistics import percentiles
+from oct_core.scans.wedges import check_gray, neutralise, wedge_mask
+from oct_core.types import GrayImage
+
+__all__ = [
+    "NEWEST",
+    "SIZES",
+    "VERSIONS",
+    "Preprocessing",
+    "Rows",
+    "Rule",
+    "bring_to_levels",
+    "check_gray",
+    "find_rows",
+    "neutralise",
+    "wedge_mask",
+]
 
 SIZES = (64, 128, 192, 224)
 """Side lengths in pixels a network may take (64 is for tests)."""
@@ -25,41 +40,6 @@ GRAY_STD = (0.2, 0.2, 0.2)
 _COLUMNS, _ROWS = 32, 128
 _LEAST_CONTRAST = 20
 _LEAST_SHARE = 0.3
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How white wedges are told from the scan, what is painted over them, and what else is made
-    alike across devices.
-
-    white : from this gray value on a pixel may be a wedge. solid : side in pixels of the window
-    that must fit in, and how far the painted region is grown. tip : width in pixels of the border
-    along which a thin tip is followed. least_share : of the picture, that a wedge takes at least.
-    background : the percentile of the rest that it is painted with.
-    levels : gray values that the background and the brightest layer are brought to; None leaves
-    the contrast as it is. margins : rows kept above and below the retina, in units of its height;
-    None keeps all rows.
-    """
-
-    white: int
-    solid: int
-    tip: int
-    least_share: float
-    background: float
-    levels: tuple[int, int] | None = None
-    margins: tuple[float, float] | None = None
-
-
-VERSIONS: Mapping[int, Rule] = MappingProxyType(
-    {
-        1: Rule(235, 5, 8, 0.0005, 10),
-        2: Rule(235, 5, 8, 0.0005, 10, levels=(16, 200), margins=(0.35, 0.6)),
-    }
-)
-"""Version of the preprocessing -> its constants. Runs were trained with them: a change is a new
-version, never another value under an old one.
-"""
-NEWEST = max(VERSIONS)
 
 
 @dataclass(frozen=True)
@@ -162,67 +142,13 @@ class Preprocessing:
             ) from error
 
 
-def check_gray(pixels: GrayImage) -> None:
-    """Raise ScanError unless ``pixels`` is a non-empty uint8 array of two dimensions."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or 0 in pixels.shape:
-        raise ScanError(
-            "expected a gray uint8 picture (height, width), got {dtype} {shape}; decode it with "
-            "read_scan",
-            dtype=pixels.dtype,
-            shape=pixels.shape,
-        )
-
-
-def wedge_mask(pixels: GrayImage, version: int = NEWEST) -> Mask:
-    """bool (H, W): solid white regions that touch the border, as rotating a scan on a white page
-    leaves them.
-
-    Solid means that a 5 x 5 window fits in; retina that touches the border is broken up by speckle
-    and stays. The thin tip of a wedge is followed along the border. version : a key of VERSIONS.
-    """
-    rule = VERSIONS[version]
-    white = pixels >= rule.white
-    edge = white.copy()
-    edge[1:-1, 1:-1] = False
-    if not edge.any():
-        return np.zeros(pixels.shape, dtype=bool)
-    core = ndimage.minimum_filter(white, size=rule.solid, mode="constant", cval=True)
-    labels, _ = ndimage.label(core)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    sizes = np.bincount(labels.ravel())
-    keep = [
-        index
-        for index in np.unique(border)
-        if index and sizes[index] >= rule.least_share * pixels.size
-    ]
-    solid = np.isin(labels, keep)
-    if not keep:
-        return solid
-    white[rule.tip : -rule.tip, rule.tip : -rule.tip] = False
-    grown = ndimage.binary_propagation(solid, mask=solid | white)
-    # The window shrank the region by 2; JPEG leaves a gray fringe of about as much again.
-    return np.asarray(ndimage.binary_dilation(grown, iterations=rule.solid))
-
-
-def neutralise(pixels: GrayImage, version: int = NEWEST) -> GrayImage:
-    """The scan with its wedges painted in its own background level (in version 1 the 10th
-    percentile of the rest). version : a key of VERSIONS.
-    """
-    mask = wedge_mask(pixels, version)
-    if not mask.any() or mask.all():
-        return pixels
-    clean = pixels.copy()
-    clean[mask] = np.uint8(np.percentile(pixels[~mask], VERSIONS[version].background))
-    return clean
-
-
 def bring_to_levels(pixels: GrayImage, black: int, white: int) -> GrayImage:
     """The background (10th percentile of the smoothed picture) at gray value ``black`` and the
     brightest layer (its 99.5th) at ``white``, linearly between and beyond. A picture of less than
     40 gray values is not stretched as if it had more.
     """
     smooth = ndimage.gaussian_filter(pixels.astype(np.float32), pixels.shape[0] / 200)
-    low, high = (float(value) for value in np.percentile(smooth, [10, 99.5]))
+    low, high = percentiles(smooth, 10, 99.5)
     gain = (white - black) / max(high - low, 40.0)
     changed = (pixels.astype(np.float32) - low) * gain + black
     return np.asarray(np.clip(np.rint(changed), 0, 255), dtype=np.uint8)
@@ -242,7 +168,7 @@ def find_rows(pixels: GrayImage, rule: Rule) -> Rows:
         return Rows(0, height, height)
     small = Image.fromarray(pixels).resize((_COLUMNS, _ROWS), Image.Resampling.BOX)
     gray = ndimage.gaussian_filter(np.asarray(small, dtype=np.float64), 1.0)
-    low, high = np.percentile(gray, [10, 99])
+    low, high = percentiles(gray, 10, 99)
     if high - low < _LEAST_CONTRAST:
         return Rows(0, height, height)
     gray = (gray - low) / (high - low)
@@ -253,8 +179,8 @@ def find_rows(pixels: GrayImage, rule: Rule) -> Rows:
     lower = np.where(gray > 0.85 * peak, places, 0).max(0)[good]
     upper = np.where((gray > 0.25) & (places <= lower.max()), places, _ROWS - 1).min(0)[good]
     thickness = float(np.median(lower - upper))
-    first = np.percentile(upper, 5) - rule.margins[0] * thickness - 1
-    last = np.percentile(lower, 95) + rule.margins[1] * thickness + 2
+    first = percentiles(upper, 5)[0] - rule.margins[0] * thickness - 1
+    last = percentiles(lower, 95)[0] + rule.margins[1] * thickness + 2
     short = max(0.0, _LEAST_SHARE * _ROWS - (last - first)) / 2
     scale = height / _ROWS
     return Rows(

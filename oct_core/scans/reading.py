@@ -4,6 +4,7 @@ is written or logged.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,7 +58,7 @@ def read_scan(
     ScanError : with one sentence a clinician understands.
     """
     source = as_source(source)
-    data = _bytes_of(source, limits) if isinstance(source, Path) else source
+    data = read_file(source, limits) if isinstance(source, Path) else source
     title = name or (source.name if isinstance(source, Path) else "scan")
     reader = _find_reader(data, limits)
     with _damage_in_words():
@@ -75,9 +76,17 @@ def _damage_in_words() -> Iterator[None]:
         raise ScanError(DAMAGED) from error
 
 
-def _bytes_of(path: Path, limits: Limits) -> bytes:
+def read_file(path: Path, limits: Limits = DEFAULT) -> bytes:
+    """The bytes of a file found somewhere; raises ScanError for what cannot be opened, is larger
+    than is accepted, or is a pipe or a device, which might be waited for without an end.
+    """
     try:
-        _check_bytes(path.stat().st_size, limits)
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise ScanError(
+                "this is not a file but a folder, a pipe or a device; give the picture itself"
+            )
+        _check_bytes(state.st_size, limits)
         return path.read_bytes()
     except OSError as error:
         raise ScanError(

@@ -208,13 +208,13 @@ def test_a_csv_gives_paths_labels_and_patients(
     ("content", "words"),
     [
         (b"", "has the columns none; needed: path, label"),
-        (b"path,diagnosis\n", "has the columns path, diagnosis; needed: path, label"),
+        (b"path,finding\n", "has the columns path, finding; needed: path, label"),
         (b"path,label\nb.png,CNV\n", "line 2: there is no file b.png"),
         (b"path,label\n\n,CNV\n", "line 3: there is no file none"),
         (b"path,label\na.png\n", "'' is none of CNV"),
         (b"path,label\na.png,odd\n", "'ODD' is none of CNV"),
         (b"path,label\na.png,\xe4\n", "is not UTF-8"),
-        (b"path,label\n", "holds no labelled scan"),
+        (b"path,label\n", "has no row below its header"),
     ],
 )
 def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, content: bytes, words: str) -> None:
@@ -312,7 +312,7 @@ def test_a_picture_under_two_labels_is_not_scored(own: LoadedRun, tmp_path: Path
     reasons = {Path(path).name: reason for path, reason in scored.unreadable}
     assert reasons["a.png"].endswith("c.png, which has the label DME")
     assert reasons["c.png"].endswith("a.png, which has the label CNV")
-    assert reasons["pipe.png"] == "this is not a file"
+    assert reasons["pipe.png"].startswith("this is not a file but a folder, a pipe")
     about = scored.about[NAME]
     assert (about.n_scans, about.unreadable, about.repeated) == (1, 3, 0)
     found = find_labelled(tmp_path / "set", parse_label_map(["CNV=CNV,DME", "DME=CNV,DME"]))

@@ -75,3 +75,23 @@ def test_a_server_gives_large_blocks_back_at_once() -> None:
     assert during - after == 0, "or the test measures nothing: the heap has taken the block"
     during, after = large_bytes(SERVER)
     assert during - after >= 8_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the heap of the GNU C library")
+def test_a_process_that_reads_scans_takes_its_memory_once() -> None:
+    text = (
+        "import resource\n"
+        "import numpy as np\n"
+        "from oct_core.system import keep_freed_memory\n"
+        "{call}\n"
+        "def fill(): return [np.ones(2**21, np.uint8) for _ in range(8)]\n"
+        "fill()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(20): fill()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    faults = {
+        call: int(subprocess.check_output([sys.executable, "-c", text.format(call=call)]))
+        for call in ("", "keep_freed_memory()")
+    }
+    assert faults["keep_freed_memory()"] < faults[""] / 10

@@ -31,7 +31,7 @@ def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
         "3.png, NORMAL ,,",
         "4.png,DRUSEN,p2,Test",
     )
-    found = find_candidates(source)
+    found = find_candidates(source).scans
     assert [(c.path.name, c.label, c.patient, c.given) for c in found] == [
         ("1.png", "CNV", "p1", "train"),
         ("2.png", "DME", "p1", "train"),
@@ -46,7 +46,8 @@ def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
         (["1.png,CNV,p1,train", "2.png,AMD,p2,train"], "line 3: label 'AMD' is none of CNV"),
         (["1.png,CNV,p1,train", "2.png,CNV,p1,test"], "patient p1 is in train and in test"),
         (["1.png,CNV,p1,train", "gone.png,CNV,p2,test"], r"line 3: there is no file .*gone\.png"),
-        (["1.png,CNV,p1,training"], "line 2: split 'training' is none of train, val, test"),
+        (["1.png,CNV,p1,1"], "line 2: split '1' is none of train, val, test"),
+        (["1.png,CNV,p1,trainval"], "line 2: split 'trainval' is none of train, val, test"),
         ([",CNV,p1,train"], "line 2: there is no file"),
         (["1.png"], "line 2: label ''"),
     ],
@@ -59,8 +60,8 @@ def test_a_csv_manifest_that_is_wrong_names_the_line(
 
 
 def test_a_csv_without_its_columns_names_them(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no column label, path; needed: path, label"):
-        find_candidates(csv_source(tmp_path, "1.png,CNV", header="file,class"))
+    with pytest.raises(DataError, match="has the columns file, finding; needed: path, label"):
+        find_candidates(csv_source(tmp_path, "1.png,CNV", header="file,finding"))
 
 
 def test_the_manifest_comes_back_and_its_hash_knows_what_matters(tmp_path: Path) -> None:

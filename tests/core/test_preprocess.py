@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from oct_core.errors import CheckpointError, MetricError, ScanError, UnknownNameError
-from oct_core.scans import preprocess
+from oct_core.scans import preprocess, wedges
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import (
@@ -235,7 +235,8 @@ def test_a_later_version_changes_no_run_of_an_earlier_one(monkeypatch: pytest.Mo
     scan, _ = with_wedges(make_phantom("CNV", 41, 200, 260).pixels)
     before = Preprocessing(64, version=1).prepare(scan)
     rules = {**preprocess.VERSIONS, 3: replace(preprocess.VERSIONS[1], background=90)}
-    monkeypatch.setattr(preprocess, "VERSIONS", rules)
+    for module in (preprocess, wedges):
+        monkeypatch.setattr(module, "VERSIONS", rules)
     old = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 1})
     new = Preprocessing.from_dict({**Preprocessing(64).to_dict(), "version": 3})
     np.testing.assert_array_equal(old.prepare(scan), before)

@@ -116,7 +116,7 @@ def test_a_new_reader_is_asked_by_read_scan_prepare_and_predict(tmp_path: Path) 
         (tmp_path / label / f"{label}-1-1.TWO").write_bytes(b"TWICE.")
     (tmp_path / "CNV" / ".hidden.two").write_bytes(b"TWICE.")
     files = sorted(tmp_path.rglob("*.TWO"))
-    assert sorted(candidate.path for candidate in find_candidates(tmp_path)) == files
+    assert sorted(candidate.path for candidate in find_candidates(tmp_path).scans) == files
     assert sorted(scan_files([tmp_path])) == files
     assert read_scan(files[0], page=1).pixels.min() == 255 and read_scan(files[0]).name == (
         "CNV-1-1.TWO"

@@ -74,7 +74,8 @@ class PillowReader(Reader):
             self.check_page_bytes(image, len(data))
             depth, white_is_zero = self.bit_depth(image, data), self.white_is_zero(image)
             image.load()
-            scan = _to_gray(ImageOps.exif_transpose(image), depth, white_is_zero)
+            ImageOps.exif_transpose(image, in_place=True)
+            scan = _to_gray(image, depth, white_is_zero)
         return replace(scan, bit_depth=depth, notes=(*page_notes(page, pages), *scan.notes))
 
     def _open(self, data: bytes, limits: Limits) -> Image.Image:
@@ -102,7 +103,8 @@ def _to_gray(image: Image.Image, depth: int, white_is_zero: bool) -> Scan:
             Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered
         ).convert("RGB")
     colour = None if image.mode in ("1", "L") else find_colour(np.asarray(image.convert("RGB")))
-    gray, notes = np.array(image.convert("L"), dtype=np.uint8), ()
+    # convert copies what is gray already, as long as it takes to read the file
+    gray, notes = np.array(image if image.mode == "L" else image.convert("L"), dtype=np.uint8), ()
     if depth == 16:
         gray, notes = _scale(gray.astype(np.float64))
     scan = Scan(gray, colour=colour)
