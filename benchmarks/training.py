@@ -184,7 +184,7 @@ def main() -> None:
         if options.data is None:
             prepare(scans, packed, size=options.size or (128 if options.quick else 224), workers=1)
         pack = open_pack(packed)
-        whole_part = recipe("vgg16", initialisation="random", phantoms_per_class=25)
+        whole_part = recipe("vgg16", initialisation="random", phantoms_per_class=0)
         data = training_data(whole_part, pack)
         tutorial = loader_rate(scans, pack.size, options.batch_size)
         for architecture in ARCHITECTURES:

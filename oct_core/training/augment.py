@@ -44,12 +44,7 @@ class Augmenter:
             gray = self._styled(gray, draws)
         if self.strength == 0:
             return gray
-        flat = gray.flatten(
-            1
-        )  # not torch.quantile: it refuses large batches on some devices and versions
-        background = flat.kthvalue(max(1, round(0.1 * flat.shape[1])), dim=1).values.view(
-            -1, 1, 1, 1
-        )
+        background = level(gray, 0.1)
         gray = self._resampled(self._moved(gray, background, draws), draws)
         gray = self._toned(gray, background, draws)
         return self._wedged(self._speckled(gray, draws), background, draws).clamp_(0, 1)
@@ -68,8 +63,8 @@ class Augmenter:
 
     def _curved(self, gray: Tensor, draws: Draws) -> Tensor:
         """A random rising tone curve from black to the brightest hundredth, and another white."""
-        pieces, flat = 6, gray.flatten(1)
-        white = flat.kthvalue(round(0.995 * flat.shape[1]), dim=1).values.view(-1, 1).clamp_min(0.1)
+        pieces = 6
+        white = level(gray, 0.995).view(-1, 1).clamp_min(0.1)
         steps = torch.exp(0.8 * self.styles * draws.uniform(-1.7, 1.7, pieces))
         knots = F.pad(steps.cumsum(1) / steps.sum(1, keepdim=True), (1, 0))
         place = (_levels(gray) / white).clamp(0, 1 - 1e-6) * pieces
@@ -202,6 +197,16 @@ def replace_some(gray: Tensor, draws: Draws, chosen: NDArray[np.bool_], make: Ch
     """
     place, some = draws.rows(chosen), draws.among(chosen)
     return gray.index_copy_(0, place, make(place, some)) if len(place) else gray
+
+
+def level(gray: Tensor, share: float) -> Tensor:
+    """The value that a share of each scan's pixels is below, (N, 1, 1, 1), told from every second
+    row and column.
+    """
+    flat = gray[..., ::2, ::2].flatten(1)
+    # not torch.quantile: it refuses large batches on some devices and versions
+    place = max(1, round(share * flat.shape[1]))
+    return flat.kthvalue(place, dim=1).values.view(-1, 1, 1, 1)
 
 
 def smoothed(gray: Tensor) -> Tensor:

@@ -76,9 +76,10 @@ def find_retina(gray: Tensor) -> Retina:
     The lower border is the lowest row of a column that is nearly as bright as its brightest one,
     the upper border the first row that stands out from the background.
     """
-    size = gray.shape[-1]
+    halves = F.avg_pool2d(gray, 2)  # the borders are no sharper than two pixels anyway
+    size = halves.shape[-1]
     wide, high = size // 16 | 1, size // 56 | 1
-    rows_smooth = F.avg_pool2d(gray, (high, 1), 1, (high // 2, 0), count_include_pad=False)
+    rows_smooth = F.avg_pool2d(halves, (high, 1), 1, (high // 2, 0), count_include_pad=False)
     smooth = F.avg_pool2d(
         rows_smooth, (1, wide), 1, (0, wide // 2), count_include_pad=False
     ).squeeze(1)
@@ -90,11 +91,17 @@ def find_retina(gray: Tensor) -> Retina:
     above = (smooth - background > 0.3 * (peak - background)) & (rows <= lower[:, None])
     upper = torch.where(above, rows, size).amin(1)
     return Retina(
-        _median(upper.float(), wide),
-        _median(lower.float(), wide),
+        _whole(_median(upper.float(), wide), gray.shape[-1]),
+        _whole(_median(lower.float(), wide), gray.shape[-1]) + 1,
         background[..., None],
         flat.kthvalue(round(0.99 * flat.shape[1]), dim=1).values.view(-1, 1, 1, 1),
     )
+
+
+def _whole(rows: Tensor, size: int) -> Tensor:
+    """Rows of a scan of half the size, (N, S // 2), as rows of the scan, (N, S)."""
+    doubled = 2 * rows.repeat_interleave(2, dim=1)
+    return F.pad(doubled, (0, size - doubled.shape[1]), mode="replicate")
 
 
 def _median(curve: Tensor, window: int) -> Tensor:

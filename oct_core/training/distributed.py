@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +17,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from oct_core.errors import TrainingError
 from oct_core.models.networks import GrayClassifier
+from oct_core.words import message, say
 
 T = TypeVar("T")
+
+
+LOST = message(
+    "another process of this training ended, or all were stopped; the last finished epoch is kept: "
+    "start all processes again with --resume"
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,8 @@ def joined(device: torch.device) -> Iterator[tuple[Crew, torch.device]]:
     """The crew that torchrun started this process in, and this process's device: on a GPU the one
     of its number on the machine. Without torchrun it is alone, on the device as it is.
 
-    Raises TrainingError if there are more processes on a machine than GPUs, and in place of the
-    errors of a lost process.
+    torchrun stops all processes when one ended; each then says so and is gone. Raises TrainingError
+    if there are more processes on a machine than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -86,11 +95,20 @@ def joined(device: torch.device) -> Iterator[tuple[Crew, torch.device]]:
         return
     if device.type == "cuda":
         device = _own_gpu(int(os.environ["LOCAL_RANK"]))
+    before = signal.signal(signal.SIGTERM, _stopped)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Crew(dist.get_rank(), size), device
-    finally:
-        dist.destroy_process_group()
+    yield Crew(dist.get_rank(), size), device
+    # Not after an error: with a process gone, this would wait for it.
+    dist.destroy_process_group()
+    signal.signal(signal.SIGTERM, before)
+
+
+def _stopped(number: int, frame: object) -> None:
+    """At once: an error would come up in the middle of torch's own work, and nothing is open that
+    is not written whole.
+    """
+    print(say(LOST), file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 def _own_gpu(number: int) -> torch.device:
@@ -108,10 +126,7 @@ def _own_gpu(number: int) -> torch.device:
 
 
 def is_lost_process(error: BaseException) -> bool:
-    """Whether the error says that another process of the crew is gone. Only some of torch's own
-    errors have a class for it.
+    """Whether the error is that another process of the crew is gone. gloo, which CPUs use, has no
+    class for it.
     """
-    return isinstance(error, dist.DistError) or any(
-        words in str(error)
-        for words in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
-    )
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

@@ -26,7 +26,7 @@ from oct_core.runs.predict import logits_of_pack
 from oct_core.runs.weights import weights_bytes
 from oct_core.training.card import new_card, settings, settings_of
 from oct_core.training.data import training_data
-from oct_core.training.distributed import is_lost_process
+from oct_core.training.distributed import LOST, is_lost_process
 from oct_core.training.history import cut_rows, history_row
 from oct_core.training.initial import initial_model
 from oct_core.training.job import TrainingJob
@@ -154,12 +154,7 @@ def _errors_in_words(job: TrainingJob) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         if is_lost_process(error):
-            raise TrainingError(
-                "another process of this training ended ({error}); the last finished epoch of run "
-                "{run} is kept: start all processes again with --resume",
-                error=next(iter(str(error).splitlines()), ""),
-                run=job.folder.name,
-            ) from error
+            raise TrainingError(LOST) from error
         if not _out_of_memory(error):
             raise
         if job.config.batch_size > 1:
