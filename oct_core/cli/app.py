@@ -57,7 +57,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Bar]:
+def progress_bar(what: str, shown: bool = True) -> Iterator[Bar]:
     """A bar that is gone when the work inside ends."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -65,7 +65,9 @@ def progress_bar(what: str) -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(
+        *columns, console=err, transient=True, disable=not (shown and err.is_terminal)
+    ) as progress:
         yield Bar(progress, what)
 
 

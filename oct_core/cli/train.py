@@ -32,7 +32,16 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training part; the recipe's by default.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Scans a step.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Scans a step, over all processes together.")
+    ] = None,
+    scale_rates: Annotated[
+        bool,
+        typer.Option(
+            "--scale-rates",
+            help="With another --batch-size, rates go with its root, and the averaging follows.",
+        ),
+    ] = False,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the backbone.")] = None,
     head_learning_rate: Annotated[
         float | None, typer.Option(help="Peak rate of the classifier, where it is trained.")
@@ -83,59 +92,80 @@ def train(
     limit: Annotated[
         int | None, typer.Option(help="Train on so many scans only, for a trial.")
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Through torch.compile: pays on a GPU from some thousand steps on."
+        ),
+    ] = False,
     device: Device = "",
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
-    """Train one network. Stopped at any moment, it goes on with --resume."""
+    """Train one network. Stopped at any moment, it goes on with --resume.
+
+    Started by torchrun, its processes train together, each on a GPU of its own: torchrun
+    --nproc-per-node 8 -m oct_core train ...
+    """
     from oct_core.data.pack import open_pack
     from oct_core.models.device import choose_device
     from oct_core.runs.files import checkpoints_root
     from oct_core.runs.weights import load_run
+    from oct_core.training.distributed import joined
+    from oct_core.training.execution import Execution
     from oct_core.training.initial import fresh_tensors
-    from oct_core.training.job import TrainingJob
+    from oct_core.training.job import Events, TrainingJob
     from oct_core.training.recipes import recipe
     from oct_core.training.run import train_run
     from oct_core.training.teachers import teacher_name
 
-    where = choose_device(device)
-    teachers = tuple(load_run(name, where) for name in teacher or [])
-    config = recipe(
-        architecture,
-        initialisation=init,
-        fill_missing=fill_missing,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        head_learning_rate=head_learning_rate,
-        augmentation=augmentation,
-        styles=styles,
-        lesions=lesions,
-        widening=widening,
-        frozen_layers=frozen_layers,
-        trained_layers=trained_layers,
-        weight_averaging=weight_averaging,
-        phantoms_per_class=phantoms,
-        phantom_views=phantom_views,
-        teachers=tuple(map(teacher_name, teachers)),
-        seed=seed,
-        limit=limit,
-    )
+    _check_name(run)
+    with joined(choose_device(device)) as (crew, where):
+        teachers = tuple(load_run(name, where) for name in teacher or [])
+        config = recipe(
+            architecture,
+            scale_rates,
+            initialisation=init,
+            fill_missing=fill_missing,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            head_learning_rate=head_learning_rate,
+            augmentation=augmentation,
+            styles=styles,
+            lesions=lesions,
+            widening=widening,
+            frozen_layers=frozen_layers,
+            trained_layers=trained_layers,
+            weight_averaging=weight_averaging,
+            phantoms_per_class=phantoms,
+            phantom_views=phantom_views,
+            teachers=tuple(map(teacher_name, teachers)),
+            seed=seed,
+            limit=limit,
+        )
+        if crew.leads and (fresh := fresh_tensors(config)):
+            err.print(
+                f"{Path(init).name} lacks {len(fresh)} tensors, which start fresh: "
+                f"{', '.join(fresh)}",
+                soft_wrap=True,
+            )
+        folder = checkpoints_root() / run
+        execution = Execution(crew, compiled=compiled, tell=err.print)
+        with progress_bar(f"{run}: epoch 1 of {config.epochs}", crew.leads) as bar:
+            events = training_events(bar, run, config.epochs) if crew.leads else Events()
+            job = TrainingJob(config, open_pack(data), folder, where, teachers, events, execution)
+            train_run(job, resume)
+        if crew.leads:
+            out.print(f"{run} is trained: {folder}", soft_wrap=True)
+
+
+def _check_name(run: str) -> None:
     if not run.strip(".") or Path(run).name != run:
         raise UnknownNameError(
             "the name of a run is one folder name, not {run!r}; $OCT_CHECKPOINTS says where runs "
             "lie",
             run=run,
         )
-    if fresh := fresh_tensors(config):
-        err.print(
-            f"{Path(init).name} lacks {len(fresh)} tensors, which start fresh: {', '.join(fresh)}",
-            soft_wrap=True,
-        )
-    folder = checkpoints_root() / run
-    with progress_bar(f"{run}: epoch 1 of {config.epochs}") as bar:
-        events = training_events(bar, run, config.epochs)
-        train_run(TrainingJob(config, open_pack(data), folder, where, teachers, events), resume)
-    out.print(f"{run} is trained: {folder}", soft_wrap=True)
 
 
 def training_events(bar: Bar, run: str, epochs: int) -> Events:

@@ -1,10 +1,14 @@
-"""Which device networks run on: one choice for the app and the command line."""
+"""Which device networks run on: one choice for the app and the command line; how arrays get
+there.
+"""
 
 from __future__ import annotations
 
 import os
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oct_core.errors import UnknownNameError
 
@@ -36,6 +40,17 @@ def choose_device(name: str = "") -> torch.device:
             variable=VARIABLE,
         )
     return torch.device(name)
+
+
+def upload(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
+    """The array on the device. A GPU takes it while it works: nothing waits.
+
+    On the CPU the array's own memory is used where torch can; of a read-only one it is a copy.
+    """
+    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _count(kind: str) -> int:

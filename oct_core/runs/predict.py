@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from oct_core.data.pack import Pack
+from oct_core.models.device import upload
 from oct_core.models.features import answer_with_features
 from oct_core.models.networks import GrayClassifier
+from oct_core.models.precision import multiplied_in
 from oct_core.runs.predictor import Predictor, check_loaded
 from oct_core.runs.weights import LoadedRun
 from oct_core.scans.checks import as_scans
-from oct_core.types import Float32Array, Prediction, PredictionTable, Scan
+from oct_core.types import Float32Array, IntArray, Prediction, PredictionTable, Scan
 
 
 def predict(scans: Scan | Sequence[Scan], run: Predictor, batch_size: int = 16) -> list[Prediction]:
@@ -35,22 +37,28 @@ def predict(scans: Scan | Sequence[Scan], run: Predictor, batch_size: int = 16) 
 
 
 def logits_of_pack(
-    model: GrayClassifier, pixels: NDArray[np.uint8], device: torch.device, batch_size: int = 64
+    model: GrayClassifier,
+    pixels: NDArray[np.uint8],
+    device: torch.device,
+    batch_size: int = 64,
+    rows: IntArray | None = None,
+    precision: str = "float32",
 ) -> Float32Array:
-    """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S). The model's mode is
-    restored.
+    """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S), or of those of its rows
+    that are given, at least one. Read a batch at a time. The model's mode is restored.
     """
     was_training = model.training
     model.eval()
-    rows = []
+    rows = np.arange(len(pixels)) if rows is None else rows
+    logits = []  # the device is waited for once
     try:
-        with torch.inference_mode():
-            for start in range(0, len(pixels), batch_size):
-                batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)
-                rows.append(model(batch[:, None].float() / 255.0).float().cpu().numpy())
+        with torch.inference_mode(), multiplied_in(precision, device):
+            for start in range(0, len(rows), batch_size):
+                batch = upload(pixels[rows[start : start + batch_size]], device)
+                logits.append(model(batch[:, None].float() / 255.0).float())
     finally:
         model.train(was_training)
-    return np.concatenate(rows).astype(np.float32)
+    return torch.cat(logits).cpu().numpy()
 
 
 def answers_of_pack(
@@ -79,5 +87,5 @@ def predict_pack(model: GrayClassifier, pack: Pack, device: torch.device) -> Pre
         np.array([record.sha256 for record in records], dtype=np.str_),
         np.array([record.patient for record in records], dtype=np.str_),
         pack.labels[rows],
-        logits_of_pack(model, pack.pixels[rows], device),
+        logits_of_pack(model, pack.pixels, device, rows=rows),
     )

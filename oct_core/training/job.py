@@ -11,6 +11,7 @@ import torch
 from oct_core.data.pack import Pack
 from oct_core.runs.weights import LoadedRun
 from oct_core.training.config import TrainingConfig
+from oct_core.training.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TrainingJob:
     config : all that decides the result, apart from the data. pack : prepared scans.
     folder : of the run; its name is the run's. device : where it is trained.
     teachers : the runs that ``config.teachers`` names (``teacher_name``), on ``device``.
-    events : whom it tells.
+    events : whom it tells. execution : how it is carried out.
     """
 
     config: TrainingConfig
@@ -40,3 +41,4 @@ class TrainingJob:
     device: torch.device
     teachers: tuple[LoadedRun, ...] = ()
     events: Events = field(default_factory=Events)
+    execution: Execution = field(default_factory=Execution)

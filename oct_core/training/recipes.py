@@ -70,8 +70,30 @@ RECIPES.add(
 )
 
 
-def recipe(architecture: str, **changes: Any) -> TrainingConfig:
+_FOLLOW_BATCH = ("learning_rate", "head_learning_rate", "weight_averaging")
+
+
+def scaled_to_batch(config: TrainingConfig, batch_size: int) -> TrainingConfig:
+    """The same training with larger or smaller batches, k times as large: rates times the root of k
+    (Malladi et al. 2022, arXiv:2205.10287, for Adam), and the decay of the moving average to the
+    power of k, so that it reaches back over as many scans (Busbridge et al. 2023,
+    arXiv:2307.13813).
+    """
+    k = batch_size / config.batch_size
+    return replace(
+        config,
+        batch_size=batch_size,
+        learning_rate=config.learning_rate * k**0.5,
+        head_learning_rate=config.head_learning_rate * k**0.5,
+        weight_averaging=config.weight_averaging**k,
+    )
+
+
+def recipe(architecture: str, scale_rates: bool = False, **changes: Any) -> TrainingConfig:
     """The recipe of an architecture with the given fields changed; None changes nothing.
+
+    scale_rates : with another batch size, the rates and the average that are not given follow it
+    (``scaled_to_batch``).
 
     From random weights there is nothing to protect: the backbone then learns at 1e-3, no layer is
     frozen, and 40 epochs are taken, unless something else is given. With trained_layers the first
@@ -85,4 +107,9 @@ def recipe(architecture: str, **changes: Any) -> TrainingConfig:
             changed.setdefault(name, value)
     if changed.get("trained_layers"):
         changed.setdefault("frozen_layers", 0)
-    return replace(RECIPES.get(architecture), **changed)
+    if not scale_rates:
+        return replace(RECIPES.get(architecture), **changed)
+    asked = changed.pop("batch_size", None)
+    own = {name: changed.pop(name) for name in _FOLLOW_BATCH if changes.get(name) is not None}
+    config = replace(RECIPES.get(architecture), **changed)
+    return replace(scaled_to_batch(config, asked or config.batch_size), **own)

@@ -159,3 +159,11 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[int, dict[str, Tensor]])
         for index, entry in saved.items()
     }
     optimizer.load_state_dict(state)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            moments = optimizer.state[parameter]
+            for name, tensor in moments.items():
+                if (
+                    tensor.shape == parameter.shape
+                ):  # in memory as the weights lie, which fused needs
+                    moments[name] = torch.empty_like(parameter).copy_(tensor)

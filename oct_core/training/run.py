@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from oct_core.runs.predict import logits_of_pack
 from oct_core.runs.weights import weights_bytes
 from oct_core.training.card import new_card, settings, settings_of
 from oct_core.training.data import training_data
+from oct_core.training.distributed import LOST, is_lost_process
 from oct_core.training.history import cut_rows, history_row
 from oct_core.training.initial import initial_model
 from oct_core.training.job import TrainingJob
@@ -34,6 +35,7 @@ from oct_core.training.publish import finish
 from oct_core.training.resume import (
     FOLDER,
     Progress,
+    State,
     best_file,
     drop_other_bests,
     drop_state,
@@ -43,7 +45,9 @@ from oct_core.training.resume import (
     save_state,
 )
 from oct_core.training.teachers import check_teachers, lesson
-from oct_core.types import CLASSES
+from oct_core.types import CLASSES, Float32Array
+
+_VALIDATED_AT_ONCE = 128
 
 
 def train_run(job: TrainingJob, resume: bool = False) -> Path:
@@ -55,9 +59,23 @@ def train_run(job: TrainingJob, resume: bool = False) -> Path:
     epoch is kept. Resuming a finished run leaves it as it is.
     """
     check_teachers(job)
+    crew = job.execution.crew
+    if not crew.leads:
+        if crew.told(False):
+            with _errors_in_words(job):
+                _train_epochs(job, initial_model(job.config, len(CLASSES)))
+        return job.folder
+    with ExitStack() as waiting:
+        waiting.callback(crew.told, False)  # lets the others go, unless the training begins
+        _lead(job, resume, waiting)
+    return job.folder
+
+
+def _lead(job: TrainingJob, resume: bool, waiting: ExitStack) -> None:
+    """What the one process does that writes."""
     _check_folder(job.folder, resume)
     if _is_finished(job):
-        return job.folder
+        return
     # Before the folder: weights that do not fit leave no run behind.
     model = initial_model(job.config, len(CLASSES))
     card = new_card(job.config, job.pack, job.folder.name, job.device)
@@ -68,9 +86,10 @@ def train_run(job: TrainingJob, resume: bool = False) -> Path:
             # Another process may have trained it between the first look and the lock.
             if _is_finished(job):
                 drop_state(job.folder)
-            else:
-                _train(job, model, card)
-    return job.folder
+                return
+            waiting.pop_all()
+            job.execution.crew.told(True)
+            _train(job, model, card)
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
@@ -134,6 +153,8 @@ def _errors_in_words(job: TrainingJob) -> Iterator[None]:
             error=error,
         ) from error
     except RuntimeError as error:
+        if is_lost_process(error):
+            raise TrainingError(LOST) from error
         if not _out_of_memory(error):
             raise
         if job.config.batch_size > 1:
@@ -160,7 +181,8 @@ def _out_of_memory(error: RuntimeError) -> bool:
 def _train(job: TrainingJob, model: GrayClassifier, card: dict[str, Any]) -> None:
     write_card(job.folder, card)
     try:
-        _train_epochs(job, model, card)
+        progress = _train_epochs(job, model)
+        card["best_epoch"], card["wall_seconds"] = progress.best_epoch, round(progress.seconds, 1)
         finish(job, card)
     except Exception as error:
         with suppress(OSError):  # the disk may be full: then the card still says "training"
@@ -171,52 +193,86 @@ def _train(job: TrainingJob, model: GrayClassifier, card: dict[str, Any]) -> Non
         raise
 
 
-def _train_epochs(job: TrainingJob, model: GrayClassifier, card: dict[str, Any]) -> None:
-    config, pack, folder, events = job.config, job.pack, job.folder, job.events
+def _train_epochs(job: TrainingJob, model: GrayClassifier) -> Progress:
+    """Train the epochs that are left; the leader writes each. All processes of a crew call it."""
+    config, pack, folder, crew = job.config, job.pack, job.folder, job.execution.crew
     trainer = Trainer(
         config,
         model,
         training_data(config, pack),
         job.device,
         [lesson(teacher, pack.size) for teacher in job.teachers],
+        job.execution,
     )
-    progress = _restore(trainer, folder) or Progress(settings=settings(config, pack))
-    cut_rows(folder / HISTORY, "epoch", progress.epoch)
-    cut_rows(folder / STEPS, "step", progress.step)
+    state = crew.told(load_state(folder) if crew.leads else None)
+    progress = Progress(settings=settings(config, pack))
+    if state is not None:
+        progress = _restore(trainer, state)
+    if crew.leads:
+        cut_rows(folder / HISTORY, "epoch", progress.epoch)
+        cut_rows(folder / STEPS, "step", progress.step)
     start = time.perf_counter() - progress.seconds
     average = build_model(config.architecture, len(CLASSES), *config.normalisation).to(job.device)
+    average.to(memory_format=torch.channels_last)
     for epoch in range(progress.epoch, config.epochs):
         result = trainer.epoch(
             epoch,
-            lambda done, total, number=epoch: events.step(number + 1, done, total),  # type: ignore[misc]
-            lambda row: append_rows(folder / STEPS, [row]),
+            lambda done, total, number=epoch: job.events.step(number + 1, done, total),  # type: ignore[misc]
+            lambda row: append_rows(folder / STEPS, [row]) if crew.leads else None,
         )
         average.backbone.load_state_dict(
             {name: _rounded(tensor) for name, tensor in trainer.average.items()}
         )
-        row = history_row(
-            epoch, result, pack, logits_of_pack(average, pack.pixels[pack.rows("val")], job.device)
-        )
+        row = history_row(epoch, result, pack, _validate(job, average, trainer.precision))
         progress.epoch, progress.step, progress.seconds = (
             epoch + 1,
             trainer.step,
             time.perf_counter() - start,
         )
-        is_best = row["val_loss"] < progress.best_loss
-        if is_best:
-            progress.best_epoch, progress.best_loss = epoch + 1, row["val_loss"]
-            write_atomically(best_file(folder, epoch + 1), weights_bytes(average))
-        append_rows(folder / HISTORY, [row])
-        save_state(
-            folder,
-            progress,
-            trainer.model.backbone.state_dict(),
-            trainer.average,
-            trainer.optimizer,
+        if crew.leads:
+            _keep(job, trainer, average, progress, row)
+    return progress
+
+
+def _keep(
+    job: TrainingJob,
+    trainer: Trainer,
+    average: GrayClassifier,
+    progress: Progress,
+    row: dict[str, float],
+) -> None:
+    """Write a finished epoch: its weights if they are the best, its row, the state."""
+    folder, epoch = job.folder, progress.epoch
+    is_best = row["val_loss"] < progress.best_loss
+    if is_best:
+        progress.best_epoch, progress.best_loss = epoch, row["val_loss"]
+        write_atomically(best_file(folder, epoch), weights_bytes(average))
+    append_rows(folder / HISTORY, [row])
+    save_state(
+        folder, progress, trainer.model.backbone.state_dict(), trainer.average, trainer.optimizer
+    )
+    drop_other_bests(folder, progress.best_epoch)
+    job.events.epoch(row, is_best)
+
+
+def _validate(job: TrainingJob, average: GrayClassifier, precision: str) -> Float32Array:
+    """Logits (N, classes) of the validation part. Each process answers its part of the scans; each
+    scan is answered once.
+    """
+    crew, rows = job.execution.crew, job.pack.rows("val")
+    own = crew.own(len(rows))
+    logits = torch.zeros((len(rows), len(CLASSES)), device=job.device)
+    if len(rows[own]):
+        answered = logits_of_pack(
+            average,
+            job.pack.pixels,
+            job.device,
+            _VALIDATED_AT_ONCE,
+            rows=rows[own],
+            precision=precision,
         )
-        drop_other_bests(folder, progress.best_epoch)
-        events.epoch(row, is_best)
-    card["best_epoch"], card["wall_seconds"] = progress.best_epoch, round(progress.seconds, 1)
+        logits[own] = torch.from_numpy(answered).to(job.device)
+    return crew.total(logits).cpu().numpy()
 
 
 def _rounded(tensor: torch.Tensor) -> torch.Tensor:
@@ -224,10 +280,7 @@ def _rounded(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.half().float() if tensor.is_floating_point() else tensor
 
 
-def _restore(trainer: Trainer, folder: Path) -> Progress | None:
-    state = load_state(folder)
-    if state is None:
-        return None
+def _restore(trainer: Trainer, state: State) -> Progress:
     trainer.model.backbone.load_state_dict(state.model)
     for name, tensor in state.average.items():
         trainer.average[name].copy_(tensor)

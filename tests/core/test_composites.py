@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from oct_core.scans.phantom import Phantom, make_phantom
 from oct_core.scans.preprocess import Preprocessing
-from oct_core.training.augment import Augmenter
-from oct_core.training.composites import add_lesions, find_retina, widen
+from oct_core.training import composites
+from oct_core.training.augment import Augmenter, look_up, smoothed
+from oct_core.training.composites import (
+    Composites,
+    add_lesions,
+    find_retina,
+    plan_composites,
+    widen,
+)
+from oct_core.training.draws import Draws
 from oct_core.types import CLASSES
 
 SIZE = 128
@@ -26,8 +35,16 @@ def batch(listed: list[Phantom]) -> torch.Tensor:
     return torch.from_numpy(pixels)[:, None].float() / 255
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(count: int, seed: int = 0) -> Draws:
+    return Draws.seeded(seed, torch.device("cpu"), count)
+
+
+def every(count: int) -> np.ndarray:
+    return np.ones(count, dtype=bool)
+
+
+def plan(labels: list[int], lesions: float, widening: float, seed: int = 0) -> Composites:
+    return plan_composites(np.array(labels), lesions, widening, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("label", CLASSES)
@@ -42,11 +59,10 @@ def test_the_retina_is_found_where_the_phantom_has_it(label: str) -> None:
 
 def test_lesions_are_drawn_into_normal_scans_only_and_make_them_dme() -> None:
     gray = batch(phantoms())
-    labels = torch.tensor([0, 1, 2, NORMAL, NORMAL, NORMAL])
-    before = gray.clone()
-    drawn, told = add_lesions(gray, labels, 1.0, seeded())
-    assert told.tolist() == [0, 1, 2, DME, DME, DME] and labels.tolist()[3:] == [NORMAL] * 3
-    torch.testing.assert_close(gray, before, rtol=0, atol=0)
+    labels = [0, 1, 2, NORMAL, NORMAL, NORMAL]
+    made = plan(labels, 1.0, 0.0)
+    assert made.labels.tolist() == [0, 1, 2, DME, DME, DME] and not made.wider.any()
+    drawn = add_lesions(gray.clone(), made.lesions, seeded(6))
     changed = (drawn - gray).abs().amax((1, 2, 3))
     assert (changed[:3] == 0).all() and (changed[3:] > 0.05).all()
     assert drawn.min() >= 0 and drawn.max() <= 1
@@ -55,33 +71,47 @@ def test_lesions_are_drawn_into_normal_scans_only_and_make_them_dme() -> None:
 def test_drawn_lesions_lie_in_the_retina() -> None:
     listed = phantoms(count=8)
     gray = batch(listed)
-    drawn, _ = add_lesions(gray, torch.full((8,), NORMAL), 1.0, seeded(1))
+    drawn = add_lesions(gray.clone(), every(8), seeded(8, 1))
     inside = torch.from_numpy(np.stack([phantom.retina for phantom in listed]))[:, None]
     change = (drawn - gray).abs()
     assert float(change[inside].sum() / change.sum()) > 0.95
 
 
-def test_the_share_of_scans_is_the_one_asked_for() -> None:
-    gray = batch(phantoms(count=1)).expand(400, -1, -1, -1)[:, :, ::4, ::4].contiguous()
-    _, told = add_lesions(gray, torch.full((400,), NORMAL), 0.3, seeded())
-    assert float((told == DME).float().mean()) == pytest.approx(0.3, abs=0.07)
+def test_a_blob_is_computed_as_far_as_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same lesions computed over the whole scan differ by less than a gray level."""
+    gray = batch(phantoms())
+    near = add_lesions(gray.clone(), every(6), seeded(6, 2))
+    monkeypatch.setattr(composites, "_REACH", 100.0)
+    far = add_lesions(gray.clone(), every(6), seeded(6, 2))
+    assert (near - gray).abs().max() > 0.1 and (near - far).abs().max() < 1 / 255
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_without_a_normal_scan_or_a_share_nothing_is_done(share: float) -> None:
-    gray, labels = batch(phantoms(count=2)), torch.tensor([DME, DME if share else NORMAL])
-    generator = seeded()
-    drawn, told = add_lesions(gray, labels, share, generator)
-    assert drawn is gray and told is labels
-    assert widen(gray, labels, share, generator) is gray
-    if not share:  # an older recipe gets the random numbers that it always got
-        assert (generator.get_state() == seeded().get_state()).all()
+def test_the_shares_of_scans_are_those_asked_for() -> None:
+    made = plan([NORMAL] * 400, 0.3, 0.2)
+    assert made.lesions.mean() == pytest.approx(0.3, abs=0.07)
+    assert made.wider.mean() == pytest.approx(0.2, abs=0.07)
+    assert (made.labels == DME).tolist() == made.lesions.tolist()
+
+
+def test_without_a_normal_scan_or_a_share_nothing_is_done() -> None:
+    for made in (plan([DME, DME], 1.0, 1.0), plan([DME, NORMAL], 0.0, 0.0)):
+        assert not made.lesions.any() and not made.wider.any()
+        gray = batch(phantoms(count=2))
+        before = gray.clone()
+        assert torch.equal(add_lesions(gray, made.lesions, seeded(2)), before)
+        assert torch.equal(widen(gray, gray[:0], made.wider, seeded(2)), before)
+
+
+def test_only_a_normal_scan_without_lesions_is_put_beside_another() -> None:
+    for seed in range(20):
+        made = plan([DME, NORMAL, NORMAL, 0], 0.5, 0.7, seed)
+        assert (made.labels[made.beside[made.wider]] == NORMAL).all()
 
 
 def test_a_wider_scan_shows_both_scans_side_by_side_at_one_height() -> None:
     bright, normal = phantoms("DME", 1)[0], phantoms("NORMAL", 1)[0]
     gray = batch([bright, normal])
-    joined = widen(gray, torch.tensor([DME, NORMAL]), 1.0, seeded(3))[:1]
+    joined = widen(gray.clone(), gray[1:], np.array([True, False]), seeded(2, 3))[:1]
     retina = find_retina(joined)
     steps = retina.lower[0].diff().abs()
     assert float(steps.max()) < SIZE / 8, "the retina goes on over the seam"
@@ -92,11 +122,11 @@ def test_a_wider_scan_shows_both_scans_side_by_side_at_one_height() -> None:
 
 
 def test_composites_are_seeded() -> None:
-    gray, labels = batch(phantoms()), torch.tensor([NORMAL] * 3 + [DME] * 3)
+    gray = batch(phantoms())
     for make in (
-        lambda seed: add_lesions(gray, labels, 0.7, seeded(seed))[0],
-        lambda seed: widen(gray, labels, 0.7, seeded(seed)),
-        lambda seed: Augmenter(0.0, seeded(seed), styles=1.0)(gray),
+        lambda seed: add_lesions(gray.clone(), every(6), seeded(6, seed)),
+        lambda seed: widen(gray.clone(), gray, every(6), seeded(6, seed)),
+        lambda seed: Augmenter(0.0, styles=1.0)(gray, seeded(6, seed)),
     ):
         torch.testing.assert_close(make(5), make(5), rtol=0, atol=0)
         assert (make(5) != make(6)).any()
@@ -106,7 +136,7 @@ def test_composites_are_seeded() -> None:
 def test_each_other_look_stays_in_range_and_grows_with_its_strength(change: str) -> None:
     gray = batch(phantoms("CNV"))
     weak, strong = (
-        getattr(Augmenter(0.0, seeded(2), styles), change)(gray) for styles in (0.1, 1.0)
+        getattr(Augmenter(0.0, styles), change)(gray, seeded(6, 2)) for styles in (0.1, 1.0)
     )
     assert strong.min() >= 0 and strong.max() <= 1
     assert 0 < (weak - gray).abs().mean() < (strong - gray).abs().mean()
@@ -114,5 +144,20 @@ def test_each_other_look_stays_in_range_and_grows_with_its_strength(change: str)
 
 def test_a_tone_curve_rises() -> None:
     ramp = torch.linspace(0, 1, 64 * 64).view(1, 1, 64, 64).expand(8, -1, -1, -1).contiguous()
-    curved = Augmenter(0.0, seeded(), 1.0)._curved(ramp).flatten(1)
+    curved = Augmenter(0.0, 1.0)._curved(ramp, seeded(8)).flatten(1)
     assert (curved.diff(dim=1) >= -1e-6).all()
+
+
+def test_smoothing_is_three_pixels_averaged_each_way_twice() -> None:
+    gray = batch(phantoms(count=2))
+    twice = F.avg_pool2d(F.avg_pool2d(gray, 3, 1, 1), 3, 1, 1)
+    inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(smoothed(gray)[inner], twice[inner], rtol=0, atol=1e-5)
+
+
+def test_a_table_is_read_at_the_nearest_entry_and_each_scan_has_its_own() -> None:
+    gray = torch.tensor([[0.0, 0.24], [0.26, 1.0]]).repeat(2, 1, 1, 1)
+    tables = torch.tensor([[0.0, 0.5, 0.9], [1.0, 0.2, 0.0]])
+    found = look_up(gray, tables)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[0.0, 0.0], [0.5, 0.9]]))
+    torch.testing.assert_close(found[1, 0], torch.tensor([[1.0, 1.0], [0.2, 0.0]]))

@@ -28,6 +28,7 @@ from scan_folders import write_pack
 from oct_core.data.pack import Pack
 from oct_core.errors import CheckpointError, RunExistsError, TrainingError
 from oct_core.metrics.calibration import softmax
+from oct_core.models.precision import best_precision
 from oct_core.runs import files as runfiles
 from oct_core.runs.files import (
     CARD,
@@ -433,7 +434,10 @@ def test_the_kept_epoch_has_the_lowest_validation_loss_of_the_weights_that_are_s
     card, history = read_card(whole), read_history(whole)
     assert card.best_epoch == int(history["epoch"][np.argmin(history["val_loss"])])
     run, rows = load_run(whole), tiny_pack.rows("val")
-    probabilities = softmax(logits_of_pack(run.model, tiny_pack.pixels[rows], CPU), 1.0)
+    probabilities = softmax(
+        logits_of_pack(run.model, tiny_pack.pixels, CPU, rows=rows, precision=best_precision(CPU)),
+        1.0,
+    )
     loss = -np.log(probabilities[np.arange(len(rows)), tiny_pack.labels[rows]]).mean()
     assert loss == pytest.approx(history["val_loss"].min(), rel=1e-4)
 

@@ -30,6 +30,7 @@ from oct_core.training.augment import Augmenter
 from oct_core.training.card import new_card
 from oct_core.training.config import TrainingConfig
 from oct_core.training.data import PHANTOM_SEED, training_data, view_off_fovea
+from oct_core.training.draws import Draws
 from oct_core.training.estimate import Estimate, readable
 from oct_core.training.initial import fresh_tensors, initial_model
 from oct_core.training.job import TrainingJob
@@ -281,13 +282,17 @@ def batch() -> torch.Tensor:
     return torch.from_numpy(np.stack(pixels))[:, None].float() / 255
 
 
-def augmenter(strength: float = 1.0, seed: int = 0) -> Augmenter:
-    return Augmenter(strength, torch.Generator().manual_seed(seed))
+def draws(count: int, seed: int = 0) -> Draws:
+    return Draws.seeded(seed, CPU, count)
+
+
+def augmented(batch: torch.Tensor, strength: float = 1.0, seed: int = 0) -> torch.Tensor:
+    return Augmenter(strength)(batch, draws(len(batch), seed))
 
 
 def test_augmentation_is_seeded_in_range_and_leaves_the_batch_alone(batch: torch.Tensor) -> None:
     before = batch.clone()
-    first, again, other = (augmenter(seed=seed)(batch) for seed in (1, 1, 2))
+    first, again, other = (augmented(batch, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(batch, before)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert (
@@ -300,9 +305,9 @@ def test_augmentation_is_seeded_in_range_and_leaves_the_batch_alone(batch: torch
 
 
 def test_strength_nothing_changes_nothing_and_more_changes_more(batch: torch.Tensor) -> None:
-    assert torch.equal(augmenter(0.0)(batch), batch)
+    assert torch.equal(augmented(batch, 0.0), batch)
     weak, strong = (
-        float((augmenter(strength)._speckled(batch) - batch).abs().mean())
+        float((Augmenter(strength)._speckled(batch, draws(len(batch))) - batch).abs().mean())
         for strength in (0.2, 1.0)
     )
     assert 0 < weak < strong
@@ -312,7 +317,9 @@ def test_strength_nothing_changes_nothing_and_more_changes_more(batch: torch.Ten
 def test_every_augmentation_changes_something(batch: torch.Tensor, step: str) -> None:
     background = torch.quantile(batch.flatten(1), 0.1, dim=1).view(-1, 1, 1, 1)
     takes_background = step in ("_moved", "_toned", "_wedged")
-    changed = getattr(augmenter(seed=4), step)(batch, *([background] if takes_background else []))
+    changed = getattr(Augmenter(1.0), step)(
+        batch, *([background] if takes_background else []), draws(len(batch), 2)
+    )
     by_scan = (changed - batch).abs().flatten(1).mean(1)
     assert torch.isfinite(changed).all()
     assert (by_scan > 1e-4).sum() >= 2
@@ -324,23 +331,22 @@ def test_speckle_of_the_training_has_grains_between_a_pixel_and_a_128th_of_the_s
     flat = torch.full((2, 1, 224, 224), 0.5)
     grains = []
     for seed in range(20):
-        noise = augmenter(seed=seed)._speckled(flat)
+        noise = Augmenter(1.0)._speckled(flat, draws(2, seed))
         rows = 1 + int((noise[0, 0, 1:] != noise[0, 0, :-1]).any(1).sum())
         columns = 1 + int((noise[0, 0, :, 1:] != noise[0, 0, :, :-1]).any(0).sum())
         assert rows == columns, "grains are square"
         grains.append(rows)
     assert 128 <= min(grains) < 150 and 200 < max(grains) <= 224
-    small = augmenter()._speckled(flat[:, :, :96, :96])
+    small = Augmenter(1.0)._speckled(flat[:, :, :96, :96], draws(2))
     assert (small[0, 0, 1:] != small[0, 0, :-1]).float().mean() > 0.99, (
         "one pixel is the finest there is"
     )
 
 
 def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:
-    still = augmenter(seed=1)
-    still.strength = 0  # no rotation, shift or scale: what is left is the flip
+    still = Augmenter(0.0)  # no rotation, shift or scale: what is left is the flip
     many = batch[:1].expand(200, -1, -1, -1)
-    moved = still._moved(many, torch.zeros(200, 1, 1, 1))
+    moved = still._moved(many, torch.zeros(200, 1, 1, 1), draws(200, 1))
     flipped = (moved - many.flip(-1)).abs().flatten(1).amax(1) < 1e-4
     kept = (moved - many).abs().flatten(1).amax(1) < 1e-4
     assert (flipped | kept).all() and 70 < int(flipped.sum()) < 130
@@ -348,14 +354,16 @@ def test_half_of_the_scans_are_flipped(batch: torch.Tensor) -> None:
 
 def test_the_limit_takes_training_scans_only_and_phantoms_come_behind(tiny_pack: Pack) -> None:
     whole = training_data(QUICK, tiny_pack)
-    np.testing.assert_array_equal(whole.pixels, tiny_pack.pixels[tiny_pack.rows("train")])
+    np.testing.assert_array_equal(
+        whole.read(np.arange(8)), tiny_pack.pixels[tiny_pack.rows("train")]
+    )
     assert (
         len(training_data(replace(QUICK, limit=1000), tiny_pack).labels) == len(whole.labels) == 8
     )
     more = training_data(replace(QUICK, phantoms_per_class=1), tiny_pack)
     assert list(more.labels[8:]) == [0, 1, 2, 3]
     expected = Preprocessing(64).prepare(make_phantom("DME", PHANTOM_SEED).pixels)
-    np.testing.assert_array_equal(more.pixels[9], expected)
+    np.testing.assert_array_equal(more.read(np.array([0, 9]))[1], expected)
 
 
 @pytest.mark.parametrize("label", CLASSES)
@@ -441,5 +449,5 @@ def test_a_pickle_in_torchs_cache_is_not_run(
 
 def test_large_batches_are_augmented_on_every_version() -> None:
     """torch.quantile refused more than 2**24 numbers until 2.13: 340 scans at 224 pixels."""
-    out = augmenter(0.5)(torch.rand(340, 1, 224, 224))
+    out = augmented(torch.rand(340, 1, 224, 224), 0.5)
     assert out.shape == (340, 1, 224, 224) and bool(torch.isfinite(out).all())

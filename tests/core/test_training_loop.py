@@ -19,9 +19,11 @@ from oct_core.errors import RunExistsError, TrainingError
 from oct_core.models.networks import first_modules
 from oct_core.runs.files import read_card, read_steps
 from oct_core.training.config import TrainingConfig
+from oct_core.training.data import TrainingData
+from oct_core.training.execution import Execution
 from oct_core.training.initial import initial_model
 from oct_core.training.job import Events, TrainingJob
-from oct_core.training.loop import TEACHER_SHARE, Trainer, TrainingData
+from oct_core.training.loop import TEACHER_SHARE, Trainer
 from oct_core.training.recipes import recipe
 from oct_core.training.run import train_run
 
@@ -34,7 +36,7 @@ QUICK = TrainingConfig(
 
 def data(count: int = 16) -> TrainingData:
     generator = np.random.default_rng(0)
-    return TrainingData(
+    return TrainingData.of(
         generator.integers(0, 255, (count, 64, 64), dtype=np.uint8), np.arange(count) % 4
     )
 
@@ -68,11 +70,13 @@ def test_only_weights_of_more_than_one_dimension_decay_and_every_parameter_learn
 
 
 def test_rare_classes_weigh_more_by_the_inverse_root() -> None:
-    given = TrainingData(np.zeros((30, 64, 64), np.uint8), np.repeat([0, 1, 2, 3], [16, 4, 4, 6]))
+    given = TrainingData.of(
+        np.zeros((30, 64, 64), np.uint8), np.repeat([0, 1, 2, 3], [16, 4, 4, 6])
+    )
     weight = trainer(given=given).class_weight
-    assert weight is not None and float(weight.mean()) == pytest.approx(1)
+    assert float(weight.mean()) == pytest.approx(1)
     assert float(weight[1] / weight[0]) == pytest.approx(2, rel=1e-5)
-    assert trainer(replace(QUICK, class_balance=False)).class_weight is None
+    assert trainer(replace(QUICK, class_balance=False)).class_weight.tolist() == [1.0] * 4
 
 
 def test_frozen_layers_keep_weights_and_statistics_and_the_rest_moves() -> None:
@@ -206,7 +210,7 @@ def test_with_teachers_the_loss_is_the_written_mix_and_the_teachers_stay_as_they
     ]
     before = {name: tensor.clone() for name, tensor in teachers[0].state_dict().items()}
     ours = Trainer(
-        config, initial_model(config, 4), data(4), CPU, teachers, precision="float32"
+        config, initial_model(config, 4), data(4), CPU, teachers, Execution(precision="float32")
     )  # the twin below is exact
     x = torch.from_numpy(data(4).pixels)[:, None] / 255
     answers = (teachers[0](x).softmax(1) + teachers[1](x).softmax(1)) / 2
