@@ -1,5 +1,5 @@
 """python -m oct_core: prepare, train, gate, evaluate, predict, explain, explain-report, runs,
-phantom.
+phantom, export.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from oct_core.cli import (
     evaluate,
     explain,
     explain_report,
+    export,
     gate,
     phantom,
     predict,
@@ -45,6 +46,7 @@ program.command()(explain.explain)
 program.command("explain-report")(explain_report.explain_report)
 program.command()(runs.runs)
 program.command()(phantom.phantom)
+program.command()(export.export)
 
 
 def main(arguments: list[str] | None = None) -> int:
