@@ -9,6 +9,7 @@ OctError
 ├── ExplanationError       a layer, class or input that cannot be explained
 ├── MetricError            labels or scores of a wrong shape, range or content
 ├── ReportError            a report on maps that is damaged or of another version
+├── ExportError            a run that cannot be written in another form
 └── UnknownNameError       a name that no registry entry has (says the near ones)
 
 Each message says what was expected, what came, and the way out.
@@ -66,6 +67,10 @@ class MetricError(OctError):
 
 class ReportError(OctError):
     """A report on maps is damaged or of another version."""
+
+
+class ExportError(OctError):
+    """A run cannot be written in another form."""
 
 
 class UnknownNameError(OctError):

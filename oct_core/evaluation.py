@@ -5,6 +5,8 @@ and on fresh phantoms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from oct_core.runs.predictor import Predictor
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
+from oct_core.system import map_ahead, worker_count
 from oct_core.trust.gate import Gate, read_gate
 from oct_core.trust.gate_fit import (
     Detection,
@@ -34,12 +37,13 @@ from oct_core.trust.gate_fit import (
     measure_gate,
     publish_gate,
 )
-from oct_core.types import CLASSES, IntArray, PredictionTable, join_tables
+from oct_core.types import CLASSES, Float32Array, IntArray, PredictionTable, join_tables
 
 MOST_CORRUPTED = 1000
 """Validation scans at most that are corrupted: 21 answers each."""
-_CORRUPTED_AT_ONCE = 128
-"""Scans that are corrupted at once: in floating point, and in several copies."""
+_AT_ONCE = 128
+"""Scans of a chunk. One draw of noise serves those of a chunk of corrupted scans."""
+Pixels = NDArray[np.uint8]
 FRESH_PHANTOM_SEED = 2_000_000
 """Fresh phantoms count up from here; no training and no sample uses these seeds."""
 
@@ -134,60 +138,87 @@ def answer_parts(
 ) -> PredictionTable:
     """The run's answers to parts of a pack, with the gate's scores if there is one."""
     rows = np.concatenate([pack.rows(part) for part in parts])
-    splits = [pack.records[row].split for row in rows]
-    return _answer(run, pack, gate, rows, np.array(pack.pixels[rows]), splits)
+    chunks = [_Chunk(rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)]
+    return _answer(run, pack, gate, chunks)
 
 
 def answer_corrupted(run: LoadedRun, pack: Pack, gate: Gate | None) -> PredictionTable:
     """The run's answers to validation scans under each corruption at each severity, with the gate's
     scores if there is one; of more than MOST_CORRUPTED scans those of patients drawn at random.
     """
-    rows = _draw_patients(pack, pack.rows("val"), MOST_CORRUPTED)
-    tables = []
-    for name, severity in product(CORRUPTIONS, SEVERITIES):
-        for start in range(0, len(rows), _CORRUPTED_AT_ONCE):
-            part = rows[start : start + _CORRUPTED_AT_ONCE]
-            pixels = corrupt(np.array(pack.pixels[part]), name, severity, seed=start)
-            key = corrupted_key(name, severity)
-            tables.append(_answer(run, pack, gate, part, pixels, [key] * len(part)))
-    return join_tables(tables)
+    rows = draw_patients(pack, pack.rows("val"), MOST_CORRUPTED)
+    chunks = [
+        _Chunk(
+            rows[start : start + _AT_ONCE],
+            corrupted_key(name, severity),
+            partial(corrupt, name=name, severity=severity, seed=start),
+        )
+        for name, severity in product(CORRUPTIONS, SEVERITIES)
+        for start in range(0, len(rows), _AT_ONCE)
+    ]
+    return _answer(run, pack, gate, chunks)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Rows of a pack that are asked at once. split : what the answers are kept under, that of each
+    record if empty. change : what is done to the pixels first.
+    """
+
+    rows: IntArray
+    split: str = ""
+    change: Callable[[Pixels], Pixels] = lambda pixels: pixels
 
 
 def _answer(
-    run: LoadedRun,
-    pack: Pack,
-    gate: Gate | None,
-    rows: IntArray,
-    pixels: NDArray[np.uint8],
-    splits: Sequence[str],
+    run: LoadedRun, pack: Pack, gate: Gate | None, chunks: Sequence[_Chunk]
 ) -> PredictionTable:
-    records = [pack.records[row] for row in rows]
-    logits, features = answers_of_pack(run, pixels)
-    return PredictionTable(
-        np.array(splits, dtype=np.str_),
-        np.array([Path(record.path).name for record in records], dtype=np.str_),
-        np.array([record.sha256 for record in records], dtype=np.str_),
-        np.array([record.patient for record in records], dtype=np.str_),
-        pack.labels[rows],
-        logits,
-        run.classes,
-        None if gate is None else gate.scores(features),
+    """The answers to all chunks. The network has this thread; others read and change the next
+    chunks' pixels and score the last one's features, so that a GPU does not wait for them. On a
+    CPU, which the network fills, there is one of each.
+    """
+    readers = 1 if run.device.type == "cpu" else worker_count()
+
+    def read(chunk: _Chunk) -> Pixels:
+        return chunk.change(np.array(pack.pixels[chunk.rows]))
+
+    def keep(answered: tuple[_Chunk, Float32Array, Float32Array]) -> PredictionTable:
+        chunk, logits, features = answered
+        records = [pack.records[row] for row in chunk.rows]
+        return PredictionTable(
+            np.array([chunk.split or record.split for record in records], dtype=np.str_),
+            np.array([Path(record.path).name for record in records], dtype=np.str_),
+            np.array([record.sha256 for record in records], dtype=np.str_),
+            np.array([record.patient for record in records], dtype=np.str_),
+            pack.labels[chunk.rows],
+            logits,
+            run.classes,
+            None if gate is None else gate.scores(features),
+        )
+
+    pixels = map_ahead(read, chunks, readers)
+    answered = (
+        (chunk, *answers_of_pack(run, some)) for chunk, some in zip(chunks, pixels, strict=True)
     )
+    return join_tables(list(map_ahead(keep, answered)))
 
 
-def _draw_patients(pack: Pack, rows: IntArray, most: int) -> IntArray:
-    """At most ``most`` rows, all of each patient drawn."""
+def draw_patients(pack: Pack, rows: IntArray, most: int) -> IntArray:
+    """At most ``most`` of the rows, all of each patient drawn; the same ones each time. Where the
+    first one drawn has more, its first rows.
+    """
     if len(rows) <= most:
         return rows
     patients = np.array([pack.records[row].patient for row in rows])
-    names = np.random.default_rng(0).permutation(np.unique(patients))
-    sizes = np.cumsum([int((patients == name).sum()) for name in names])
-    return rows[np.isin(patients, names[sizes <= most])]
+    names, member, sizes = np.unique(patients, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(names))
+    drawn = order[np.cumsum(sizes[order]) <= most]
+    return np.asarray(rows[np.isin(member, drawn if len(drawn) else order[:1])][:most])
 
 
 def corruption_accuracy(corrupted: PredictionTable, clean: PredictionTable) -> dict[str, Any]:
     """Accuracy on validation scans, clean and under each corruption at each severity, 0 to 1, and
-    the mean of them.
+    the mean of them; on n of the validation part's scans.
 
     corrupted : as ``answer_corrupted`` gives it. clean : answers to the scans as they are.
     """
@@ -207,6 +238,7 @@ def corruption_accuracy(corrupted: PredictionTable, clean: PredictionTable) -> d
     return {
         "split": "val",
         "n": len(corrupted) // (len(CORRUPTIONS) * len(SEVERITIES)),
+        "of": len(val),
         "clean": accuracy(val.take(np.isin(val.sha256, scans))),
         "mean_corrupted": mean,
         "accuracy": by_name,
@@ -217,7 +249,9 @@ def phantom_accuracy(run: Predictor, per_class: int = 25) -> dict[str, Any]:
     """Accuracy on phantoms of seeds that nothing else uses: n in all, and by class."""
     right = {}
     for label in CLASSES:
-        scans = [make_phantom(label, FRESH_PHANTOM_SEED + seed).scan for seed in range(per_class)]
+        draw = partial(make_phantom, label)
+        seeds = range(FRESH_PHANTOM_SEED, FRESH_PHANTOM_SEED + per_class)
+        scans = [phantom.scan for phantom in map_ahead(draw, seeds, worker_count())]
         right[label] = sum(prediction.predicted == label for prediction in run.predict(scans))
     total = per_class * len(CLASSES)
     return {

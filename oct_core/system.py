@@ -14,7 +14,8 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -26,6 +27,9 @@ _LARGE_BYTES = 2**22
 _NOT_GLIBC = (OSError, AttributeError, TypeError)
 
 AT_ONCE = 3
+MOST_AHEAD = 8
+"""Threads at most that work ahead: each has pictures in memory."""
+T = TypeVar("T")
 R = TypeVar("R")
 _making = threading.Lock()
 
@@ -80,6 +84,29 @@ def start_side_by_side(work: Sequence[Callable[[], R]]) -> list[Future[R]]:
     with _making:
         pool = _workers()
     return [pool.submit(piece) for piece in work]
+
+
+def worker_count() -> int:
+    """How many threads may work ahead: a core each."""
+    return min(MOST_AHEAD, os.cpu_count() or 1)
+
+
+def map_ahead(work: Callable[[T], R], items: Iterable[T], workers: int = 1) -> Iterator[R]:
+    """``work`` of each item, in order, by so many threads while the caller uses what came before;
+    raises what the work raised. No more results are kept than there are threads, and one.
+    """
+    with ThreadPoolExecutor(workers, "ahead") as pool:
+        begun: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(work, item))
+                if len(begun) > workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
 
 
 @contextmanager

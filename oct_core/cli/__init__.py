@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 """python -m oct_core: prepare, audit, train, gate, evaluate, predict, explain, explain-report,
 runs, phantom.
+=======
+"""python -m oct_core: prepare, train, gate, evaluate, predict, explain, explain-report, runs,
+phantom, export.
+>>>>>>> scale
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from oct_core.cli import (
     evaluate,
     explain,
     explain_report,
+    export,
     gate,
     phantom,
     predict,
@@ -47,6 +53,7 @@ program.command()(explain.explain)
 program.command("explain-report")(explain_report.explain_report)
 program.command()(runs.runs)
 program.command()(phantom.phantom)
+program.command()(export.export)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -232,5 +232,7 @@ def _print_corruptions(robustness: Mapping[str, Any]) -> None:
     out.print(table)
     out.print(
         f"validation accuracy {robustness['clean']:.3f}, mean over graded corruptions "
-        f"{robustness['mean_corrupted']:.3f}"
+        f"{robustness['mean_corrupted']:.3f} (on {robustness['n']} of "
+        f"{robustness.get('of', robustness['n'])} scans)",
+        soft_wrap=True,
     )

@@ -15,21 +15,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import ratio
+from oct_core.metrics.base import ratio, sum_cells
 from oct_core.metrics.checks import (
     check_binary,
     check_groups,
     check_labels,
     check_probabilities,
 )
-from oct_core.metrics.curves import cumulate
 from oct_core.metrics.intervals import (
     effective_patients,
-    patient_weights,
+    number_patients,
+    patient_draws,
     resample_variance,
     score_interval,
 )
-from oct_core.types import FloatArray
+from oct_core.types import FloatArray, IntArray
 
 GRID = np.r_[np.linspace(0, 0.1, 51), np.linspace(0.12, 1, 45)]
 """False positive rates, or recalls; finer at the corner where curves of good models differ."""
@@ -51,18 +51,21 @@ class Band:
 
 
 def _steps(
-    truth: NDArray[np.bool_], scores: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Weighted hits and alarms (R, M + 1) of calling scans from each of M distinct scores on, the
-    highest first, after calling none.
+    truth: NDArray[np.bool_], scores: FloatArray, units: IntArray
+) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    """Weights (R, U) to the weighted hits and alarms (R, M + 1) of calling scans from each of M
+    distinct scores on, the highest first, after calling none.
     """
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0, True])
-    ranked = np.take(weights, order, axis=-1)
-    hits, alarms = (
-        np.take(cumulate(ranked * side), ends, axis=-1) for side in (truth[order], ~truth[order])
-    )
-    return hits, alarms
+    steps, rank = np.unique(-scores, return_inverse=True)
+    count = sum_cells(units, rank + len(steps) * truth, 2 * len(steps))
+
+    def weigh(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        sums = np.zeros((len(weights), 2, len(steps) + 1))
+        added = count(weights).reshape(len(weights), 2, len(steps))
+        np.cumsum(added, axis=-1, out=sums[..., 1:])
+        return sums[:, 1], sums[:, 0]
+
+    return weigh
 
 
 def _roc_heights(hits: FloatArray, alarms: FloatArray, grid: FloatArray) -> FloatArray:
@@ -120,12 +123,14 @@ def _band(
         return Band(places, *np.full((2, len(places)), math.nan))
     heights, trials = shape
 
-    def mean_heights(weights: FloatArray) -> FloatArray:
-        curves = [heights(*_steps(truth, scores, weights), places) for truth, scores in sides]
-        return np.asarray(np.mean(curves, axis=0))
+    units = number_patients(groups)
+    curves = [_steps(truth, scores, units) for truth, scores in sides]
 
-    value = mean_heights(np.ones((1, len(groups))))[0]
-    samples = np.concatenate([mean_heights(rows) for rows in patient_weights(groups, *draws)])
+    def mean_heights(weights: FloatArray) -> FloatArray:
+        return np.asarray(np.mean([heights(*curve(weights), places) for curve in curves], axis=0))
+
+    value = mean_heights(np.ones((1, int(units.max()) + 1)))[0]
+    samples = np.concatenate([mean_heights(rows) for rows in patient_draws(units, *draws)])
     positive = np.any([truth for truth, _ in sides], axis=0)
     scans, people = (
         trials(value, places, sum(len(np.unique(names[truth])) for truth, _ in sides))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import metric, ratio, sum_by_cell, weighted_mean
+from oct_core.metrics.base import Weigh, mean_over_scans, metric, ratio, sum_cells, sum_values
 from oct_core.metrics.checks import (
     check_groups,
     check_labels,
@@ -18,7 +18,8 @@ from oct_core.metrics.checks import (
 )
 from oct_core.metrics.intervals import (
     effective_patients,
-    patient_weights,
+    number_patients,
+    patient_draws,
     resample_variance,
     score_interval,
 )
@@ -90,15 +91,19 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     )
 
 
-@metric(message("Brier score"), "scalar", highest=2.0, higher_is_better=False)
-def brier_score(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+def _squared_distances(labels: IntArray, probabilities: FloatArray, units: IntArray) -> Weigh:
+    truth = np.eye(probabilities.shape[1])[labels]
+    return sum_values(units, ((probabilities - truth) ** 2).sum(axis=1))
+
+
+@metric(message("Brier score"), "scalar", _squared_distances, highest=2.0, higher_is_better=False)
+def brier_score(sums: FloatArray) -> FloatArray:
     """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier
     1950).
 
     Agrees with sklearn.metrics.brier_score_loss(scale_by_half=False).
     """
-    truth = np.eye(probabilities.shape[1])[labels]
-    return weighted_mean(((probabilities - truth) ** 2).sum(axis=1), weights)
+    return mean_over_scans(sums)
 
 
 def _surprise(probabilities: FloatArray) -> FloatArray:
@@ -114,18 +119,23 @@ def _surprise_variance(probabilities: FloatArray) -> FloatArray:
     return np.asarray((probabilities * (surprise - mean) ** 2).sum(axis=1))
 
 
+def _surprises(labels: IntArray, probabilities: FloatArray, units: IntArray) -> Weigh:
+    return sum_values(units, _surprise(probabilities[np.arange(len(labels)), labels]))
+
+
 @metric(
     message("Log-loss"),
     "scalar",
+    _surprises,
     highest=math.inf,
     higher_is_better=False,
     expected_variance=_surprise_variance,
 )
-def log_loss(labels: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+def log_loss(sums: FloatArray) -> FloatArray:
     """Mean of -log p(true class), in nats, p clipped to the float64 epsilon; agrees with
     sklearn.metrics.log_loss.
     """
-    return weighted_mean(_surprise(probabilities[np.arange(len(labels)), labels]), weights)
+    return mean_over_scans(sums)
 
 
 def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
@@ -138,31 +148,51 @@ def confidence_bins(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
     )
 
 
-@metric(message("Expected calibration error"), "scalar", higher_is_better=False, biased=True)
-def expected_calibration_error(
-    labels: IntArray, probabilities: FloatArray, weights: FloatArray
-) -> FloatArray:
+def _gap_sums(gaps: FloatArray, chances: FloatArray, units: IntArray) -> Weigh:
+    """Weights (..., U) to the distances (..., C) of C columns: the sums of gaps (N, C), in bins of
+    chances (N, C), without their sign, over the sum of the weights.
+    """
+    count, columns = gaps.shape
+    cells = confidence_bins(chances) + ECE_BINS * np.arange(columns)
+    total = columns * ECE_BINS
+    add = sum_cells(
+        np.r_[np.repeat(units, columns), units],
+        np.r_[cells.reshape(-1), np.full(count, total)],
+        total + 1,
+        np.r_[gaps.reshape(-1), np.ones(count)],
+    )
+
+    def weigh(weights: FloatArray) -> FloatArray:
+        sums = add(weights)
+        distances = np.abs(sums[..., :-1]).reshape(*sums.shape[:-1], columns, ECE_BINS)
+        return ratio(np.asarray(distances.sum(axis=-1)), sums[..., -1:])
+
+    return weigh
+
+
+def _distance_on_top(labels: IntArray, probabilities: FloatArray, units: IntArray) -> Weigh:
+    confidence = probabilities.max(axis=1, keepdims=True)
+    right = (probabilities.argmax(axis=1) == labels)[:, None]
+    return _gap_sums(right - confidence, confidence, units)
+
+
+@metric(
+    message("Expected calibration error"),
+    "scalar",
+    _distance_on_top,
+    higher_is_better=False,
+    biased=True,
+)
+def expected_calibration_error(distances: FloatArray) -> FloatArray:
     """Mean distance of confidence from accuracy over 15 equal bins of the top probability, 0 to 1
     (Guo et al. 2017, eq. 3).
     """
-    confidence = probabilities.max(axis=1)
-    gap = (probabilities.argmax(axis=1) == labels) - confidence
-    distance = np.abs(sum_by_cell(weights * gap, confidence_bins(confidence), ECE_BINS)).sum(
-        axis=-1
-    )
-    return ratio(np.asarray(distance), np.asarray(weights.sum(axis=-1)))
+    return distances[..., 0]
 
 
-def _distances_by_class(
-    labels: IntArray, probabilities: FloatArray, weights: FloatArray
-) -> FloatArray:
-    n_classes = probabilities.shape[1]
-    distances = []
-    for k in range(n_classes):
-        gap = (labels == k) - probabilities[:, k]
-        sums = sum_by_cell(weights * gap, confidence_bins(probabilities[:, k]), ECE_BINS)
-        distances.append(np.abs(sums).sum(axis=-1))
-    return ratio(np.stack(distances, axis=-1), np.asarray(weights.sum(axis=-1))[..., None])
+def _distances_by_class(labels: IntArray, probabilities: FloatArray, units: IntArray) -> Weigh:
+    truth = np.eye(probabilities.shape[1])[labels]
+    return _gap_sums(truth - probabilities, probabilities, units)
 
 
 @metric(
@@ -245,15 +275,22 @@ def reliability(
     check_probabilities(scores, len(truth))
     confidence = scores.max(axis=1)
     bin_of = confidence_bins(confidence, bins)
-    count = sum_by_cell(np.ones(len(truth)), bin_of, bins)
     right = (scores.argmax(axis=1) == truth).astype(np.float64)
-    accuracy = ratio(sum_by_cell(right, bin_of, bins), count)
+    count, hits, trust = (
+        np.bincount(bin_of, values, bins).astype(np.float64)
+        for values in (np.ones(len(truth)), right, confidence)
+    )
+    accuracy = ratio(hits, count)
     low = high = np.full(bins, math.nan)
     if patients is not None:
         groups = check_groups(patients, len(truth))
+        units = number_patients(groups)
+        hits_of, scans_of = (
+            sum_cells(units, bin_of, bins, values) for values in (right, np.ones(len(truth)))
+        )
         samples = [
-            ratio(sum_by_cell(weights * right, bin_of, bins), sum_by_cell(weights, bin_of, bins))
-            for weights in patient_weights(groups, resamples, seed=0)
+            ratio(hits_of(draws), scans_of(draws))
+            for draws in patient_draws(units, resamples, seed=0)
         ]
         crowd = np.array([len(np.unique(groups[bin_of == b])) for b in range(bins)])
         effective = np.array([effective_patients(bin_of == b, groups) for b in range(bins)])
@@ -263,7 +300,7 @@ def reliability(
     return Reliability(
         np.linspace(0.0, 1.0, bins + 1),
         count.astype(np.int64),
-        ratio(sum_by_cell(confidence, bin_of, bins), count),
+        ratio(trust, count),
         accuracy,
         low,
         high,

@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import metric, ratio, sum_by_cell
+from oct_core.metrics.base import Weigh, metric, ratio, sum_cells
 from oct_core.metrics.checks import check_labels, check_weights
 from oct_core.types import FloatArray, IntArray
 from oct_core.words import message
 
 
-def _count(
-    labels: IntArray, predicted: IntArray, n_classes: int, weights: FloatArray
-) -> FloatArray:
-    """Weighted confusion (..., K, K) of weights (..., N)."""
-    flat = sum_by_cell(weights, labels * n_classes + predicted, n_classes * n_classes)
-    return flat.reshape(*weights.shape[:-1], n_classes, n_classes)
+def _count(labels: IntArray, predicted: IntArray, n_classes: int, units: IntArray) -> Weigh:
+    """Weights (..., U) of units to the weighted confusion (..., K, K)."""
+    count = sum_cells(units, labels * n_classes + predicted, n_classes * n_classes)
+    return lambda weights: count(weights).reshape(*weights.shape[:-1], n_classes, n_classes)
 
 
 def confusion_matrix(
@@ -35,14 +33,13 @@ def confusion_matrix(
     """
     truth, called = check_labels(labels, n_classes), check_labels(predicted, n_classes)
     check_weights(np.ones(len(called)), len(truth))
-    return _count(truth, called, n_classes, check_weights(weights, len(truth)))
+    each = np.arange(len(truth))
+    return _count(truth, called, n_classes, each)(check_weights(weights, len(truth)))
 
 
-def confusion_counts(
-    labels: IntArray, probabilities: FloatArray, weights: FloatArray
-) -> FloatArray:
+def confusion_counts(labels: IntArray, probabilities: FloatArray, units: IntArray) -> Weigh:
     """The basis of these metrics: weighted confusion (..., K, K), rows the truth."""
-    return _count(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
+    return _count(labels, probabilities.argmax(axis=1), probabilities.shape[1], units)
 
 
 def _right(confusion: FloatArray) -> FloatArray:
@@ -113,13 +110,13 @@ def balanced_accuracy(confusion: FloatArray) -> FloatArray:
     Agrees with sklearn.metrics.balanced_accuracy_score where every class occurs; that one drops
     missing classes.
     """
-    return np.asarray(sensitivity.figure(confusion).mean(axis=-1))
+    return np.asarray(sensitivity.function(confusion).mean(axis=-1))
 
 
 @metric(message("Macro F1"), "scalar", confusion_counts, needs="every class or called")
 def macro_f1(confusion: FloatArray) -> FloatArray:
     """The mean F1 over the classes, 0 to 1; NaN if a class neither occurs nor is called."""
-    return np.asarray(f1_score.figure(confusion).mean(axis=-1))
+    return np.asarray(f1_score.function(confusion).mean(axis=-1))
 
 
 def _margins(confusion: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

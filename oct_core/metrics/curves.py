@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import metric, ratio
+from oct_core.metrics.base import Weigh, metric, ratio, sum_cells
 from oct_core.metrics.checks import check_binary, check_probability_columns
 from oct_core.types import CLASSES, FloatArray, IntArray
 from oct_core.words import message
@@ -34,64 +34,73 @@ class RocCurve:
     auc: float
 
 
-def cumulate(weights: FloatArray) -> FloatArray:
-    """0 and the running sums of weights (..., M) along the last axis: (..., M + 1)."""
-    sums: FloatArray = np.zeros((*weights.shape[:-1], weights.shape[-1] + 1))
-    np.cumsum(weights, axis=-1, out=sums[..., 1:])
-    return sums
+def _rank_class(labels: IntArray, scores: FloatArray, k: int, units: IntArray) -> Weigh:
+    """What ``ranking_areas`` says of class k, not yet divided by the weight of either side: weights
+    (R, U) to (R, K + 1), the wins of its scans over those of each class and what the average
+    precision gains.
+
+    All scans lie in slots around the class's own distinct scores, the highest first: slot 2 m is
+    above score m, slot 2 m + 1 at it. What they weigh together is a sum over units.
+    """
+    mine = labels == k
+    steps, n_classes = np.unique(-scores[mine, k]), scores.shape[1]
+    below, up_to = (np.searchsorted(steps, -scores[:, k], side) for side in ("left", "right"))
+    slots = below + up_to
+    rank_own = sum_cells(units, np.where(mine, slots // 2, -1), len(steps))
+    rank_all = sum_cells(units, slots // 2, len(steps) + 1)
+    names, cells = np.unique(labels * (2 * len(steps) + 1) + slots, return_inverse=True)
+    fill = sum_cells(units, np.where(mine, -1, cells), len(names))
+    label, slot = np.divmod(names, 2 * len(steps) + 1)
+    starts = np.searchsorted(label, np.arange(n_classes + 1))
+
+    def weigh(weights: FloatArray) -> FloatArray:
+        own, others = rank_own(weights).T, fill(weights).T
+        above = np.concatenate([np.zeros((1, len(weights))), np.cumsum(own, axis=0)])
+        beaten_by = above[slot // 2]
+        if (slot % 2).any():
+            beaten_by = (beaten_by + above[(slot + 1) // 2]) / 2
+        wins = [
+            np.einsum("cr,cr->r", others[start:end], beaten_by[start:end])
+            for start, end in pairwise(starts)
+        ]
+        reached = np.cumsum(rank_all(weights).T[:-1], axis=0)
+        # A scan of weight 0 above all others has reached nothing: it counts nothing either.
+        precision = np.divide(above[1:], reached, out=np.zeros(own.shape), where=reached > 0)
+        return np.stack([*wins, np.einsum("cr,cr->r", own, precision)], axis=1)
+
+    return weigh
 
 
-def weighted_auc(
-    positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray
-) -> FloatArray:
-    """P(positive scores above negative) + P(equal) / 2 under weights (..., N): (...), NaN if either
-    side weighs nothing.
+def ranking_areas(labels: IntArray, scores: FloatArray, units: IntArray) -> Weigh:
+    """The basis of all areas: how well class k's own score ranks its scans above the others.
+
+    labels (N,), scores (N, K), units (N,). Weights (..., U) give (..., K, K + 2). In row k, column
+    j < K is P(p_k of a scan of k > p_k of a scan of j) + P(equal) / 2 (Hand & Till 2001, A(k | j);
+    NaN for j = k), column K the same against all other classes, column K + 1 the average precision
+    of k against the rest. NaN where a side weighs nothing.
 
     The Mann-Whitney form of the area (Hanley & McNeil 1982), exact with ties; one sort serves all
     weightings.
     """
-    labels = np.where(positive, 1, 0).astype(np.int64)
-    return ranking_areas(labels, np.stack([-scores, scores], axis=1), weights)[..., 1, 2]
-
-
-def ranking_areas(labels: IntArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """The basis of all areas: how well class k's own score ranks its scans above the others.
-
-    labels (N,), scores (N, K), weights (..., N). Returns (..., K, K + 2). In row k, column j < K is
-    P(p_k of a scan of k > p_k of a scan of j) + P(equal) / 2 (Hand & Till 2001, A(k | j); NaN for
-    j = k), column K the same against all other classes, column K + 1 the average precision of k
-    against the rest. NaN where a side weighs nothing.
-    """
     classes = range(scores.shape[1])
-    members = [np.flatnonzero(labels == k) for k in classes]
-    totals = [weights[..., member].sum(axis=-1) for member in members]
-    areas: FloatArray = np.full((*weights.shape[:-1], len(classes), len(classes) + 2), np.nan)
-    for k in classes:
-        own, score = members[k], scores[:, k]
-        up, at = np.take(weights, own, axis=-1), score[own]
-        wins = np.zeros(weights.shape[:-1])
-        reached, hits = np.zeros(up.shape), np.zeros(up.shape)
-        for j in classes:
-            ranked = members[j][np.argsort(score[members[j]], kind="stable")]
-            sums = cumulate(np.take(weights, ranked, axis=-1))
-            low, high = (np.searchsorted(score[ranked], at, side) for side in ("left", "right"))
-            below = np.take(sums, low, axis=-1)
-            reached += sums[..., -1:] - below
-            if j == k:
-                hits = sums[..., -1:] - below
-                continue
-            if (low != high).any():
-                below = (below + np.take(sums, high, axis=-1)) / 2
-            won = np.einsum("...n,...n->...", up, below)
-            areas[..., k, j] = ratio(won, totals[k] * totals[j])
-            wins += won
-        others = sum((totals[j] for j in classes if j != k), np.zeros(weights.shape[:-1]))
-        areas[..., k, len(classes)] = ratio(wins, totals[k] * others)
-        # A scan of weight 0 above all others has reached nothing: it counts nothing either.
-        precision = np.divide(hits, reached, out=np.zeros(up.shape), where=reached > 0)
-        gained = np.einsum("...n,...n->...", up, precision)
-        areas[..., k, len(classes) + 1] = ratio(gained, totals[k])
-    return areas
+    count = sum_cells(units, labels, len(classes))
+    ranks = [_rank_class(labels, scores, k, units) for k in classes]
+
+    def weigh(weights: FloatArray) -> FloatArray:
+        rows = np.atleast_2d(weights)
+        totals = count(rows)
+        areas: FloatArray = np.full((len(rows), len(classes), len(classes) + 2), np.nan)
+        for k, rank in zip(classes, ranks, strict=True):
+            own, others = totals[:, [k]], [j for j in classes if j != k]
+            sums = rank(rows)
+            wins = sums[:, others]
+            areas[:, k, others] = ratio(wins, own * totals[:, others])
+            rest = totals[:, others].sum(axis=1)
+            areas[:, k, -2] = ratio(wins.sum(axis=1), own[:, 0] * rest)
+            areas[:, k, -1] = ratio(sums[:, -1], own[:, 0])
+        return areas.reshape(*weights.shape[:-1], *areas.shape[1:])
+
+    return weigh
 
 
 def auc(positive: ArrayLike, scores: ArrayLike) -> float:
@@ -99,7 +108,9 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> float:
     positives or only negatives.
     """
     truth, values = check_binary(positive, scores)
-    return float(weighted_auc(truth, values, np.ones(len(truth))))
+    each, labels = np.arange(len(truth)), truth.astype(np.int64)
+    areas = ranking_areas(labels, np.stack([-values, values], axis=1), each)
+    return float(areas(np.ones(len(truth)))[1, 2])
 
 
 def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve:
@@ -255,7 +266,7 @@ def hand_till_m(areas: FloatArray) -> FloatArray:
     Agrees with sklearn.metrics.roc_auc_score(multi_class="ovo", average="macro"); unlike the
     macro AUC it does not depend on the mix of classes.
     """
-    return np.asarray(auc_one_vs_one.figure(areas).mean(axis=-1))
+    return np.asarray(auc_one_vs_one.function(areas).mean(axis=-1))
 
 
 @metric(message("Average precision"), "class", ranking_areas, needs="class", pairs=True)

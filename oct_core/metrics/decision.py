@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import ratio
+from oct_core.metrics.base import Weigh, ratio, sum_cells
 from oct_core.metrics.checks import check_binary, check_groups
-from oct_core.metrics.curves import cumulate
-from oct_core.metrics.intervals import patient_weights, percentile_interval
-from oct_core.types import FloatArray
+from oct_core.metrics.intervals import number_patients, patient_draws, percentile_interval
+from oct_core.types import FloatArray, IntArray
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 
@@ -37,19 +36,27 @@ class DecisionCurve:
 
 
 def _net_benefit(
-    truth: NDArray[np.bool_], values: FloatArray, thresholds: FloatArray, weights: FloatArray
-) -> FloatArray:
-    """(..., T) of calling values (N,) from the thresholds (T,) on, under weights (..., N)."""
-
-    def called(side: NDArray[np.bool_]) -> FloatArray:
-        ranked = np.flatnonzero(side)[np.argsort(values[side], kind="stable")]
-        sums = cumulate(np.take(weights, ranked, axis=-1))
-        below = np.take(sums, np.searchsorted(values[ranked], thresholds), axis=-1)
-        return sums[..., -1:] - below
-
+    truth: NDArray[np.bool_], values: FloatArray, thresholds: FloatArray, units: IntArray
+) -> Weigh:
+    """Weights (..., U) to the net benefit (..., T) of calling values (N,) from the thresholds (T,)
+    on.
+    """
+    order = np.argsort(thresholds)
+    # Cell t holds what is called at t thresholds, the lowest first; so many as are not above it.
+    cells = np.searchsorted(thresholds[order], values, side="right")
+    count = len(thresholds) + 1
+    sums = sum_cells(units, cells + count * truth, 2 * count)
+    place = np.argsort(order)
     odds = thresholds / (1 - thresholds)
-    total = np.asarray(weights.sum(axis=-1))[..., None]
-    return ratio(called(truth), total) - ratio(called(~truth), total) * odds
+
+    def weigh(weights: FloatArray) -> FloatArray:
+        by_cell = sums(weights).reshape(*weights.shape[:-1], 2, count)
+        called = np.cumsum(by_cell[..., ::-1], axis=-1)[..., ::-1]
+        total = called[..., :1].sum(axis=-2)
+        alarms, hits = np.moveaxis(called[..., 1:][..., place], -2, 0)
+        return ratio(hits, total) - ratio(alarms, total) * odds
+
+    return weigh
 
 
 def decision_curve(
@@ -81,18 +88,17 @@ def decision_curve(
             min=values.min(),
             max=values.max(),
         )
-    once = np.ones(len(truth))
+    once, each = np.ones(len(truth)), np.arange(len(truth))
     low = high = np.full(len(steps), math.nan)
     if patients is not None and len(np.unique(groups := check_groups(patients, len(truth)))) > 1:
-        samples = [
-            _net_benefit(truth, values, steps, weights)
-            for weights in patient_weights(groups, resamples, seed)
-        ]
+        units = number_patients(groups)
+        benefit = _net_benefit(truth, values, steps, units)
+        samples = [benefit(draws) for draws in patient_draws(units, resamples, seed)]
         low, high = percentile_interval(np.concatenate(samples))
     return DecisionCurve(
         steps,
-        _net_benefit(truth, values, steps, once),
-        _net_benefit(truth, np.ones_like(values), steps, once),
+        _net_benefit(truth, values, steps, each)(once),
+        _net_benefit(truth, np.ones_like(values), steps, each)(once),
         low,
         high,
     )

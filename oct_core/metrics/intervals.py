@@ -53,7 +53,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oct_core.errors import MetricError
-from oct_core.metrics.base import Compute, Metric, ratio
+from oct_core.metrics.base import Basis, Metric, ratio
 from oct_core.metrics.checks import check_fraction, check_groups, check_labels, check_probabilities
 from oct_core.metrics.triage import URGENT
 from oct_core.types import FloatArray, IntArray
@@ -68,8 +68,10 @@ _LEAST_FREEDOM = 4.0
 """Degrees of freedom; with fewer, Student's quantile says little but that it is not known."""
 _CELLS_AT_ONCE = 200_000
 """Weights at once: they and what is made of them stay in the processor's cache."""
-_DRAWS_KEPT = 2_000_000
-"""Draws of patients that are kept for the next figure, of at most eight studies: 4 MB each."""
+_FEWEST_AT_ONCE = 16
+"""Resamples: of fewer, a row is too short to be added at once."""
+_DRAWS_KEPT = 16_000_000
+"""Draws of patients that are kept for the next figure, of at most four studies: 16 MB each."""
 
 
 Study = tuple[IntArray, FloatArray, NDArray[Any]]
@@ -130,40 +132,58 @@ def interval_text(interval: Interval, digits: int = 3, patients: int | None = No
     return bounds if math.isnan(interval.value) else f"{interval.value:.{digits}f} ({bounds})"
 
 
-def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """How often each scan is taken in each resample, in chunks (r, N) that add up to ``resamples``
-    rows.
+def number_patients(patients: ArrayLike) -> IntArray:
+    """The patient of each scan (N,) as a number, 0 to P - 1, in the order of their names; raises
+    MetricError as ``check_groups`` does.
+    """
+    groups = check_groups(patients, len(np.asarray(patients)))
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
-    patients : (N,). The rows depend on the seed only, not on the size of the chunks. Raises
-    MetricError for resamples < 1.
+
+def patient_draws(units: IntArray, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """How often each patient is taken in each resample, in chunks (r, P) that add up to
+    ``resamples`` rows.
+
+    units : (N,), as ``number_patients`` gives them. The rows depend on the seed only, not on the
+    size of the chunks. Raises MetricError for resamples < 1.
     """
     if resamples < 1:
         raise MetricError(
             "expected at least 1 resample, got {resamples}; 2000 is usual", resamples=resamples
         )
-    groups = check_groups(patients, len(np.asarray(patients)))
-    names, member = np.unique(groups, return_inverse=True)
-    chunk = max(1, _CELLS_AT_ONCE // max(1, len(member)))
-    few = len(names) * resamples <= _DRAWS_KEPT
+    n_patients = int(units.max()) + 1 if len(units) else 0
+    chunk = max(_FEWEST_AT_ONCE, _CELLS_AT_ONCE // max(1, len(units)))
+    few = n_patients * resamples <= _DRAWS_KEPT
     draws = _keep_draws if few else _draw
-    for counts in draws(len(names), resamples, seed, resamples if few else chunk):
+    for counts in draws(n_patients, resamples, seed):
         for start in range(0, len(counts), chunk):
-            yield counts[start : start + chunk, member].astype(np.float64)
+            # A column is a resample, so that its neighbours are added at once.
+            yield counts[start : start + chunk].T.astype(np.float64, order="C").T
 
 
-def _draw(n_patients: int, resamples: int, seed: int, rows: int) -> Iterator[NDArray[np.uint16]]:
-    """How often each patient is drawn (rows, n_patients), so many resamples at a time."""
+def patient_weights(patients: ArrayLike, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """How often each scan is taken in each resample, in chunks (r, N); otherwise as
+    ``patient_draws``, of patients (N,).
+    """
+    units = number_patients(patients)
+    for draws in patient_draws(units, resamples, seed):
+        yield draws[:, units]
+
+
+def _draw(n_patients: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8 | np.uint16]]:
+    """How often each patient is drawn (r, P), some resamples at a time."""
     generator = np.random.default_rng(seed)
     chances = np.full(n_patients, 1 / n_patients)
+    rows = max(_FEWEST_AT_ONCE, _CELLS_AT_ONCE // max(1, n_patients))
     for start in range(0, resamples, rows):
         counts = generator.multinomial(n_patients, chances, size=min(rows, resamples - start))
-        yield counts.astype(np.uint16)
+        yield counts.astype(np.uint8 if counts.max(initial=0) < 256 else np.uint16)
 
 
-@functools.lru_cache(maxsize=8)
-def _keep_draws(n_patients: int, resamples: int, seed: int, rows: int) -> list[NDArray[np.uint16]]:
+@functools.lru_cache(maxsize=4)
+def _keep_draws(n_patients: int, resamples: int, seed: int) -> list[NDArray[np.uint8 | np.uint16]]:
     """The same, kept: every figure of a study takes the same resamples."""
-    return list(_draw(n_patients, resamples, seed, rows))
+    return list(_draw(n_patients, resamples, seed))
 
 
 def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
@@ -202,9 +222,10 @@ def share_interval(
     value = int(both.sum()) / whole
     if crowd < 2:
         return Interval(value, math.nan, math.nan)
+    units = number_patients(groups)
+    hit, all_of = (np.bincount(units, side).astype(np.float64) for side in (both, base))
     samples = [
-        ratio(weights @ both, weights @ base)
-        for weights in patient_weights(groups, resamples, seed)
+        ratio(draws @ hit, draws @ all_of) for draws in patient_draws(units, resamples, seed)
     ]
     variance = resample_variance(np.concatenate(samples), effective_patients(base, groups))
     low, high = score_interval(value, variance, whole, crowd)
@@ -419,15 +440,15 @@ def most_and_fewest_trials(metric: Metric, study: Study) -> tuple[FloatArray, Fl
 def check_study(
     metrics: Sequence[Metric], labels: ArrayLike, probabilities: ArrayLike, patients: ArrayLike
 ) -> Study:
-    """Labels (N,), probabilities (N, K) and patients (N,) that fit each other and the metrics;
-    raises MetricError otherwise.
+    """Labels (N,), probabilities (N, K) and patients (N,), as numbers, that fit each other and the
+    metrics; raises MetricError otherwise.
     """
     scores = check_probabilities(probabilities)
     truth = check_labels(labels, scores.shape[1])
     check_probabilities(scores, len(truth))
     for metric in metrics:
         metric.check_classes(scores.shape[1])
-    return truth, scores, check_groups(patients, len(truth))
+    return truth, scores, number_patients(check_groups(patients, len(truth)))
 
 
 def bootstrap_samples(
@@ -446,18 +467,23 @@ def bootstrap_samples(
     resamples < 1.
     """
     studies = [check_study(metrics, labels, scores, patients) for scores in predictors]
-    users: dict[Compute, list[Metric]] = {}
+    units = number_patients(patients)
+    users: dict[Basis, list[Metric]] = {}
     for metric in metrics:
-        users.setdefault(metric.shared, []).append(metric)
+        users.setdefault(metric.basis, []).append(metric)
+    shares = [
+        [(basis(truth, scores, units), sharers) for basis, sharers in users.items()]
+        for truth, scores, _ in studies
+    ]
     samples: list[dict[str, list[FloatArray]]] = [
         {metric.name: [] for metric in metrics} for _ in studies
     ]
-    for weights in patient_weights(patients, resamples, seed):
-        for (truth, scores, _), parts in zip(studies, samples, strict=True):
-            for shared, sharers in users.items():
-                basis = shared(truth, scores, weights)
+    for draws in patient_draws(units, resamples, seed):
+        for share, parts in zip(shares, samples, strict=True):
+            for weigh, sharers in share:
+                basis_values = weigh(draws)
                 for metric in sharers:
-                    parts[metric.name].append(metric.figure(basis))
+                    parts[metric.name].append(metric.function(basis_values))
     return [{name: np.concatenate(part) for name, part in parts.items()} for parts in samples]
 
 

@@ -9,17 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oct_core.types import Float32Array
-
 DEPTH = 2
 """So many of the named layers, from the deepest on, are averaged."""
 
 
 def answer_with_features(
     model: nn.Module, layers: Mapping[str, nn.Module], gray: Tensor
-) -> tuple[Float32Array, Float32Array]:
+) -> tuple[Tensor, Tensor]:
     """Logits float32 (N, classes) and features float32 (N, D) of gray scans (N, 1, S, S) in [0, 1],
-    from one pass.
+    from one pass, on its device: a GPU goes on while the caller asks the next.
 
     layers : name -> module, shallow to deep. The features are the spatial averages of the outputs
     (N, channels, h, w) of the ``DEPTH`` deepest, side by side. The model's own output stays as it
@@ -43,5 +41,4 @@ def answer_with_features(
     finally:
         for handle in handles:
             handle.remove()
-    features = torch.cat([averages[name] for name in deepest], 1)
-    return logits.float().cpu().numpy(), features.cpu().numpy()
+    return logits.float(), torch.cat([averages[name] for name in deepest], 1)

@@ -102,10 +102,9 @@ class LoadedRun:
         for start in range(0, len(listed), _BATCH):
             batch = self.inputs(listed[start : start + _BATCH]).to(kind)
             with self.lock, torch.inference_mode():
-                logits, features = answer_with_features(self.model, self.layers, batch)
-            predictions += [
-                make_prediction(self.card, *row) for row in zip(logits, features, strict=True)
-            ]
+                answers = answer_with_features(self.model, self.layers, batch)
+                rows = zip(*(part.cpu().numpy() for part in answers), strict=True)
+            predictions += [make_prediction(self.card, *row) for row in rows]
         return predictions
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +23,13 @@ from oct_core.evaluation import (
     answer_corrupted,
     answer_parts,
     corruption_accuracy,
+    draw_patients,
     evaluate_run,
     phantom_accuracy,
 )
 from oct_core.runs.evaluations import corrupted_key, read_scored
 from oct_core.runs.files import CARD, PREDICTIONS, read_card, read_predictions, write_card
-from oct_core.runs.predict import logits_of_pack, predict
+from oct_core.runs.predict import answers_of_pack, logits_of_pack, predict
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.corruptions import CORRUPTIONS, corrupt
 from oct_core.scans.phantom import make_phantom
@@ -151,7 +153,7 @@ def test_accuracy_under_corruption_written_out(
     assert found["mean_corrupted"] == pytest.approx(
         np.mean([value for values in found["accuracy"].values() for value in values])
     )
-    assert (found["split"], found["n"]) == ("val", 8), "never the test part"
+    assert (found["split"], found["n"], found["of"]) == ("val", 8, 8), "never the test part"
     assert found["clean"] == pytest.approx(
         (logits_of_pack(run.model, pixels, run.device).argmax(1) == labels).mean()
     )
@@ -168,7 +170,7 @@ def test_scans_are_corrupted_a_few_at_a_time_each_with_noise_of_its_own(
         seen.append((len(pixels), seed))
         return corrupt(pixels, name, severity, seed)
 
-    monkeypatch.setattr(evaluation, "_CORRUPTED_AT_ONCE", 3)
+    monkeypatch.setattr(evaluation, "_AT_ONCE", 3)
     monkeypatch.setattr(evaluation, "corrupt", counted)
     parts = answer_corrupted(demo_run("densenet121"), tiny_pack, None)
     assert seen == [(3, 0), (3, 3), (2, 6)] * len(CORRUPTIONS)
@@ -176,6 +178,85 @@ def test_scans_are_corrupted_a_few_at_a_time_each_with_noise_of_its_own(
         assert np.array_equal(getattr(parts, column), getattr(whole, column)), column
     still = ~np.char.startswith(whole.split, "corrupted/speckle")
     np.testing.assert_allclose(parts.logits[still], whole.logits[still], atol=1e-3)
+
+
+class Watched:
+    """Packed pixels that remember how many were asked for at once, and by which thread."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels, self.sizes, self.threads = pixels, [], set()
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        self.sizes.append(len(rows))
+        self.threads.add(threading.get_ident())
+        return self.pixels[rows]
+
+
+def test_a_part_is_read_in_chunks_beside_the_network(
+    demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, pixels = demo_run("densenet121"), Watched(tiny_pack.pixels)
+    pack = Pack(tiny_pack.folder, tiny_pack.records, pixels, 64)  # type: ignore[arg-type]
+    whole = answer_parts(run, tiny_pack, None)
+    monkeypatch.setattr(evaluation, "_AT_ONCE", 5)
+    table = answer_parts(run, pack, None)
+    assert pixels.sizes == [5, 5, 5, 1] and threading.get_ident() not in pixels.threads
+    assert table.sha256.tolist() == whole.sha256.tolist()
+    assert table.split.tolist() == whole.split.tolist()
+    np.testing.assert_allclose(table.logits, whole.logits, atol=1e-4)
+    pixels.sizes.clear()
+    rows = np.arange(3, 20)
+    logits = logits_of_pack(run.model, pixels, run.device, 4, rows)  # type: ignore[arg-type]
+    assert pixels.sizes == [4, 4, 4, 4, 1]
+    expected = logits_of_pack(run.model, tiny_pack.pixels[rows], run.device)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_the_gate_scores_each_chunk_of_answers(
+    demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sums:
+        def scores(self, features: np.ndarray) -> np.ndarray:
+            assert len(features) <= 5
+            return np.repeat(features.sum(axis=1, keepdims=True), 3, axis=1)
+
+    run = demo_run("densenet121")
+    monkeypatch.setattr(evaluation, "_AT_ONCE", 5)
+    table = answer_parts(run, tiny_pack, Sums(), ("test",))  # type: ignore[arg-type]
+    _, features = answers_of_pack(run, tiny_pack.pixels[tiny_pack.rows("test")])
+    assert table.gate is not None
+    np.testing.assert_allclose(table.gate[:, 0], features.sum(axis=1), rtol=1e-4)
+
+
+def test_scans_to_corrupt_are_drawn_by_patient_the_same_each_time(tiny_pack: Pack) -> None:
+    """Of 24 scans of patients with 1 to 5 scans at most 10, all scans of each patient."""
+    owners = np.repeat(list("abcdefgh"), [1, 2, 3, 4, 5, 4, 3, 2])
+    records = tuple(
+        replace(record, patient=str(owner))
+        for record, owner in zip(tiny_pack.records, owners, strict=True)
+    )
+    pack = Pack(tiny_pack.folder, records, tiny_pack.pixels, 64)
+    rows = np.arange(24)
+    drawn = draw_patients(pack, rows, 10)
+    assert 5 < len(drawn) <= 10 and drawn.tolist() == draw_patients(pack, rows, 10).tolist()
+    for owner in owners[drawn]:
+        assert set(np.flatnonzero(owners == owner)) <= set(drawn)
+    assert len(set(owners[drawn])) > 1 and set(owners[drawn]) != set(owners[: len(drawn)])
+    np.testing.assert_array_equal(draw_patients(pack, rows[:10], 10), rows[:10])
+    alone = Pack(tiny_pack.folder, (replace(records[0], patient="one"),) * 24, pack.pixels, 64)
+    assert len(draw_patients(alone, rows, 10)) == 10, "a patient of too many gives some"
+
+
+def test_the_card_says_how_many_scans_were_corrupted(
+    demo_run: Callable[[str], LoadedRun], tiny_pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "SEVERITIES", (1,))
+    monkeypatch.setattr(evaluation, "MOST_CORRUPTED", 5)
+    run = demo_run("densenet121")
+    corrupted, clean = answer_corrupted(run, tiny_pack, None), answer_parts(run, tiny_pack, None)
+    found = corruption_accuracy(corrupted, clean)
+    assert 0 < found["n"] <= 5 and found["of"] == 8
+    assert len(corrupted) == found["n"] * len(CORRUPTIONS)
 
 
 def test_accuracy_on_fresh_phantoms_written_out(demo_run: Callable[[str], LoadedRun]) -> None:

@@ -381,6 +381,20 @@ def test_a_weight_counts_how_often_a_scan_is_taken(name: str) -> None:
 
 
 @every_metric
+def test_a_patients_weight_is_that_of_each_of_its_scans(name: str) -> None:
+    """Patients of none, one and several scans, of one class and of several, ties included."""
+    labels, scores = data(11)
+    found, random = METRICS.get(name), np.random.default_rng(2)
+    patients = random.integers(1, 25, len(labels))
+    weights = random.integers(0, 4, (30, 25)).astype(np.float64)
+    weights[0] = patients.max() == np.arange(25)  # one patient alone leaves classes out
+    by_patient = found.function(
+        found.basis(labels, scores, patients)(weights[:, : max(patients) + 1])
+    )
+    np.testing.assert_allclose(by_patient, found(labels, scores, weights[:, patients]), rtol=1e-10)
+
+
+@every_metric
 def test_renaming_the_classes_moves_the_answers_with_them(name: str) -> None:
     labels, scores = data(7, ties=False)
     # Class k becomes class new[k]; where classes have names, only the two urgent ones are alike.
@@ -462,11 +476,11 @@ def test_bad_input_says_what_was_expected(
 
 
 def test_a_metric_is_registered_once() -> None:
-    def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return weights
+    def accuracy(confusion: np.ndarray) -> np.ndarray:
+        return confusion
 
     with pytest.raises(ValueError, match="metric 'accuracy' is registered twice"):
-        metric("Again", "scalar")(accuracy)
+        metric("Again", "scalar", METRICS.get("accuracy").basis)(accuracy)
 
 
 def test_a_metric_keeps_its_name_and_words() -> None:

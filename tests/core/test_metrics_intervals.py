@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+import tracemalloc
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -19,6 +21,7 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.classification import accuracy, sensitivity, specificity
 from oct_core.metrics.curves import auc_one_vs_one, macro_auc
 from oct_core.metrics.intervals import (
+    bootstrap_samples,
     bounds_text,
     difference_interval,
     effective_patients,
@@ -61,6 +64,7 @@ def test_the_seed_alone_decides_not_the_chunks(monkeypatch: pytest.MonkeyPatch) 
     patients = np.arange(10)
     whole = all_weights(patients, 50, seed=4)
     monkeypatch.setattr(intervals, "_CELLS_AT_ONCE", 70)
+    monkeypatch.setattr(intervals, "_FEWEST_AT_ONCE", 2)
     assert len(list(patient_weights(patients, 50, seed=4))) == 8
     np.testing.assert_array_equal(all_weights(patients, 50, seed=4), whole)
     assert (all_weights(patients, 50, seed=5) != whole).any()
@@ -412,6 +416,27 @@ def test_2000_resamples_of_200_scans_take_under_2_seconds() -> None:
         bootstrap_metrics(metrics, labels, scores, patients, 2000)
         seconds.append(time.thread_time() - start)
     assert min(seconds) < 2
+
+
+def test_a_study_is_sorted_once_and_never_whole_in_memory() -> None:
+    """All weights of 12,500 scans in 200 resamples take 20 MB; benchmarks/scale.py has the time."""
+    labels, scores, patients = data(12_500, per_patient=2)
+    studies = []
+
+    def counting(labels: Any, scores: Any, units: Any) -> Any:
+        studies.append(int(units.max()) + 1)
+        return macro_auc.basis(labels, scores, units)
+
+    counted = replace(macro_auc, basis=counting)
+    bootstrap_samples([counted], labels, [scores], patients, 2)
+    tracemalloc.start()
+    try:
+        bootstrap_samples([counted], labels, [scores], patients, 200)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert studies == [6250, 6250]
+    assert peak < 12e6
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,12 @@ def names(lines: Iterable[str]) -> set[str]:
 
 LIBRARY = sorted((ROOT / "oct_core").rglob("*.py"))
 CHARTS = ROOT / "oct_core" / "figures" / "charts"
+ONNX = ROOT / "oct_core" / "runs" / "onnx_file.py"
 APP = [ROOT / "streamlit_app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 OTHERS = [*sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").glob("*.py"))]
 
+BASE = [path for path in LIBRARY if path != ONNX]
+"""Without what only an extra needs."""
 DEPENDENCIES: list[str] = PROJECT["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 
@@ -67,11 +70,17 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 @pytest.mark.parametrize(
     ("paths", "declared"),
     [
-        ([path for path in LIBRARY if not path.is_relative_to(CHARTS)], DEPENDENCIES),
-        ([*LIBRARY, *APP], requirements("requirements.txt")),
+        ([path for path in BASE if not path.is_relative_to(CHARTS)], DEPENDENCIES),
+        ([*BASE, *APP], requirements("requirements.txt")),
+        ([ONNX], DEPENDENCIES + PROJECT["optional-dependencies"]["onnx"]),
         (OTHERS, requirements("requirements.txt") + requirements("requirements-dev.txt")),
     ],
-    ids=["the library without its charts", "the library and the app", "tests and benchmarks"],
+    ids=[
+        "the library without its charts",
+        "the library and the app",
+        "the extra onnx",
+        "tests and benchmarks",
+    ],
 )
 def test_what_is_imported_is_declared(paths: list[Path], declared: list[str]) -> None:
     packages = third_parties(paths)
@@ -88,7 +97,7 @@ def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
 
 def test_pyproject_and_the_requirements_files_agree() -> None:
     assert requirements("requirements.txt") == DEPENDENCIES + EXTRAS["app"]
-    assert requirements("requirements-dev.txt") == EXTRAS["dev"]
+    assert requirements("requirements-dev.txt") == EXTRAS["dev"] + EXTRAS["onnx"]
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text().splitlines()
 
 

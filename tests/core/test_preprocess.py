@@ -271,6 +271,15 @@ def test_a_corruption_grows_with_its_severity_and_is_seeded(name: str) -> None:
     np.testing.assert_array_equal(pixels, before)
 
 
+@pytest.mark.parametrize("name", list(CORRUPTIONS))
+def test_a_corruption_of_many_scans_is_what_it_makes_of_them_at_once(name: str) -> None:
+    """A few at a time, with the noise of one draw."""
+    scans = np.random.default_rng(0).integers(0, 256, (7, 64, 64)).astype(np.uint8)
+    whole = CORRUPTIONS.get(name)(scans / 255.0, 2, np.random.default_rng(3))
+    expected = np.round(np.clip(whole, 0, 1) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(corrupt(scans, name, 2, seed=3), expected)
+
+
 def test_speckle_has_the_same_grains_at_every_size() -> None:
     flat = {size: np.full((2, size, size), 100, dtype=np.uint8) for size in (64, 128, 224)}
     found = {size: corrupt(pixels, "speckle", 2, seed=3) for size, pixels in flat.items()}
