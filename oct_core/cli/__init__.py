@@ -1,10 +1,5 @@
-<<<<<<< HEAD
 """python -m oct_core: prepare, audit, train, gate, evaluate, predict, explain, explain-report,
-runs, phantom.
-=======
-"""python -m oct_core: prepare, train, gate, evaluate, predict, explain, explain-report, runs,
-phantom, export.
->>>>>>> scale
+runs, phantom, export.
 """
 
 from __future__ import annotations

@@ -47,48 +47,27 @@ def logits_of_pack(
     model: GrayClassifier,
     pixels: NDArray[np.uint8],
     device: torch.device,
-<<<<<<< HEAD
-    batch_size: int = 64,
+    batch_size: int | None = None,
     rows: IntArray | None = None,
     precision: str = "float32",
 ) -> Float32Array:
     """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S), or of those of its rows
-    that are given, at least one. Read a batch at a time. The model's mode is restored.
-=======
-    batch_size: int | None = None,
-    rows: IntArray | None = None,
-) -> Float32Array:
-    """float32 (N, classes): raw logits of packed scans, uint8 (N, S, S), or of those ``rows`` of
-    them: a part of a pack is never copied as a whole. The model's mode is restored.
->>>>>>> scale
+    that are given, at least one: a part of a pack is never copied as a whole. The model's mode is
+    restored.
     """
     was_training = model.training
     model.eval()
     rows = np.arange(len(pixels)) if rows is None else rows
-<<<<<<< HEAD
-    logits = []  # the device is waited for once
+    size = batch_size or _at_once(device)
+    logits = []  # not before the end: a GPU would wait for each batch to arrive
     try:
         with torch.inference_mode(), multiplied_in(precision, device):
-            for start in range(0, len(rows), batch_size):
-                batch = upload(pixels[rows[start : start + batch_size]], device)
+            for start in range(0, len(rows), size):
+                batch = upload(pixels[rows[start : start + size]], device)
                 logits.append(model(batch[:, None].float() / 255.0).float())
     finally:
         model.train(was_training)
     return torch.cat(logits).cpu().numpy()
-=======
-    size = batch_size or _at_once(device)
-    parts = []
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(rows), size):
-                some = np.array(pixels[rows[start : start + size]])
-                batch = torch.from_numpy(some).to(device)[:, None].float() / 255.0
-                parts.append(model(batch).float())
-        # Not before: a GPU would wait for each batch to arrive.
-        return torch.cat(parts).cpu().numpy()
-    finally:
-        model.train(was_training)
->>>>>>> scale
 
 
 def answers_of_pack(
