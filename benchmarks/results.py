@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from oct_core.metrics.calibration import softmax
 from oct_core.metrics.intervals import Interval, interval_text, share_interval
 from oct_core.metrics.summary import Evaluation, evaluate_table
 from oct_core.models.catalog import ENSEMBLE
@@ -32,11 +34,20 @@ from oct_core.runs.evaluations import (
 from oct_core.runs.files import list_runs, read_predictions
 from oct_core.scans.corruptions import CORRUPTIONS
 from oct_core.trust.baselines import BASELINES
+from oct_core.trust.gate import compare_scores
 from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.report_file import Report, read_report
 from oct_core.trust.sanity import half_depth
-from oct_core.trust.verdict import give_verdicts, risk_coverage, verdict_table
+from oct_core.trust.verdict import (
+    NORMAL,
+    VerdictRule,
+    give_verdicts,
+    risk_coverage,
+    verdict_table,
+)
 from oct_core.types import CLASSES, PredictionTable, RunCard
+
+PLAIN_LEAST = 0.9
 
 
 def held_out_table(cards: list[RunCard]) -> str:
@@ -84,8 +95,8 @@ def verdicts_table(cards: list[RunCard], keys: Sequence[str]) -> str:
     judge = Judge(cards)
     lines = [
         "| data | scans | answered | of these wrong | caution | no answer | diseased answered "
-        "NORMAL | area of risk |",
-        "|---|---|---|---|---|---|---|---|",
+        "NORMAL | area of risk | plain rule: answered | of these wrong |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key in keys:
         answers = answers_together(cards, key)
@@ -94,13 +105,75 @@ def verdicts_table(cards: list[RunCard], keys: Sequence[str]) -> str:
         lines.append(
             f"| {key} | {table.n_scans} | {_share(table.shares['answer'])} | {table.wrong} of "
             f"{table.counts['answer']} | {table.counts['caution']} | {table.counts['refer']} | "
-            f"{table.missed} | {area:.4f} |"
+            f"{table.missed} of {_diseased(answers).sum()} | {area:.4f} | {_plain_rule(answers)} |"
         )
+    return "\n".join(lines)
+
+
+def _diseased(answers: PredictionTable) -> NDArray[np.bool_]:
+    """Scans that NORMAL is no right answer for."""
+    return ~answers.is_right(np.full(len(answers), answers.classes.index(NORMAL)))
+
+
+def _plain_rule(answers: PredictionTable) -> str:
+    """What there would be without a gate: an answer where all models agree and the mean of their
+    probabilities is over 0.9.
+    """
+    called = answers.logits.argmax(axis=1)
+    agree = np.all([m.logits.argmax(axis=1) == called for m in answers.members.values()], axis=0)
+    answered = agree & (softmax(answers.logits).max(axis=1) > PLAIN_LEAST)
+    wrong = answered & ~answers.is_right(called)
+    return f"{answered.mean():.1%} | {wrong.sum()} of {answered.sum()}"
+
+
+def class_verdicts_table(cards: list[RunCard], keys: Sequence[str]) -> str:
+    """The verdicts of the ensemble by true class, in Markdown."""
+    judge = Judge(cards)
+    lines = ["| data | class | scans | answered | of these wrong | caution | no answer |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for key in keys:
+        answers = answers_together(cards, key)
+        table = verdict_table(answers, give_verdicts(answers, judge.rule, judge.sets))
+        lines += [
+            f"| {key} | {name} | {each.n} | {each.answer} | {each.wrong} | {each.caution} | "
+            f"{each.refer} |"
+            for name, each in table.by_class.items()
+        ]
+    return "\n".join(lines)
+
+
+def gate_table(cards: list[RunCard], keys: Sequence[str]) -> str:
+    """How the gate's scores of other real scans compare with those of validation scans: the area
+    under the ROC curve of each question, the share above 1, and the scans that the rule would call
+    no B-scan; in Markdown.
+    """
+    rule = VerdictRule()
+    lines = [
+        "| scans | model | AUROC: a B-scan, upright, familiar | above 1 | taken for no B-scan |",
+        "|---|---|---|---|---|",
+    ]
+    for key in keys:
+        for name, members in [(ENSEMBLE, cards), *((card.name, [card]) for card in cards)]:
+            usual, others = (answers_together(members, each).gate for each in ("val", key))
+            if usual is None or others is None:
+                continue
+            areas, shares = compare_scores(usual, others)
+            flagged = others[:, 0] > rule.caution[0]
+            lines.append(
+                f"| {key} | {name} | {', '.join(f'{area:.2f}' for area in areas)} | "
+                f"{', '.join(f'{share:.0%}' for share in shares)} | {flagged.sum()} of "
+                f"{len(flagged)} |"
+            )
     return "\n".join(lines)
 
 
 def _share(interval: Interval) -> str:
     return f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+
+
+def external_keys(cards: list[RunCard]) -> list[str]:
+    """The external sets that the runs have answers for."""
+    return [external_key(name) for name in external_names(cards[0].folder)]
 
 
 def verdict_keys(cards: list[RunCard]) -> list[str]:
@@ -197,6 +270,8 @@ def main() -> None:
         robustness_table(measured),
         *(external_table(cards, name) for name in external_names(cards[0].folder)),
         verdicts_table(cards, verdict_keys(cards)),
+        class_verdicts_table(cards, ["test", *external_keys(cards)]),
+        gate_table(cards, ["test", *external_keys(cards)]),
         sep="\n\n",
         end="\n\n",
     )

@@ -1,7 +1,8 @@
 """Labelled scans from elsewhere: found, answered by runs, and kept beside them.
 
 Labels may be some of the classes, or coarser ones that a label map says the classes of. Nothing of
-a picture is kept but its file name, its hash, the answers and the gate's scores.
+a picture is kept but its file name, its hash, a number for its patient, the answers and the gate's
+scores.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from oct_core.data.manifest import patient_of
 from oct_core.data.parts import part_named
 from oct_core.data.table import is_table, read_table
 from oct_core.errors import CheckpointError, DataError, ScanError
+from oct_core.runs.ensemble import check_names
 from oct_core.runs.evaluations import ExternalSet, external_key, write_external
 from oct_core.runs.files import read_predictions
 from oct_core.runs.weights import LoadedRun
@@ -221,6 +223,7 @@ def score_labelled(
     not at all, and named, if its two labels stand for other classes. Raises DataError for a name
     that is none of a file, or if no scan can be read.
     """
+    check_names([run.name for run in runs])
     reader = _Reader(external_key(name), labelled.labels)
     gates = {run.name: read_gate(run.card) for run in runs}
     parts: dict[str, list[PredictionTable]] = {run.name: [] for run in runs}
@@ -257,6 +260,7 @@ class _Reader:
         self.conflicts: set[str] = set()
         self.sources: set[str] = set()
         self.unreadable: list[tuple[str, str]] = []
+        self.patients: dict[str, str] = {}
         self.repeated = 0
 
     def read(self, scans: Sequence[Labelled]) -> list[_Read]:
@@ -296,6 +300,15 @@ class _Reader:
         """Without the pictures that two labels were given for."""
         return table.take(~np.isin(table.sha256, sorted(self.conflicts)))
 
+    def _patient(self, read: _Read) -> str:
+        """A number for each patient, in the order of the scans: whose scans they are is not kept,
+        only which belong together.
+        """
+        own = read.labelled.patient
+        if not own:
+            return f"file-{read.digest[:16]}"
+        return self.patients.setdefault(own, f"patient-{len(self.patients) + 1}")
+
     def table(
         self, batch: Sequence[_Read], predictions: Sequence[Prediction], gate: Gate | None
     ) -> PredictionTable:
@@ -309,10 +322,7 @@ class _Reader:
             split=np.array([self.key] * len(batch), dtype=np.str_),
             image=np.array([each.labelled.path.name for each in batch], dtype=np.str_),
             sha256=np.array([each.digest for each in batch], dtype=np.str_),
-            patient=np.array(
-                [each.labelled.patient or f"file-{each.digest[:16]}" for each in batch],
-                dtype=np.str_,
-            ),
+            patient=np.array([self._patient(each) for each in batch], dtype=np.str_),
             label=np.where(alone, truth.argmax(axis=1), -1).astype(np.int64),
             logits=np.stack([prediction.logits for prediction in predictions]),
             classes=classes,

@@ -34,7 +34,7 @@ REASONS: dict[str, str] = {
         "it is less familiar to the models than most scans, and the probability is only "
         "{probability:.1%}, below {least:.1%}"
     ),
-    "no gate": message("no gate has been fitted for this run"),
+    "no gate": message("this run has no gate that can be used"),
     "no sets": message("this run has no validation scans to calibrate the answer with"),
 }
 """Key -> the sentence, without a capital and a full stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from oct_core.errors import OctError
+from oct_core.errors import OctError, UnknownNameError
+from oct_core.models.catalog import ENSEMBLE
 
 # Names of files and runs are printed as they are: no [markup], no :emoji:.
 out, err = (
@@ -38,6 +39,22 @@ Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best
 def printable(text: str) -> str:
     """The text with bytes of file names that are not UTF-8 spelled out: stdout refuses them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def named_runs(names: Sequence[str] | None) -> list[str]:
+    """The runs that were named, [] for all finished ones: none was named, or the ensemble was.
+    Raises UnknownNameError for the ensemble beside runs.
+    """
+    given = list(dict.fromkeys(names or ()))
+    if ENSEMBLE not in given:
+        return given
+    if len(given) > 1:
+        raise UnknownNameError(
+            "--run {ensemble} is all finished runs together; leave it out to have the ensemble of "
+            "the runs that are named",
+            ensemble=ENSEMBLE,
+        )
+    return []
 
 
 class Bar:

@@ -10,20 +10,23 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from oct_core.cli.app import Device, err, out, progress_bar
+from oct_core.cli.app import Device, err, named_runs, out, progress_bar
 from oct_core.errors import DataError
 from oct_core.metrics.intervals import interval_text, share_interval
 from oct_core.models.catalog import ENSEMBLE
+from oct_core.runs.files import list_runs
 from oct_core.words import say_count
 
 if TYPE_CHECKING:
     from oct_core.metrics.summary import Evaluation
     from oct_core.runs.evaluations import ExternalSet
-    from oct_core.types import PredictionTable
+    from oct_core.types import PredictionTable, RunCard
 
 
 def evaluate(
-    run: Annotated[list[str], typer.Argument(help="Names of finished runs.")],
+    run: Annotated[
+        list[str], typer.Argument(help='Names of finished runs; "ensemble" is all of them.')
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -43,7 +46,7 @@ def evaluate(
         typer.Option(
             help="Score these labelled scans instead: a folder whose folders are named as labels, "
             "or a CSV with path, label and, if known, patient. The answers are kept beside the "
-            "runs, with file names and hashes, without pictures."
+            "runs, with file names and hashes, without pictures or the names of patients."
         ),
     ] = None,
     label_map: Annotated[
@@ -61,18 +64,19 @@ def evaluate(
     """Measure runs on validation and test scans, or on a labelled set from elsewhere, with
     intervals by patient. The figures are kept with the runs.
     """
+    runs = named_runs(run) or [card.name for card in list_runs() if card.status == "done"]
     if labelled is None and (label_map or name):
         raise DataError("--label-map and --name belong to --labelled FOLDER; give that too")
     if labelled is not None and data is not None:
         raise DataError("--data and --labelled are two evaluations; run one after the other")
     if labelled is not None:
         called = name or (labelled.stem if labelled.is_file() else labelled.resolve().name)
-        _score_labelled(run, labelled, label_map or [], called, device)
+        _score_labelled(runs, labelled, label_map or [], called, device)
         return
-    for each in run:
+    for each in runs:
         _evaluate_parts(each, data, ("val",) if validation_only else ("val", "test"), device)
-    if len(run) > 1:
-        _print_ensemble(run, ("val",) if validation_only else ("val", "test"))
+    if len(runs) > 1:
+        _print_ensemble(runs, ("val",) if validation_only else ("val", "test"))
 
 
 def _evaluate_parts(run: str, data: Path | None, parts: Sequence[str], device: str) -> None:
@@ -137,12 +141,32 @@ def _score_labelled(
         err.print(f"left out: {file}: not named as a picture is", soft_wrap=True)
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
+        _print_verdicts([run.card], scored.tables)
     if len(runs) > 1:
-        whole = scored_table([run.card for run in runs], scored.tables)
-        _print_labelled(ENSEMBLE, whole, 1.0)
+        cards = [run.card for run in runs]
+        _print_labelled(ENSEMBLE, scored_table(cards, scored.tables), 1.0)
+        _print_verdicts(cards, scored.tables)
     _print_set(next(iter(scored.about.values())))
     if scored.unreadable:
         raise typer.Exit(1)
+
+
+def _print_verdicts(cards: Sequence[RunCard], tables: Mapping[str, PredictionTable]) -> None:
+    """What the rule makes of the answers of those runs together."""
+    from oct_core.trust.judge import Judge, scored_table
+    from oct_core.trust.verdict import give_verdicts, verdict_table
+
+    judge = Judge(cards)
+    own = scored_table(cards, {card.name: tables[card.name] for card in cards})
+    found = verdict_table(own, give_verdicts(own, judge.rule, judge.sets))
+    counts = ", ".join(f"{kind} {count}" for kind, count in found.counts.items())
+    out.print(
+        f"verdicts: {counts}; wrong among the answered {found.wrong}, a disease answered NORMAL "
+        f"{found.missed}",
+        soft_wrap=True,
+    )
+    for problem in judge.problems:
+        err.print(f"warning: {problem}", soft_wrap=True)
 
 
 def _print_set(about: ExternalSet) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from oct_core.cli.app import Device, RunName, err, out, progress_bar
+from oct_core.cli.app import Device, Level, RunName, err, out, progress_bar
+from oct_core.models.catalog import ENSEMBLE
 from oct_core.reasons import verdict_words
+from oct_core.trust.conformal import LEVEL
 from oct_core.types import Verdict
 
 
@@ -29,13 +30,22 @@ def explain(
     layer: Annotated[
         list[str] | None, typer.Option(help="Named layer, may be repeated; all by default.")
     ] = None,
+    level: Level = LEVEL,
     device: Device = "",
 ) -> None:
     """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
-    scan's own pixels; and say what may be made of its answer.
+    scan's own pixels; and say what may be made of its answer. --run ensemble shows where each of
+    its members looked, for the class that the ensemble predicts.
     """
+    choice = MapChoice(target, tuple(method or ()), tuple(layer or ()))
     with progress_bar("making maps"):
-        written = explain_file(image, run, out_folder, target, method, layer, device)
+        files = explain_file(image, run, out_folder, choice, device, level)
+    for written in files:
+        tell(written)
+
+
+def tell(written: Written) -> None:
+    """What was written, and what may be made of it."""
     if written.verdict.kind != "answer":
         err.print(f"{written.verdict.kind}: {verdict_words(written.verdict)}", soft_wrap=True)
     if written.left_out:
@@ -52,9 +62,21 @@ def explain(
 
 
 @dataclass(frozen=True)
+class MapChoice:
+    """target : the class explained, None for the one predicted. methods, layers : () for those by
+    default.
+    """
+
+    target: str | None = None
+    methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Written:
-    """What explain wrote. verdict : on this run's answer. without_evidence : keys of the maps that
-    are zero everywhere. left_out : which default methods do not hold for the network, in words.
+    """What explain wrote of one run. verdict : on its answer, or on the ensemble's.
+    without_evidence : keys of the maps that are zero everywhere. left_out : which default methods
+    do not hold for the network, in words.
     """
 
     png: Path
@@ -66,48 +88,49 @@ class Written:
 
 
 def explain_file(
-    image: Path,
-    run_name: str,
-    out: Path,
-    target: str | None,
-    methods: Sequence[str] | None,
-    layers: Sequence[str] | None,
-    device: str,
-) -> Written:
-    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run,
-    class, method or layer.
+    image: Path, run: str, out: Path, choice: MapChoice, device: str, level: float = LEVEL
+) -> list[Written]:
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``, of the ensemble those of each member;
+    raises OctError for a bad scan, run, class, method or layer.
 
     Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two
     folders may hold a scan of one name).
     """
     from PIL import Image
 
-    from oct_core.explanations import explain as make_maps
+    from oct_core.explanations import METHODS, explain_with_predictions
     from oct_core.explanations.api import default_methods, say_left_out
     from oct_core.exports import maps_npz
     from oct_core.figures.contact_sheet import contact_sheet
     from oct_core.models.device import choose_device
-    from oct_core.runs.weights import load_run
+    from oct_core.runs.weights import load_run, load_runs
     from oct_core.scans import read_scan
     from oct_core.trust.judge import Judge
+    from oct_core.words import say
 
-    scan, run = read_scan(image), load_run(run_name, choose_device(device))
-    [maps] = make_maps(
-        scan, run, target, tuple(methods or default_methods(run.model)), layers or None
-    )
-    [judgement] = Judge([run]).judge([scan])
-    out.mkdir(parents=True, exist_ok=True)
-    png, npz = _unused(out, f"{image.stem}_{run.card.name}")
-    Image.fromarray(contact_sheet(scan, maps)).save(png)
-    npz.write_bytes(maps_npz(run.card, judgement, maps))
-    return Written(
-        png,
-        npz,
-        judgement.verdict,
-        maps[0].target,
-        tuple(each.key for each in maps if not each.evidence),
-        "" if methods else say_left_out(run.model),
-    )
+    scan, where = read_scan(image), choose_device(device)
+    runs = load_runs([], where) if run == ENSEMBLE else [load_run(run, where)]
+    judge, together, target = Judge(runs, level), None, choice.target
+    if len(runs) > 1:  # one class for all members, so it has to be known first
+        [together] = judge.judge([scan])
+        target = target or together.prediction.predicted
+    titles = {name: say(METHODS.get(name).title) for name in METHODS}
+    files = []
+    for place, member in enumerate(runs):
+        methods = choice.methods or default_methods(member.model)
+        [(prediction, maps)] = explain_with_predictions(
+            scan, member, target, methods, choice.layers or None
+        )
+        own = together.members[place] if together else judge.of(scan, [prediction])
+        verdict = together.verdict if together else own.verdict
+        out.mkdir(parents=True, exist_ok=True)
+        png, npz = _unused(out, f"{image.stem}_{member.card.name}")
+        Image.fromarray(contact_sheet(scan, maps, verdict, titles)).save(png)
+        npz.write_bytes(maps_npz(member.card, own, maps))
+        zero = tuple(each.key for each in maps if not each.evidence)
+        left_out = "" if choice.methods else say_left_out(member.model)
+        files.append(Written(png, npz, verdict, maps[0].target, zero, left_out))
+    return files
 
 
 def _unused(out: Path, stem: str) -> tuple[Path, Path]:

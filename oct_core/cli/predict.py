@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from oct_core.cli.app import Device, Level, err, out, progress_bar
+from oct_core.cli.app import Device, Level, err, named_runs, out, progress_bar
 from oct_core.errors import DataError, ScanError
-from oct_core.models.catalog import ENSEMBLE
 from oct_core.reasons import verdict_words
 from oct_core.scans import PassedOver, is_scan_name, read_scan, suffixes, walk
 from oct_core.trust.conformal import LEVEL
@@ -52,15 +51,17 @@ def predict(
     passed = PassedOver()
     with progress_bar("predicting") as bar:
         where = choose_device(device)
-        some = [] if ENSEMBLE in (run or []) else run
+        some = named_runs(run)
         runs, unusable = (load_runs(some, where), {}) if some else load_sound_runs(where)
-        judge = Judge(runs, level).judge
-        judged, unreadable = predict_files(paths, judge, bar.step, passed)
+        judge = Judge(runs, level)
+        judged, unreadable = predict_files(paths, judge.judge, bar.step, passed)
     write_atomically(out_file, predictions_csv(judged))
     for text in passed.sentences():
         err.print(f"note: {text}", soft_wrap=True)
     for name, reason in unusable.items():
         err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
+    for problem in judge.problems:
+        err.print(f"warning: {problem}", soft_wrap=True)
     for path, reason in unreadable:
         err.print(f"left out: {path}: {reason}", soft_wrap=True)
     warn_of(judged, out_file)

@@ -8,10 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from oct_core import __version__
 from oct_core.figures.colours import class_colour
+from oct_core.figures.lettering import (
+    INK,
+    PAPER,
+    QUIET,
+    Line,
+    break_text,
+    draw_lines,
+    font,
+    height_of,
+    shorten,
+    write_verdict,
+)
 from oct_core.figures.pictures import (
     draw_map,
     encode_png,
@@ -21,7 +33,7 @@ from oct_core.figures.pictures import (
     shrink,
 )
 from oct_core.models.catalog import ENSEMBLE, ENSEMBLE_COLOUR, run_title
-from oct_core.reasons import scores_words, verdict_lines
+from oct_core.reasons import scores_words
 from oct_core.types import (
     CLASS_TITLES,
     Explanation,
@@ -34,15 +46,10 @@ from oct_core.types import (
 from oct_core.words import RESEARCH_LINE, say
 
 CELL, GAP, MARGIN, CAPTION = 300, 14, 36, 44
-INK, QUIET, PAPER, TRACK = (28, 30, 36), (105, 110, 120), (255, 255, 255), (232, 234, 238)
+TRACK = (232, 234, 238)
 FAINT = (168, 172, 180)
 """Percentages that are no answer."""
-VERDICT_INKS = {"answer": (17, 120, 60), "caution": (160, 90, 0), "refer": (176, 32, 32)}
 _ENSEMBLE_HEIGHT = 72 + 4 * 29 + 20
-
-Ink = tuple[int, int, int]
-Line = tuple[str, Ink, int, int]
-"""Text, ink, size of the font, height of the line in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +106,14 @@ def final_figure(
         scale=scale,
     )
     heading = _heading(scan, judgement.verdict, colours, width - 2 * MARGIN - CELL - GAP)
-    head = max(cell_height, _height(heading)) + 24
+    head = max(cell_height, height_of(heading)) + 24
     head += _ENSEMBLE_HEIGHT if judgement.members else 0
     footer = _footer(rows, width - 2 * MARGIN)
-    height = 2 * MARGIN + head + len(rows) * (row_height + GAP) + 40 + _height(footer)
+    height = 2 * MARGIN + head + len(rows) * (row_height + GAP) + 40 + height_of(footer)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     sheet.paste(Image.fromarray(shrink(scan.pixels, CELL)).convert("RGB"), (MARGIN, MARGIN))
-    _draw_lines(draw, heading, MARGIN + CELL + GAP, MARGIN)
+    draw_lines(draw, heading, MARGIN + CELL + GAP, MARGIN)
     if judgement.members:
         _draw_ensemble(draw, judgement, MARGIN + head - _ENSEMBLE_HEIGHT, width)
     top = MARGIN + head + 10
@@ -123,12 +130,8 @@ def final_figure(
             _draw_caption(draw, explanation, left, top + cell_height + 5)
         top += row_height + GAP
     draw.line((MARGIN, top + 8, width - MARGIN, top + 8), fill=TRACK, width=2)
-    _draw_lines(draw, footer, MARGIN, top + 20)
+    draw_lines(draw, footer, MARGIN, top + 20)
     return encode_png(np.asarray(sheet))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
 
 
 def _heading(scan: Scan, verdict: Verdict, colours: str, width: int) -> list[Line]:
@@ -142,37 +145,12 @@ def _heading(scan: Scan, verdict: Verdict, colours: str, width: int) -> list[Lin
     maps = say("Maps: Grad-CAM, from the shallowest to the deepest layer.")
     if scan.source == "sample":
         maps = say("Synthetic sample, no patient.") + " " + maps
-    ink = VERDICT_INKS[verdict.kind]
-    title, *reasons = verdict_lines(verdict)
     return [
-        *_lines(say("OCT B-scan classified by CNNs, side by side"), QUIET, 20, width),
-        *_lines(title, ink, 34, width),
-        *(line for words in reasons for line in _lines(words, INK, 20, width)),
+        *break_text(say("OCT B-scan classified by CNNs, side by side"), QUIET, 20, width),
+        *write_verdict(verdict, 34, 20, width),
         ("", QUIET, 16, 10),
-        *(line for words in (size, maps, colours) for line in _lines(words, QUIET, 16, width)),
+        *(line for words in (size, maps, colours) for line in break_text(words, QUIET, 16, width)),
     ]
-
-
-def _lines(text: str, ink: Ink, size: int, width: int) -> list[Line]:
-    """The text broken at spaces into lines of at most ``width`` pixels; a longer word is cut."""
-    lines: list[str] = []
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _font(size).getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(_shorten(word, width, size))
-    return [(line, ink, size, round(size * 1.4)) for line in lines]
-
-
-def _height(lines: Sequence[Line]) -> int:
-    return sum(height for *_, height in lines)
-
-
-def _draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[Line], left: int, top: int) -> None:
-    for text, ink, size, height in lines:
-        draw.text((left, top), text, ink, _font(size))
-        top += height
 
 
 def _draw_ensemble(draw: ImageDraw.ImageDraw, judgement: Judgement, top: int, width: int) -> None:
@@ -191,8 +169,10 @@ def _draw_ensemble(draw: ImageDraw.ImageDraw, judgement: Judgement, top: int, wi
     if judgement.scores is not None:
         facts.append(scores_words(judgement.scores))
     left = MARGIN + CELL + GAP
-    lines = [line for words in facts for line in _lines(words, QUIET, 16, width - MARGIN - left)]
-    _draw_lines(draw, lines, left, top)
+    lines = [
+        line for words in facts for line in break_text(words, QUIET, 16, width - MARGIN - left)
+    ]
+    draw_lines(draw, lines, left, top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,20 +188,20 @@ class _Bars:
 def _draw_bars(draw: ImageDraw.ImageDraw, bars: _Bars, left: int, top: int) -> None:
     prediction = bars.prediction
     draw.rectangle((left, top, left + 5, top + 56), fill=bars.colour)
-    draw.text((left + 16, top - 2), _shorten(bars.title, CELL - 24, 18), QUIET, _font(18))
+    draw.text((left + 16, top - 2), shorten(bars.title, CELL - 24, 18), QUIET, font(18))
     answer = f"{prediction.predicted}  {prediction.confidence:.1%}"
-    draw.text((left + 16, top + 20), answer, INK if bars.answered else FAINT, _font(28))
+    draw.text((left + 16, top + 20), answer, INK if bars.answered else FAINT, font(28))
     for place, (name, p) in enumerate(
         zip(prediction.classes, prediction.probabilities, strict=True)
     ):
         y = top + 72 + place * 29
-        draw.text((left, y), name, INK if bars.answered else FAINT, _font(16))
+        draw.text((left, y), name, INK if bars.answered else FAINT, font(16))
         draw.rectangle((left + 84, y + 2, left + 234, y + 18), fill=TRACK)
         draw.rectangle(
             (left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18),
             fill=class_colour(name) if bars.answered else FAINT,
         )
-        draw.text((left + 242, y), f"{p:.1%}", QUIET if bars.answered else FAINT, _font(16))
+        draw.text((left + 242, y), f"{p:.1%}", QUIET if bars.answered else FAINT, font(16))
 
 
 def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) -> None:
@@ -230,17 +210,7 @@ def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) ->
         target=target,
         title=say(CLASS_TITLES.get(target, target)),
     )
-    draw.text((left, top + 192), words, QUIET, _font(15))
-
-
-def _shorten(text: str, width: float, size: int) -> str:
-    """The text, cut with an ellipsis to ``width`` pixels."""
-    font = _font(size)
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    draw.text((left, top + 192), words, QUIET, font(15))
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top: int) -> None:
@@ -253,8 +223,8 @@ def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int
         if explanation.evidence
         else say("no evidence, target {target}", target=explanation.target)
     )
-    draw.text((left, top), explanation.layer, INK, _font(16))
-    draw.text((left, top + 19), words, QUIET, _font(15))
+    draw.text((left, top), explanation.layer, INK, font(16))
+    draw.text((left, top + 19), words, QUIET, font(15))
 
 
 def _footer(rows: Sequence[FigureRow], width: int) -> list[Line]:
@@ -268,6 +238,6 @@ def _footer(rows: Sequence[FigureRow], width: int) -> list[Line]:
         for row in rows
     ]
     return [
-        *(line for words in runs for line in _lines(words, QUIET, 16, width)),
-        *_lines(f"oct_core {__version__}. {say(RESEARCH_LINE)}", INK, 16, width),
+        *(line for words in runs for line in break_text(words, QUIET, 16, width)),
+        *break_text(f"oct_core {__version__}. {say(RESEARCH_LINE)}", INK, 16, width),
     ]

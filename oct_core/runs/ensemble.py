@@ -74,10 +74,20 @@ def _log(probabilities: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.f
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise CheckpointError for two runs of one name: answers are told apart by it."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise CheckpointError(
+            "two runs are called {name}; give each once, or rename the folder of one",
+            name=twice[0],
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Several runs as one Predictor; raises CheckpointError for none, or for what is no loaded
-    run.
+    """Several runs as one Predictor; raises CheckpointError for none, for two of one name, or for
+    what is no loaded run.
     """
 
     members: tuple[Predictor, ...]
@@ -88,6 +98,7 @@ class Ensemble:
             _order(member.name, member.classes, self.classes)
         if not self.members:
             raise CheckpointError("an ensemble needs at least one run, got none")
+        check_names([member.name for member in self.members])
 
     @property
     def name(self) -> str:

@@ -194,7 +194,8 @@ def read_external(card: RunCard, name: str) -> ExternalSet:
 
 def external_names(folder: Path) -> list[str]:
     """The external sets that the run in ``folder`` has answers for, sorted."""
-    return sorted(path.stem for path in (folder / EXTERNAL).glob("*.json"))
+    names = (path.stem for path in (folder / EXTERNAL).glob("*.json"))
+    return sorted(name for name in names if _NAME.fullmatch(name))
 
 
 def corrupted_file(folder: Path) -> Path:
@@ -210,5 +211,5 @@ def _splits(path: Path) -> set[str]:
     """The splits of a table, none of one that is missing: the first column alone."""
     if not path.is_file():
         return set()
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return {line.partition(",")[0] for line in file}

@@ -248,7 +248,8 @@ def write_table(path: Path, table: PredictionTable) -> None:
                 *(() if table.gate is None else (f"{value:.5f}" for value in table.gate[row])),
             ]
         )
-    write_atomically(path, text.getvalue().encode())
+    # Bytes of a file name that are not UTF-8 are spelled out.
+    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def read_predictions(folder: Path) -> PredictionTable:
@@ -285,13 +286,15 @@ def read_table(
             if rows and GATE_COLUMNS[0] in rows[0]
             else None
         )
+        if not all(np.isfinite(values).all() for values in (logits, gate) if values is not None):
+            raise ValueError("an answer or a score is no number")
     except FileNotFoundError as error:
         raise CheckpointError(
             "run {run} has no {predictions} yet; it is written when the training is done",
             run=folder.name,
             predictions=path.name,
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise CheckpointError(
             "{path} cannot be read ({error!r}); run: python -m oct_core evaluate {run} --data DATA",
             path=path,

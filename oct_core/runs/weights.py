@@ -141,13 +141,13 @@ def load_run(
 def load_runs(
     names: Sequence[str] = (), device: str | torch.device = "cpu", root: Path | None = None
 ) -> list[LoadedRun]:
-    """The runs of those names, or every finished one. Raises CheckpointError as ``load_run`` does,
-    and if there is none.
+    """The runs of those names, each once, or every finished one. Raises CheckpointError as
+    ``load_run`` does, and if there is none.
     """
     names = names or [card.name for card in list_runs(root) if card.status == "done"]
     if not names:
         raise no_finished_run(root)
-    return [load_run(name, device, root) for name in names]
+    return [load_run(name, device, root) for name in dict.fromkeys(names)]
 
 
 def load_sound_runs(

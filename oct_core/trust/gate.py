@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oct_core.errors import CheckpointError
+from oct_core.metrics.curves import auc
 from oct_core.runs.files import read_predictions, write_atomically
 from oct_core.scans.colour import colour_share
 from oct_core.scans.edit import CHANGES
@@ -168,6 +169,16 @@ def find_levels(raw: FloatArray) -> FloatArray:
     return np.stack(
         [np.median(raw, axis=0), np.quantile(raw, 1 - FALSE_ALARMS, axis=0, method="higher")], 1
     )
+
+
+def compare_scores(usual: FloatArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What tells other scans from usual ones by their scores (N, 3), question by question: the area
+    under the ROC curve, 0.5 by chance, and the share of the others above 1. float64 (3,) each.
+    """
+    other = np.repeat([False, True], [len(usual), len(others)])
+    scores = np.concatenate([usual, others])
+    areas = np.array([auc(other, scores[:, place]) for place in range(scores.shape[1])])
+    return areas, np.asarray((others > 1).mean(axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

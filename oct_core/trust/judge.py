@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oct_core.errors import CheckpointError
-from oct_core.runs.ensemble import Ensemble, ensemble_table, mean_prediction
+from oct_core.runs.ensemble import Ensemble, check_names, ensemble_table, mean_prediction
 from oct_core.runs.files import read_predictions
 from oct_core.runs.predictor import check_loaded
 from oct_core.trust.conformal import LEVEL, ConformalSets, fit_table
@@ -27,7 +27,8 @@ class Judge:
 
     runs : loaded, or their cards where nothing but ``of`` is asked for. level : of the conformal
     sets, between 0 and 1. Reads each run's predictions.csv and gate once. Raises CheckpointError
-    for no run or for runs of other classes.
+    for no run, two of one name or runs of other classes. A gate that cannot be used counts as
+    none; ``problems`` says why.
     """
 
     def __init__(self, runs: Sequence[LoadedRun | RunCard], level: float = LEVEL) -> None:
@@ -35,12 +36,15 @@ class Judge:
             raise CheckpointError("an ensemble needs at least one run, got none")
         self.runs = tuple(runs)
         self.cards = tuple(run if isinstance(run, RunCard) else run.card for run in runs)
+        check_names([card.name for card in self.cards])
         self.rule = VerdictRule(level=level)
         self._tables = {card.name: _validation(card) for card in self.cards}
         self.sets = self._fit(self.cards)
         self._own_sets = {card.name: self._fit([card]) for card in self.cards}
-        self.gates = read_gates(self.cards)
-        self._own_gates = {card.name: read_gates([card]) for card in self.cards}
+        self.gates, _ = sound_gates(self.cards)
+        own = {card.name: sound_gates([card]) for card in self.cards}
+        self._own_gates = {name: gates for name, (gates, _) in own.items()}
+        self.problems = tuple(problem for _, problem in own.values() if problem)
 
     def _fit(self, cards: Sequence[RunCard]) -> ConformalSets | None:
         tables = {card.name: self._tables.get(card.name) for card in cards}
@@ -100,6 +104,16 @@ class Judge:
         return Judgement(prediction, verdict, scores)
 
 
+def sound_gates(cards: Sequence[RunCard]) -> tuple[Gates | None, str]:
+    """What ``read_gates`` gives; of a damaged gate, or without the stored answers that it needs,
+    None and the reason.
+    """
+    try:
+        return read_gates(cards), ""
+    except CheckpointError as error:
+        return None, str(error)
+
+
 def _scores(
     gates: Gates | None, scan: Scan, predictions: Sequence[Prediction]
 ) -> GateScores | None:
@@ -115,7 +129,7 @@ def scored_table(
     tables : by run name, such as ``read_scored`` gives them; see ``ensemble_table``, which raises
     CheckpointError for those that do not fit each other.
     """
-    gates = read_gates(cards)
+    gates, _ = sound_gates(cards)
     temperatures = {card.name: card.temperature for card in cards}
     return ensemble_table(tables, temperatures, None if gates is None else gates.of_tables)
 

@@ -7,6 +7,7 @@ is one class possible (the conformal set); and is its calibrated probability hig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.intervals import Interval, share_interval
 from oct_core.reasons import reason_words, reasons_words, verdict_words
 from oct_core.trust.conformal import LEVEL, ConformalSets
+from oct_core.trust.gate import COLOURED, FALSE_ALARMS
 from oct_core.types import (
     QUESTIONS,
     VERDICTS,
@@ -51,7 +53,7 @@ NORMAL = "NORMAL"
 @dataclass(frozen=True)
 class VerdictRule:
     """The constants of the rule; ``benchmarks/verdict.py --choose`` tries others on stored scores.
-    On the gate's scale 0 is the median validation scan, and 2 % of these are above 1.
+    On the gate's scale 0 is the median validation scan, and at most 2 % of these are above 1.
 
     level : of the conformal sets. caution, refer : the scores of bscan, upright and familiar above
     which there is caution (of familiar: a higher probability is asked for), and no answer.
@@ -79,19 +81,30 @@ class VerdictRule:
             say(
                 "No answer, if by the gate's scores the scan is no B-scan (above {refer_bscan}), "
                 "not as it was recorded (above {refer_upright}) or unlike the scans that the "
-                "models know (above {refer_familiar}). 0 is the median validation scan, and 2% of "
-                "these are above 1.",
+                "models know (above {refer_familiar}). 0 is the median validation scan, and at "
+                "most {alarms:.0%} of these are above 1.",
+                alarms=FALSE_ALARMS,
                 **limits,
+            ),
+            say(
+                "A picture with more than {share:.0%} coloured pixels, and a scan that most of the "
+                "models rather take for a turned one than for anything else, are not as recorded.",
+                share=COLOURED,
             ),
             say(
                 "Caution, if it may be no B-scan (above {caution_bscan}, or by its layout) or not "
                 "as recorded (above {caution_upright}).",
                 **limits,
             ),
+            say(
+                "Caution, if there is no gate that can be used; then a picture whose layout speaks "
+                "against a B-scan has no answer."
+            ),
             say("Caution, if the models do not all predict the same class."),
             say(
                 "Caution, if more than one class is possible: the sets of possible classes miss "
-                "the right one in {level:.0%} of the scans of each class.",
+                "the right one in {level:.0%} of the scans of each class. Caution as well, if "
+                "there are no validation scans to make the sets from.",
                 level=self.level,
             ),
             say(
@@ -156,7 +169,7 @@ Weighed = tuple[str, Reason]
 
 def _of_gate(scores: GateScores | None, rule: VerdictRule, objection: str | None) -> list[Weighed]:
     words = [] if objection is None else [Reason("objection", (("words", objection),))]
-    if scores is None:
+    if scores is None or not all(math.isfinite(getattr(scores, name)) for name in QUESTIONS):
         return [*(("refer", reason) for reason in words), ("caution", Reason("no gate"))]
     reasons = []
     for question, caution, refer in zip(QUESTIONS, rule.caution, rule.refer, strict=True):

@@ -55,6 +55,7 @@ class Sayer:
     level: float
     rule: VerdictRule = field(default_factory=VerdictRule)
     sets: None = None
+    problems: tuple[str, ...] = ()
 
     def of(self, scan: Scan, predictions: Sequence[Prediction]) -> Judgement:
         members = tuple(self._judge(scan, each) for each in predictions)

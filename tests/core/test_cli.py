@@ -193,7 +193,7 @@ def test_predict_writes_one_row_a_scan_and_run(
         probabilities = [float(row[f"p_{label}"]) for label in CLASSES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
-        assert row["verdict"] == "caution" and "no gate has been fitted" in row["reason"]
+        assert row["verdict"] == "caution" and "no gate that can be used" in row["reason"]
     for first in (0, 4):
         mean = np.mean([[float(row["p_CNV"]) for row in rows[first + 1 : first + 4]]])
         assert float(rows[first]["p_CNV"]) == pytest.approx(mean, abs=2e-6)
@@ -201,7 +201,7 @@ def test_predict_writes_one_row_a_scan_and_run(
     assert "8 rows in" in told.out and "2 scans: answer 0, caution 2, refer 0" in told.out
     warnings = told.err.strip().splitlines()
     assert len(warnings) == 2 and all(line.startswith("caution: ") for line in warnings)
-    assert all("no gate has been fitted for this run" in line for line in warnings)
+    assert all("this run has no gate that can be used" in line for line in warnings)
 
 
 @pytest.mark.usefixtures("runs_here")
@@ -528,9 +528,41 @@ def test_explain_writes_the_keys_of_the_contract(
         and len(meta["weights_sha256"]) == 64
     )
     assert set(meta["versions"]) >= {"oct_core", "torch", "numpy"}
-    assert meta["verdict"] == "caution" and "no gate has been fitted" in meta["reason"]
+    assert meta["verdict"] == "caution" and "no gate that can be used" in meta["reason"]
     assert meta["gate"] is None
     assert capsys.readouterr().err.startswith("caution: Caution: ")
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_explain_of_the_ensemble_writes_the_maps_of_each_member(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan, csv_file = str(scans / "a [bold].png"), tmp_path / "answers.csv"
+    assert cli.main(["predict", scan, "--out", str(csv_file), "--device", "cpu"]) == 0
+    together = rows_of(csv_file)[0]
+    assert together["run"] == "ensemble"
+    command = ["explain", scan, "--run", "ensemble", "--method", "gradcam", "--device", "cpu"]
+    assert cli.main([*command, "--out", str(tmp_path / "maps"), "--level", "0.1"]) == 0
+    assert sorted(file.name for file in (tmp_path / "maps").glob("*.npz")) == [
+        f"a [bold]_{run}.npz" for run in sorted(RUNS)
+    ]
+    for file in (tmp_path / "maps").glob("*.npz"):
+        with np.load(file, allow_pickle=False) as arrays:
+            assert json.loads(str(arrays["meta"]))["target"] == together["predicted"]
+    assert "Caution: " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_the_ensemble_stands_alone_and_a_run_is_asked_once(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, command = tmp_path / "out.csv", ["predict", str(scans / "a [bold].png"), "--device", "cpu"]
+    both = ["--run", "ensemble", "--run", "vgg16"]
+    assert cli.main([*command, "--out", str(out), *both]) == 1
+    assert "all finished runs together" in capsys.readouterr().err and not out.exists()
+    twice = ["--run", "vgg16", "--run", "vgg16"]
+    assert cli.main([*command, "--out", str(out), *twice]) == 0
+    assert [row["run"] for row in rows_of(out)] == ["vgg16"]
 
 
 @pytest.mark.parametrize(

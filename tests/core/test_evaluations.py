@@ -122,6 +122,31 @@ def test_a_run_offers_what_it_has_answers_for(card: RunCard) -> None:
     assert data_choices(card) == []
 
 
+def test_odd_files_beside_a_set_are_passed_over(card: RunCard) -> None:
+    write_external(card.folder, about(card), CLINIC)
+    for name in ("._clinic.json", "my set.json"):
+        (card.folder / "external" / name).write_bytes(b"\x00\x05")
+    (card.folder / "corrupted.csv").write_bytes(b"split,image\ncorrupted/blur/2,caf\xe9.png\n")
+    keys = [choice.key for choice in data_choices(card)]
+    assert keys[:3] == ["test", "val", "external/clinic"]
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_scored(card, corrupted_key("blur", 2))
+
+
+@pytest.mark.parametrize("damage", ["nan", "stray quote"])
+def test_damaged_answers_are_told(card: RunCard, damage: str) -> None:
+    file = card.folder / "predictions.csv"
+    head, first, *rest = file.read_text().splitlines()
+    if damage == "nan":
+        cells = first.split(",")
+        first = ",".join([*cells[:5], "nan", *cells[6:]])
+    else:
+        first = first.replace(",", ',"', 1) + "x" * 140_000
+    file.write_text("\n".join([head, first, *rest]) + "\n")
+    with pytest.raises(CheckpointError, match=r"predictions\.csv cannot be read"):
+        read_predictions(card.folder)
+
+
 def test_a_set_is_read_back_as_it_was_written(card: RunCard) -> None:
     gated = replace(CLINIC, gate=np.array([[0.25, 0.5, 2.0]] * 3))
     write_external(card.folder, about(card), gated)

@@ -319,6 +319,20 @@ def test_a_picture_under_two_labels_is_not_scored(own: LoadedRun, tmp_path: Path
     assert score_labelled(found, [own], "set").about[NAME].repeated == 1
 
 
+def test_whose_scans_they_are_is_not_kept_and_any_name_is(own: LoadedRun, tmp_path: Path) -> None:
+    folder = tmp_path / "set" / "DME"
+    for seed, name in enumerate(("Last First/a.png", "Last First/b.png", "Other/c.png")):
+        save(folder / name, "DME", seed)
+    save(folder / os.fsdecode(b"caf\xe9.png"), "DME", 9)
+    table = score(tmp_path / "set", own, name="set")
+    kept = read_scored(own.card, "external/set")
+    first, second, other, alone = kept.patient[np.argsort(kept.image)][[0, 1, 2, 3]].tolist()
+    assert {first, second, other, alone} >= {"patient-1", "patient-2"}
+    assert len(set(table.patient)) == 3, "two of one person, one of another, one unknown"
+    stored = (own.card.folder / "external" / "set.csv").read_text(encoding="utf-8")
+    assert "Last First" not in stored and "Other" not in stored and r"caf\udce9.png" in stored
+
+
 def test_a_run_with_a_gate_keeps_its_scores(own: LoadedRun, clinic: Path) -> None:
     scans = [read_scan(path) for path in sorted(clinic.rglob("*.png"))]
     width = len(np.asarray(own.predict(scans[0])[0].features))
@@ -376,6 +390,7 @@ def test_the_command_scores_a_folder_with_two_of_the_classes(
     table = read_scored(read_card(own.card.folder), "external/two.classes")
     value = accuracy_score(table.label, table.logits.argmax(1))
     assert f"accuracy {value:.3f}" in said
+    assert "verdicts: answer 0, caution 4, refer 0; wrong among the answered 0" in said
     assert (own.card.folder / CARD).read_bytes() == before
     status, said = command("--data", tmp_path / "two.classes")
     assert status != 0 and f"evaluate {NAME} --labelled {tmp_path / 'two.classes'}" in said

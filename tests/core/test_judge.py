@@ -15,7 +15,7 @@ import pytest
 from oct_core.errors import CheckpointError
 from oct_core.exports import predictions_csv
 from oct_core.reasons import reason_words
-from oct_core.runs.ensemble import ensemble_table
+from oct_core.runs.ensemble import Ensemble, ensemble_table
 from oct_core.runs.files import PREDICTIONS, read_predictions
 from oct_core.runs.weights import LoadedRun, load_run
 from oct_core.scans.phantom import make_phantom
@@ -129,3 +129,26 @@ def test_without_a_gate_a_picture_that_is_no_scan_is_still_told(runs: list[Loade
         assert "does not look like a retinal B-scan" in reason_words(first)
     [phantom, _] = Judge(runs).judge(SCANS)
     assert phantom.verdict.kind == "caution"
+
+
+def test_a_gate_that_cannot_be_used_is_told_and_stops_nobody(
+    runs: list[LoadedRun], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(runs[1].card.folder, tmp_path / NAMES[1]))
+    raw = {**runs[1].card.raw, "gate": {"sha256": "0" * 64, "weights_sha256": "x"}}
+    damaged = replace(runs[1], card=replace(runs[1].card, folder=folder, raw=raw))
+    (folder / "gate.npz").write_bytes(b"cut")
+    judge = Judge([runs[0], damaged])
+    [problem] = judge.problems
+    assert str(folder / "gate.npz") in problem and "oct_core gate" in problem
+    [judgement] = judge.judge(SCANS[:1])
+    assert judgement.verdict.kind == "caution"
+    assert "no gate" in [reason.key for reason in judgement.verdict.reasons]
+    assert Judge([runs[0]]).problems == ()
+
+
+def test_two_runs_of_one_name_are_refused(runs: list[LoadedRun]) -> None:
+    with pytest.raises(CheckpointError, match="two runs are called resnet50"):
+        Judge([runs[0], runs[0]])
+    with pytest.raises(CheckpointError, match="two runs are called resnet50"):
+        Ensemble((runs[0], runs[0]))

@@ -16,11 +16,11 @@ from oct_core.figures.colours import CLASS_COLOURS
 from oct_core.figures.contact_sheet import contact_sheet
 from oct_core.figures.final_figure import (
     FAINT,
-    VERDICT_INKS,
     FigureRow,
     final_figure,
     overlay_png,
 )
+from oct_core.figures.lettering import VERDICT_INKS
 from oct_core.figures.overlay import overlay
 from oct_core.figures.pictures import (
     draw_map,
@@ -108,21 +108,27 @@ def test_the_maximum_is_the_largest_magnitude_in_three_digits() -> None:
     assert words == ["0", "0.0123", "12.3"]
 
 
+PLAIN = Judgement(ANSWER, Verdict("answer", "CNV", 0.7, prediction_set=("CNV",)))
+
+
 @pytest.mark.parametrize("maps", [[RAMP], [RAMP] * 4, [RAMP] * 5])
 def test_a_contact_sheet_has_the_scan_first_and_white_where_no_map_is(
     maps: Sequence[Explanation],
 ) -> None:
-    sheet = contact_sheet(SCAN, maps, width=80)
-    rows = -(-(1 + len(maps)) // 5)
-    assert sheet.shape == (45 * rows, 400, 3)
-    cells = sheet.reshape(rows, 45, 5, 80, 3).swapaxes(1, 2).reshape(-1, 45, 80, 3)
+    sheet = contact_sheet(SCAN, maps, PLAIN.verdict, {"gradcam": "Grad-CAM"}, width=80)
+    rows, caption = -(-(1 + len(maps)) // 5), 44
+    head = sheet.shape[0] - (45 + caption) * rows
+    assert sheet.shape[1:] == (400, 3) and head > 60
+    assert (sheet[:head] != 255).any(), "the verdict stands above"
+    below = sheet[head:].reshape(rows, 45 + caption, 5, 80, 3).swapaxes(1, 2)
+    cells, captions = np.split(below.reshape(-1, 45 + caption, 80, 3), [45], axis=1)
+    assert [(each != 255).any() for each in captions] == [
+        place <= len(maps) for place in range(5 * rows)
+    ]
     np.testing.assert_array_equal(cells[0][..., 0], shrink(SCAN.pixels, 80))
     for cell in cells[1 : 1 + len(maps)]:
         np.testing.assert_array_equal(cell, shrink(overlay(SCAN.pixels, RAMP.values), 80))
     assert (cells[1 + len(maps) :] == 255).all()
-
-
-PLAIN = Judgement(ANSWER, Verdict("answer", "CNV", 0.7, prediction_set=("CNV",)))
 
 
 def figure_of(

@@ -104,6 +104,11 @@ def test_the_readme_quotes_the_cards() -> None:
     assert results().held_out_table(cards) in readme
     assert results().robustness_table(cards) in readme
     assert results().hardest_patient(cards) in " ".join(readme.split())
+    assert results().external_table(cards, "external_dev") in readme
+    keys = ["test", *results().external_keys(cards)]
+    assert results().verdicts_table(cards, results().verdict_keys(cards)) in readme
+    assert results().class_verdicts_table(cards, keys) in readme
+    assert results().gate_table(cards, keys) in readme
 
 
 def test_the_readme_quotes_the_report_and_the_report_is_of_these_weights() -> None:

@@ -221,10 +221,18 @@ def test_every_reason_has_words_without_capital_and_full_stop() -> None:
         assert words[0].islower() or words.startswith("CNV")
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_a_score_that_is_no_number_counts_as_no_gate(place: int) -> None:
+    scores = [0.0, 0.0, 0.0]
+    scores[place] = float("nan")
+    found = give_verdict(SURE, GateScores(*scores), RULE, ONE_CLASS)
+    assert found.kind == "caution" and keys(found) == ["no gate"]
+
+
 def test_the_rule_is_printed_in_full() -> None:
     """Every constant stands in it, and a rule with another constant reads otherwise."""
     lines = VerdictRule().describe()
-    assert 4 <= len(lines) <= 8
+    assert 4 <= len(lines) <= 10
     for change in (
         {"level": 0.1},
         {"caution": (1.2, 1.1, 1.0)},

@@ -148,10 +148,10 @@ def judge_of(cards: Sequence[RunCard], level: float) -> Judge:
     level : of the conformal sets. Anew when weights, stored answers or the gate of a run change.
     """
     folders = tuple(str(card.folder.resolve()) for card in cards)
-    return _judge(folders, tuple(map(_trust_stamps, cards)), level)
+    return _judge(folders, tuple(map(trust_stamps, cards)), level)
 
 
-def _trust_stamps(card: RunCard) -> tuple[str | int, ...]:
+def trust_stamps(card: RunCard) -> tuple[str | int, ...]:
     """What a verdict on a run's answers rests on."""
     names = ("card.json", "predictions.csv", "gate.npz")
     return card.weights_sha256, *(_stamp(card.folder / name) for name in names)
@@ -172,7 +172,7 @@ def verdicts_on(cards: Sequence[RunCard], part: str) -> list[Verdict] | None:
     several: one a row of ``scored_table``. None without the gate's scores; raises OctError.
     """
     folders = tuple(str(card.folder.resolve()) for card in cards)
-    return _verdicts(folders, tuple(map(_trust_stamps, cards)), part)
+    return _verdicts(folders, tuple(map(trust_stamps, cards)), part)
 
 
 @cache_resource(max_entries=16)
@@ -180,10 +180,12 @@ def _verdicts(
     folders: tuple[str, ...], stamps: tuple[tuple[str | int, ...], ...], part: str
 ) -> list[Verdict] | None:
     from oct_core.trust.conformal import LEVEL
+    from oct_core.trust.gate import read_gates
     from oct_core.trust.judge import scored_table
     from oct_core.trust.verdict import give_verdicts
 
     judge = _judge(folders, stamps, LEVEL)
+    read_gates(judge.cards)  # raises for a damaged one, which a judge passes over
     tables = {card.name: prediction_table(card).of_split(part) for card in judge.cards}
     table = scored_table(judge.cards, tables)
     return None if table.gate is None else give_verdicts(table, judge.rule, judge.sets)

@@ -12,15 +12,19 @@ import streamlit as st
 from oct_core.figures import charts
 from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.reasons import VERDICT_TITLES
+from oct_core.trust.gate import compare_scores
 from oct_core.trust.verdict import VerdictTable
 from oct_core.types import VERDICTS, RunCard
 from oct_core.words import message, say
+from pages.ui.app.services import judge_of
 from pages.ui.app.session import keep_choice
 from pages.ui.performance import data
 from pages.ui.performance.colours import source_colours
 from pages.ui.performance.data import Source
 from pages.ui.shared.charts import show
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.tables import Cell, Estimate, show_rows
+from pages.ui.shared.verdicts import QUESTION_TITLES
 
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 FAMILIES = {
@@ -44,6 +48,8 @@ def verdicts(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         format_func=lambda share: f"{share:.0%}",
         required=True,
     )
+    for problem in judge_of(cards, level).problems:
+        st.warning(escape_markdown(problem), icon=":material/broken_image:")
     made = {source.title: data.verdicts_of(source, level) for source in sources}
     tables = {title: table for title, (table, _) in made.items()}
     titles = {kind: say(VERDICT_TITLES[kind]) for kind in VERDICTS}
@@ -87,6 +93,7 @@ def verdicts(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
     with st.expander(say("The rule")):
         st.markdown("\n".join(f"1. {line}" for line in data.rule_lines(level)))
     _gates(cards)
+    _other_scans(sources)
 
 
 def _row(title: str, table: VerdictTable) -> dict[str, Cell]:
@@ -110,6 +117,30 @@ def _estimate(interval: Interval) -> Estimate:
 def _family(key: str) -> str:
     """One that this version does not know stands as the card has it."""
     return say(FAMILIES[key]) if key in FAMILIES else key
+
+
+def _other_scans(sources: Sequence[Source]) -> None:
+    """How the gate's scores of the data chosen compare with those of validation scans."""
+    rows: list[dict[str, Cell]] = []
+    for source in sources:
+        usual, others = (data.table_of(each).gate for each in (source.at("val"), source))
+        if usual is None or others is None:
+            continue
+        areas, shares = compare_scores(usual, others)
+        row: dict[str, Cell] = {"model": source.title}
+        for title, area, share in zip(QUESTION_TITLES.values(), areas, shares, strict=True):
+            row[say(title)] = f"{area:.2f} ({share:.0%})"
+        rows.append(row)
+    if not rows:
+        return
+    st.subheader(say("Its scores of this data"), anchor=False)
+    show_rows(rows, say("The gate's scores of this data, by model"), f"scores_{sources[0].data}")
+    st.caption(
+        say(
+            "The area under the ROC curve between validation scans and these by each score, 0.5 "
+            "by chance; in brackets the share above 1."
+        )
+    )
 
 
 def _gates(cards: Sequence[RunCard]) -> None:

@@ -272,11 +272,11 @@ def class_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
 
 def figure_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
     """One row a figure of the registry, and class or pair; one column a model."""
-    first = next(iter(evaluations.values()))
     rows: list[dict[str, Cell]] = []
     for name in METRICS:
         title = say(METRICS.get(name).title)
-        for cell in first.intervals(name):
+        cells = {cell: None for scores in evaluations.values() for cell in scores.intervals(name)}
+        for cell in cells:
             label = (
                 title
                 if cell == ALL
@@ -284,6 +284,7 @@ def figure_rows(evaluations: Mapping[str, Evaluation]) -> Rows:
             )
             row: dict[str, Cell] = {"figure": label}
             for model, scores in evaluations.items():
-                row[model] = estimate(scores, name, cell)
+                known = cell in scores.intervals(name)
+                row[model] = estimate(scores, name, cell) if known else "–"
             rows.append(row)
     return rows

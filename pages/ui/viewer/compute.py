@@ -15,7 +15,7 @@ from oct_core.runs.ensemble import ensemble_card
 from oct_core.system import give_memory_back, start_side_by_side
 from oct_core.types import Explanation, Judgement, Prediction, RunCard, Scan
 from oct_core.words import say
-from pages.ui.app.services import get_run, judge_of, title_of
+from pages.ui.app.services import get_run, judge_of, title_of, trust_stamps
 from pages.ui.app.session import Bounded, Job, Viewer, colour_print, fingerprint
 from pages.ui.viewer.reading import Reading
 
@@ -91,7 +91,8 @@ def judgement_at_hand(
 
 def _judgement_key(scan: Scan, cards: Sequence[RunCard], level: float) -> str:
     runs = [_key(card, fingerprint(scan)) for card in cards]
-    return "|".join((*runs, f"{level:g}", colour_print(scan)))
+    stamps = [str(trust_stamps(card)) for card in cards]
+    return "|".join((*runs, *stamps, f"{level:g}", colour_print(scan)))
 
 
 def _ask(
