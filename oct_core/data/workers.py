@@ -28,13 +28,32 @@ def in_processes(
 
     Raises DataError if one of them is stopped from outside.
     """
-    others = set(multiprocessing.active_children())
     pool = None
     try:
         if workers > 1:
-            pool = ProcessPoolExecutor(workers, initializer=keep_freed_memory)
-            results = pool.map(work, tasks, chunksize=_CHUNK)
-    except (OSError, ImportError, NotImplementedError) as error:
+            pool, results = _start(work, tasks, workers, notes)
+        yield map(work, tasks) if pool is None else results
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that reads scans was stopped, most likely for want of memory; try again "
+            "with --workers 1"
+        ) from error
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start(
+    work: Callable[[Task], Result], tasks: Sequence[Task], workers: int, notes: list[str]
+) -> tuple[ProcessPoolExecutor | None, Iterator[Result]]:
+    """(the processes at work, their results); no processes if none can be started."""
+    others = set(multiprocessing.active_children())
+    try:
+        pool = ProcessPoolExecutor(workers, initializer=keep_freed_memory)
+        return pool, pool.map(work, tasks, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise
+    except (OSError, RuntimeError, ImportError) as error:  # RuntimeError: no more threads
         for started in set(multiprocessing.active_children()) - others:
             # it would wait for work that never comes, and this process for it
             started.terminate()
@@ -45,14 +64,4 @@ def in_processes(
                 error=error,
             )
         )
-        workers = 1
-    try:
-        yield map(work, tasks) if workers == 1 else results
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that reads scans was stopped, most likely for want of memory; try again "
-            "with --workers 1"
-        ) from error
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        return None, iter(())

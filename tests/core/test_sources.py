@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -292,6 +293,10 @@ def test_links_are_followed_and_loops_noticed(tmp_path: Path) -> None:
     assert len([each for each in found.scans if each.path.name != "self.png"]) == 8
     assert any("searched once only" in note for note in found.notes)
     assert len(scan_files([linked])) == 9
+    (tmp_path / "real" / "CNV" / "back").symlink_to(tmp_path / "real")
+    paths = [each.path for each in find_candidates(tmp_path / "real").scans]
+    assert len(paths) == 9 and all("back" not in path.parts for path in paths)
+    (tmp_path / "real" / "CNV" / "back").unlink()
     passed = PassedOver()
     assert len(list(walk(tmp_path / "real" / "CNV", passed))) == 1
     assert [path.name for path in passed.again] == ["loop"]
@@ -374,6 +379,22 @@ def test_pictures_and_files_that_are_not_read_are_counted(tmp_path: Path) -> Non
     save(tmp_path / "train" / "AMD" / "p1" / "001.png", 1)
     with pytest.raises(DataError, match="the label 'AMD' is none of CNV, DME, DRUSEN, NORMAL"):
         find_candidates(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), OSError(11, "no more")])
+def test_where_the_pool_takes_no_work_one_process_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refusing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.map", refusing)
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    [note] = prepare(raw, tmp_path / "out", HALVES, size=64, workers=2).notes
+    assert str(error) in note and len(open_pack(tmp_path / "out").records) == 16
+    error = BrokenProcessPool("killed at once")
+    with pytest.raises(DataError, match="a process that reads scans was stopped"):
+        prepare(raw, tmp_path / "again", HALVES, size=64, workers=2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what /dev/shm is for is a thing of Linux")
