@@ -193,6 +193,12 @@ def _patient(path: Path, below: Sequence[str]) -> tuple[str, str]:
 def _from_table(source: Path) -> list[Labelled]:
     found = []
     for row in read_table(source):
+        if not row.label:
+            raise DataError(
+                "{source} line {number} has no label; give one, or take the line out",
+                source=source,
+                number=row.number,
+            )
         told = (row.patient, "manifest") if row.patient else _patient(row.path, ())
         found.append(Labelled(row.path, row.label.upper(), *told))
     return found

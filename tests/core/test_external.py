@@ -226,6 +226,13 @@ def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, content: bytes, words:
     assert words in str(caught.value) and str(file) in str(caught.value)
 
 
+def test_a_line_without_a_label_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "c.csv").write_text("path,label\na.png,CNV\na.png,\n")
+    with pytest.raises(DataError, match=r"c\.csv line 3 has no label"):
+        find_labelled(tmp_path / "c.csv", parse_label_map([]))
+
+
 def test_what_is_neither_a_folder_nor_a_csv_is_refused(tmp_path: Path) -> None:
     for source in (tmp_path / "nowhere", save(tmp_path / "a.png")):
         with pytest.raises(DataError, match=r"is neither a folder nor a \.csv"):
