@@ -228,21 +228,39 @@ def stress(threads: int, calls: int) -> dict[str, Any]:
     return {"threads": threads, "calls": calls, "different": same.count(False)}
 
 
+def seconds_on_gpu(work: Callable[[], Any], repeats: int = 10) -> float:
+    """Of one piece of work, all that it started included; three before, which choose kernels."""
+    for _ in range(3):
+        work()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / repeats
+
+
 def on_gpu(size: int, batch: int = 64) -> dict[str, Any] | None:
-    """Maps a second at a large batch, all on the device; None without a GPU."""
+    """Maps a second at a large batch, all on the device, and the ratio to the limit there, by
+    architecture; None without a GPU.
+    """
     if not torch.cuda.is_available():
         return None
-    rates = {}
+    rates, ratios = {}, {}
     for name in ARCHITECTURES:
         one = subject(name, size, "cuda", batch)
         made = len(ours(one)) * batch
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(10):
-            ours(one)
-        torch.cuda.synchronize()
-        rates[name] = round(10 * made / (time.perf_counter() - start))
-    return {"device": torch.cuda.get_device_name(), "batch": batch, "maps_per_second": rates}
+        spent = seconds_on_gpu(lambda one=one: ours(one))  # type: ignore[misc]
+        least = seconds_on_gpu(lambda one=one: limit(one))  # type: ignore[misc]
+        rates[name], ratios[name] = round(made / spent), round(spent / least, 3)
+        del one
+        torch.cuda.empty_cache()
+    return {
+        "device": torch.cuda.get_device_name(),
+        "batch": batch,
+        "maps_per_second": rates,
+        "ratio_to_limit": ratios,
+    }
 
 
 def report(subjects: list[Subject], seconds: dict[str, list[float]], size: int) -> dict[str, Any]:
@@ -291,6 +309,9 @@ def main() -> None:
             f"{name:18}{result['seconds'][name]:10.3f}"
             f"{result['peak_mb'][name] or float('nan'):10.0f}"
         )
+    print(f"{result['ratio_to_limit']:.3f} of the limit with {result['threads']} threads")
+    for name, ratio in (result["gpu"] or {}).get("ratio_to_limit", {}).items():
+        print(f"{name} on the GPU: {ratio:.3f} of the limit")
     print(json.dumps(result))
 
 

@@ -72,27 +72,19 @@ class GuidedSwitch:
     others: set[str] = field(default_factory=set)
 
 
-class _SwitchedReLU(torch.autograd.Function):
+def _switched_relu(x: Tensor, switch: GuidedSwitch, overwrite: bool) -> Tensor:
     """max(x, 0). Backward: g * (y > 0); guided (Springenberg 2014, arXiv:1412.6806): max(g, 0) * (y
     > 0).
+
+    torch's own ReLU with a hook for what arrives at it: an autograd function in Python would take
+    so long between two operations that torch's other threads go to sleep, to be woken each time.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, switch: GuidedSwitch, overwrite: bool) -> Tensor:
-        if overwrite:
-            ctx.mark_dirty(x)
-            y = x.clamp_min_(0)
-        else:
-            y = torch.relu(x)
-        ctx.save_for_backward(y)
-        ctx.switch = switch
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (y,) = ctx.saved_tensors
-        passed: Tensor = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-        return (passed.clamp_min_(0) if ctx.switch.guided else passed), None, None
+    y = x.relu_() if overwrite else torch.relu(x)
+    if y.requires_grad:
+        y.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: gradient.clamp_min(0) if switch.guided else None
+        )
+    return y
 
 
 class SwitchableReLUs(TorchFunctionMode):
@@ -116,9 +108,7 @@ class SwitchableReLUs(TorchFunctionMode):
         kwargs = kwargs or {}
         overwrite = func in _OVERWRITING
         if overwrite or func in _RETURNING:
-            return _SwitchedReLU.apply(
-                args[0] if args else kwargs["input"], self._switch, overwrite
-            )
+            return _switched_relu(args[0] if args else kwargs["input"], self._switch, overwrite)
         if func in _OTHERS:
             self._switch.others.add(_OTHERS[func])
         return func(*args, **kwargs)

@@ -19,6 +19,7 @@ from torchvision import models
 
 from oct_core.explanations import passes
 from oct_core.explanations.gradcam import gradcam_map
+from oct_core.explanations.relu import GuidedSwitch, SwitchableReLUs
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.models.networks import DenseNet121, GrayClassifier, layer_modules
 from oct_core.runs.weights import LoadedRun
@@ -185,3 +186,18 @@ def test_a_layer_that_a_later_sum_overwrites_keeps_its_own_output() -> None:
     shared = passes(model, {"first": model.first}, x, [0, 1])
     assert torch.equal(shared.activations["first"], model.first(x))
     assert float(shared.gradients["first"].abs().max()) > 0
+
+
+def test_a_relu_of_the_graph_is_torchs_own() -> None:
+    """No function in Python between two operations of a pass: torch's threads would go to sleep."""
+    switch, x = GuidedSwitch(), torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    with SwitchableReLUs(switch):
+        y = functional.relu(x)
+    assert type(y.grad_fn).__name__ == "ReluBackward0"
+    arriving = torch.tensor([1.0, -1.0, 1.0])
+    [plain] = torch.autograd.grad(y, x, arriving, retain_graph=True)
+    switch.guided = True
+    [guided] = torch.autograd.grad(y, x, arriving)
+    assert plain.tolist() == [0.0, -1.0, 1.0] and guided.tolist() == [0.0, 0.0, 1.0]
+    with torch.no_grad(), SwitchableReLUs(switch):
+        assert functional.relu(x).tolist() == [0.0, 2.0, 3.0]
