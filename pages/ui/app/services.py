@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +131,13 @@ def get_run(name: str) -> LoadedRun:
         from oct_core.runs.weights import load_run
 
         return load_run(name)  # Raises, naming the runs there are.
-    return _load(str(card.folder.resolve()), card.weights_sha256)
+    # The network is kept, the card is as it stands now: its temperature may be a new one.
+    return replace(_load(str(card.folder.resolve()), card.weights_sha256), card=card)
+
+
+def answer_stamp(card: RunCard) -> str:
+    """What the answers of a run to a scan rest on."""
+    return "|".join((card.name, card.weights_sha256, f"{card.temperature:g}", *card.classes))
 
 
 def check_device() -> None:

@@ -94,7 +94,7 @@ class Strip:
 
 def synthetic_examples(members: Sequence[RunCard]) -> list[Example]:
     """The app's samples as one run reads them, or as the ensemble of several does."""
-    answers = [_read_samples(card.name, card.weights_sha256) for card in members]
+    answers = [_read_samples(card.name, services.answer_stamp(card)) for card in members]
     judge = services.judge_of(members, LEVEL)
     return [
         Example(sample, sample.label, judge.of(sample.phantom().scan, predictions).verdict)
@@ -103,7 +103,7 @@ def synthetic_examples(members: Sequence[RunCard]) -> list[Example]:
 
 
 @cache_data(max_entries=8)
-def _read_samples(run: str, weights_sha256: str) -> list[Prediction]:
+def _read_samples(run: str, stamp: str) -> list[Prediction]:
     from oct_core.runs.predict import predict
 
     return predict([sample.phantom().scan for sample in all_samples()], services.get_run(run))

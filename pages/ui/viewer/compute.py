@@ -15,7 +15,7 @@ from oct_core.runs.ensemble import ensemble_card
 from oct_core.system import give_memory_back, start_side_by_side
 from oct_core.types import Explanation, Judgement, Prediction, RunCard, Scan
 from oct_core.words import say
-from pages.ui.app.services import get_run, judge_of, title_of, trust_stamps
+from pages.ui.app.services import answer_stamp, get_run, judge_of, title_of, trust_stamps
 from pages.ui.app.session import Bounded, Job, Viewer, colour_print, fingerprint
 from pages.ui.viewer.reading import Reading
 
@@ -176,7 +176,7 @@ def _side_by_side(state: Viewer, work: dict[str, _Quick]) -> Iterator[Callable[[
 
 
 def _key(card: RunCard, *parts: str) -> str:
-    return "|".join((card.name, card.weights_sha256, *parts))
+    return "|".join((answer_stamp(card), *parts))
 
 
 def read_scan_with(
