@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Trains every network of oct_core/models/catalog.py on one folder of scans, fits each one's gate, evaluates it, and prints one table.
-# Uses the GPU if there is one.
+# Trains every network of oct_core/models/catalog.py on one folder of scans, fits the gates, evaluates all, and prints one table.
+# Uses the GPU if there is one, and several with --gpus.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: ./train_all.sh FOLDER [--prefix NAME] [--data DIR] [--prepare "OPTIONS"] [--device DEVICE] [TRAIN OPTIONS]
+usage: ./train_all.sh FOLDER [--prefix NAME] [--data DIR] [--prepare "OPTIONS"] [--device DEVICE] [--gpus N] [TRAIN OPTIONS]
+       ./train_all.sh --quick [the same]
 
 FOLDER      scans as CNV/ DME/ DRUSEN/ NORMAL (OCT2017's train/ val/ test/ too), a CSV manifest, or a prepared folder
 --prefix    runs are called NAME-vgg16 and so on; the date by default
 --data      where to put the prepared scans; data/PREFIX by default
 --prepare   options for the preparation, such as "--repool --size 192"
 --device    cuda, mps or cpu; by default the best there is
+--gpus      train each network on so many GPUs of this machine, through torchrun (more machines: docs/training.md)
+--quick     a trial in minutes: random weights, 64 px, 4 epochs; on synthetic scans if no FOLDER is given
 All else goes to `python -m oct_core train`, such as --epochs 10 --init random --resume
 TEXT
 }
@@ -25,32 +28,47 @@ for argument in "$@"; do
   [[ $argument == -h || $argument == --help ]] && { usage; exit 0; }
 done
 [[ $# -gt 0 ]] || { usage; exit 2; }
-[[ $1 != -* ]] || fail "the folder of scans comes first, not $1 (see --help)"
-[[ -e $1 ]] || fail "there is no $1"
+quick=
+for argument in "$@"; do
+  [[ $argument == --quick ]] && quick=yes
+done
+folder=
+if [[ $1 != -* ]]; then
+  folder=$1
+  [[ -e $folder ]] || fail "there is no $folder"
+  shift
+elif [[ -z $quick ]]; then
+  fail "the folder of scans comes first, not $1 (see --help)"
+fi
 
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 [[ -x $here/.venv/bin/python && -z ${PYTHON:-} ]] && python=$here/.venv/bin/python
-folder=$1
-shift
 prefix=$(date +%Y-%m-%d)
 data=
 prepare_text=
+gpus=1
 train_options=()
 device_options=()
+if [[ -n $quick ]]; then  # what the user gives comes later and wins
+  prepare_text="--size 64"
+  train_options=(--init random --epochs 4 --phantoms 0 --limit 200)
+fi
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --prefix | --data | --prepare | --device)
+    --quick) shift ;;
+    --prefix | --data | --prepare | --device | --gpus)
       [[ $# -gt 1 ]] || fail "$1 needs a value (see --help)"
       case $1 in
         --prefix) prefix=$2 ;;
         --data) data=$2 ;;
         --prepare) prepare_text=$2 ;;
         --device) device_options=(--device "$2") ;;
+        --gpus) gpus=$2 ;;
       esac
       shift 2
       ;;
-    --prefix=* | --data=* | --prepare=* | --device=*)
+    --prefix=* | --data=* | --prepare=* | --device=* | --gpus=*)
       set -- "${1%%=*}" "${1#*=}" "${@:2}"
       ;;
     *)
@@ -59,9 +77,15 @@ while [[ $# -gt 0 ]]; do
       ;;
   esac
 done
+[[ $gpus =~ ^[1-9][0-9]*$ ]] || fail "--gpus takes a number of GPUs, not $gpus"
 export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 "$python" -c "import torch, typer" 2>/dev/null || fail "$python lacks the packages; set them up with the README's first line, or name another with PYTHON=..."
 
+if [[ -z $folder ]]; then
+  drawn=${data:-$here/data/$prefix}-phantoms
+  folder=$drawn/scans
+  [[ -d $folder ]] || "$python" -m oct_core phantom --out "$drawn" --per-class 20 --height 248 --width 256
+fi
 if [[ -f $folder/pack.npy && -f $folder/manifest.csv ]]; then
   data=$folder
 else
@@ -77,13 +101,19 @@ else
   fi
 fi
 
+train=("$python" -m oct_core train)
+if [[ $gpus -gt 1 ]]; then  # after the --, nothing is taken for an option of torchrun's own
+  train=("$python" -m torch.distributed.run --standalone --nproc-per-node "$gpus" -m oct_core -- train)
+fi
 runs=()
 networks=$("$python" -c "from oct_core.models.catalog import ARCHITECTURES; print(*ARCHITECTURES)")
 for architecture in $networks; do
   run=$prefix-$architecture
-  "$python" -m oct_core train "$architecture" --data "$data" --run "$run" ${device_options[@]+"${device_options[@]}"} ${train_options[@]+"${train_options[@]}"}
-  "$python" -m oct_core gate "$run" --data "$data" ${device_options[@]+"${device_options[@]}"}
-  "$python" -m oct_core evaluate "$run" --data "$data" ${device_options[@]+"${device_options[@]}"}
+  "${train[@]}" "$architecture" --data "$data" --run "$run" ${device_options[@]+"${device_options[@]}"} ${train_options[@]+"${train_options[@]}"} ||
+    { status=$?; echo "$run is not trained to its end; the same line with --resume goes on where it stopped" >&2; exit "$status"; }
   runs+=("$run")
 done
+# Each in one process for all runs: what the networks are shown is drawn once.
+"$python" -m oct_core gate "${runs[@]}" --data "$data" ${device_options[@]+"${device_options[@]}"}
+"$python" -m oct_core evaluate "${runs[@]}" --data "$data" ${device_options[@]+"${device_options[@]}"}
 "$python" -m oct_core runs "${runs[@]}"

@@ -54,7 +54,7 @@ from oct_core.types import CLASSES
 PATIENTS, FIRST_SEED = 12, 8_000_000
 JPEG_SIZE = (512, 496)
 """As OCT2017 has them."""
-_QUICK_PAIRS, _PAIRS, _QUICK_SECONDS, _SECONDS = 2, 6, 5.0, 60.0
+_QUICK_PAIRS, _PAIRS, _QUICK_SECONDS, _SECONDS = 2, 6, 7.0, 60.0
 
 
 def draw_jpegs(folder: Path) -> Path:

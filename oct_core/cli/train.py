@@ -104,7 +104,7 @@ def train(
     """Train one network. Stopped at any moment, it goes on with --resume.
 
     Started by torchrun, its processes train together, each on a GPU of its own: torchrun
-    --nproc-per-node 8 -m oct_core train ...
+    --nproc-per-node 8 -m oct_core -- train ...
     """
     from oct_core.data.pack import open_pack
     from oct_core.models.device import choose_device

@@ -163,7 +163,6 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[int, dict[str, Tensor]])
         for parameter in group["params"]:
             moments = optimizer.state[parameter]
             for name, tensor in moments.items():
-                if (
-                    tensor.shape == parameter.shape
-                ):  # in memory as the weights lie, which fused needs
+                # In memory as the weights lie: the fused optimizer goes through both in that order.
+                if tensor.shape == parameter.shape:
                     moments[name] = torch.empty_like(parameter).copy_(tensor)

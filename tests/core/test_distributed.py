@@ -18,6 +18,7 @@ from scan_folders import write_pack
 from oct_core.data.pack import Pack
 from oct_core.errors import RunExistsError, TrainingError
 from oct_core.runs.files import read_card, read_history, read_predictions, read_steps
+from oct_core.training import distributed
 from oct_core.training.config import TrainingConfig
 from oct_core.training.data import TrainingData
 from oct_core.training.distributed import ALONE, Crew, is_lost_process, joined
@@ -179,6 +180,24 @@ def test_the_others_go_when_there_is_nothing_to_train(
     follower = Execution(Crew(1, 2), "float32")
     train_run(TrainingJob(CONFIG, tiny_pack, tmp_path / "run", CPU, execution=follower))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lost_process_is_said_in_words_by_who_notices_and_by_who_is_stopped(
+    tiny_pack: Pack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lost(self: Trainer, *given: object) -> None:
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error: Connection reset by peer")
+
+    monkeypatch.setattr(Trainer, "epoch", lost)
+    with pytest.raises(TrainingError, match="another process of this training ended"):
+        train_run(TrainingJob(CONFIG, tiny_pack, tmp_path / "run", CPU, execution=ONE_PROCESS))
+    ends: list[int] = []
+    monkeypatch.setattr(distributed.os, "_exit", ends.append)
+    distributed._stopped(15, None)
+    assert ends == [143] and "another process of this training ended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
