@@ -46,7 +46,9 @@ def audit_page(audit: Audit) -> str:
     ]
     for finding in audit.findings:
         parts.append(_section(finding))
-    parts.append(_pictures(audit.near))
+    if audit.near:
+        parts.append(f"<h2>{_text(say('Pictures of the near duplicates'))}</h2>")
+        parts.append(_pictures(audit.near))
     return "\n".join(parts) + "\n"
 
 
