@@ -5,8 +5,9 @@ drawn.
 from oct_core.scans.colour import COLOUR_NOTE, is_coloured
 from oct_core.scans.edit import CHANGES, crop, invert, take_luminance, turn, undo_change
 from oct_core.scans.limits import DEFAULT, Limits
-from oct_core.scans.readers import ScanInfo, is_scan_name, suffixes
-from oct_core.scans.reading import inspect, read_scan
+from oct_core.scans.others import why_passed_over
+from oct_core.scans.readers import ScanInfo, format_names, is_scan_name, suffixes
+from oct_core.scans.reading import inspect, read_bytes, read_scan
 
 __all__ = [
     "CHANGES",
@@ -15,13 +16,16 @@ __all__ = [
     "Limits",
     "ScanInfo",
     "crop",
+    "format_names",
     "inspect",
     "invert",
     "is_coloured",
     "is_scan_name",
+    "read_bytes",
     "read_scan",
     "suffixes",
     "take_luminance",
     "turn",
     "undo_change",
+    "why_passed_over",
 ]

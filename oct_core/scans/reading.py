@@ -4,6 +4,7 @@ is written or logged.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,22 +13,10 @@ from pathlib import Path
 from oct_core.errors import ScanError
 from oct_core.scans.checks import as_source
 from oct_core.scans.limits import DEFAULT, Limits
+from oct_core.scans.others import find_other, refuse_other
 from oct_core.scans.readers import READERS, Reader, ScanInfo, format_names
 from oct_core.scans.readers.base import DAMAGED
 from oct_core.types import Scan
-from oct_core.words import message, say
-
-# Formats that no reader takes, so that the refusal can name them.
-_KNOWN_OTHERS = (
-    (b"%PDF", message("a PDF document")),
-    (b"GIF8", message("a GIF picture")),
-    (b"RIFF", message("a WebP picture or a video")),
-    (b"PK\x03\x04", message("a ZIP archive")),
-    (b"<svg", message("an SVG drawing")),
-    (b"II+\x00", message("a BigTIFF")),
-    (b"MM\x00+", message("a BigTIFF")),
-)
-_DICOM = message("a DICOM file")
 
 
 def inspect(data: bytes, limits: Limits = DEFAULT) -> ScanInfo:
@@ -57,7 +46,7 @@ def read_scan(
     ScanError : with one sentence a clinician understands.
     """
     source = as_source(source)
-    data = _bytes_of(source, limits) if isinstance(source, Path) else source
+    data = read_bytes(source, limits) if isinstance(source, Path) else source
     title = name or (source.name if isinstance(source, Path) else "scan")
     reader = _find_reader(data, limits)
     with _damage_in_words():
@@ -75,9 +64,14 @@ def _damage_in_words() -> Iterator[None]:
         raise ScanError(DAMAGED) from error
 
 
-def _bytes_of(path: Path, limits: Limits) -> bytes:
+def read_bytes(path: Path, limits: Limits = DEFAULT) -> bytes:
+    """A file's content; raises ScanError for what is too large or cannot be opened."""
     try:
-        _check_bytes(path.stat().st_size, limits)
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            # Reading a pipe would wait for whoever writes into it.
+            raise ScanError("this is no file but a pipe or a device; give a file")
+        _check_bytes(about.st_size, limits)
         return path.read_bytes()
     except OSError as error:
         raise ScanError(
@@ -101,23 +95,13 @@ def _find_reader(data: bytes, limits: Limits) -> Reader:
     if not data:
         raise ScanError("the file is empty; export or copy it again")
     _check_bytes(len(data), limits)
+    # A DICOM file may begin as a TIFF does, and a HEIC picture as JPEG 2000.
+    if other := find_other(data):
+        raise refuse_other(other)
     for key in READERS:
         if READERS.get(key).sniff(data):
             return READERS.get(key)
-    if other := _known_other(data):
-        raise ScanError(
-            "this is {other}, but a {formats} picture is needed; export the B-scan as PNG",
-            other=say(other),
-            formats=format_names(),
-        )
     raise ScanError(
         "this is not a {formats} picture, whatever its name says; export the B-scan as PNG",
         formats=format_names(),
     )
-
-
-def _known_other(data: bytes) -> str | None:
-    if data[128:132] == b"DICM":
-        return _DICOM
-    start = data.lstrip()[:16].lower()
-    return next((title for magic, title in _KNOWN_OTHERS if start.startswith(magic.lower())), None)

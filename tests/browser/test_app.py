@@ -164,7 +164,9 @@ def test_nothing_is_asked_of_another_host(page: Page, address: str) -> None:
 def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     upload(page, "bad.png", b"this is no picture")
-    expect(page.get_by_text("this is not a PNG, JPEG, TIFF or BMP picture").first).to_be_visible()
+    expect(
+        page.get_by_text("this is not a PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PNM picture").first
+    ).to_be_visible()
     noise = np.random.default_rng(0).integers(0, 255, (2300, 2400)).astype(np.uint8)
     large = png(noise)
     assert len(large) > 5_000_000
