@@ -13,6 +13,7 @@ import typer
 from oct_core.cli.app import Device, RunName, err, out, progress_bar
 from oct_core.reasons import verdict_words
 from oct_core.types import Verdict
+from oct_core.words import say
 
 
 def explain(
@@ -29,15 +30,20 @@ def explain(
     layer: Annotated[
         list[str] | None, typer.Option(help="Named layer, may be repeated; all by default.")
     ] = None,
+    page: Annotated[
+        int, typer.Option(min=1, help="Of a file with several pages the one to explain.")
+    ] = 1,
     device: Device = "",
 ) -> None:
     """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
-    scan's own pixels; and say what may be made of its answer.
+    scan's own pixels; and say what may be made of its answer, and how the scan was read.
     """
     with progress_bar("making maps"):
-        written = explain_file(image, run, out_folder, target, method, layer, device)
+        written = explain_file(image, run, out_folder, (target, method, layer), device, page)
     if written.verdict.kind != "answer":
         err.print(f"{written.verdict.kind}: {verdict_words(written.verdict)}", soft_wrap=True)
+    for note in written.notes:
+        err.print(f"note: {note}", soft_wrap=True)
     if written.left_out:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
@@ -55,6 +61,7 @@ def explain(
 class Written:
     """What explain wrote. verdict : on this run's answer. without_evidence : keys of the maps that
     are zero everywhere. left_out : which default methods do not hold for the network, in words.
+    notes : how the scan was read.
     """
 
     png: Path
@@ -63,19 +70,19 @@ class Written:
     target: str
     without_evidence: tuple[str, ...]
     left_out: str
+    notes: tuple[str, ...]
 
 
 def explain_file(
     image: Path,
     run_name: str,
     out: Path,
-    target: str | None,
-    methods: Sequence[str] | None,
-    layers: Sequence[str] | None,
+    choice: tuple[str | None, Sequence[str] | None, Sequence[str] | None],
     device: str,
+    page: int = 1,
 ) -> Written:
-    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, run,
-    class, method or layer.
+    """Write ``<image>_<run>.png`` and ``.npz`` into ``out``; raises OctError for a bad scan, page
+    (from 1), run, class, method or layer. choice : target, methods and layers.
 
     Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two
     folders may hold a scan of one name).
@@ -88,16 +95,20 @@ def explain_file(
     from oct_core.figures.contact_sheet import contact_sheet
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run
-    from oct_core.scans import read_scan
+    from oct_core.scans import inspect, read_bytes, read_scan
     from oct_core.trust.judge import Judge
 
-    scan, run = read_scan(image), load_run(run_name, choose_device(device))
+    target, methods, layers = choice
+    data = read_bytes(image)
+    scan = read_scan(data, image.name, page - 1)
+    several = inspect(data).pages > 1
+    run = load_run(run_name, choose_device(device))
     [maps] = make_maps(
         scan, run, target, tuple(methods or default_methods(run.model)), layers or None
     )
     [judgement] = Judge([run]).judge([scan])
     out.mkdir(parents=True, exist_ok=True)
-    png, npz = _unused(out, f"{image.stem}_{run.card.name}")
+    png, npz = _unused(out, f"{image.stem}{f'_page{page}' if several else ''}_{run.card.name}")
     Image.fromarray(contact_sheet(scan, maps)).save(png)
     npz.write_bytes(maps_npz(run.card, judgement, maps))
     return Written(
@@ -107,6 +118,7 @@ def explain_file(
         maps[0].target,
         tuple(each.key for each in maps if not each.evidence),
         "" if methods else say_left_out(run.model),
+        (*scan.notes, *([say("choose another page with --page")] if several else ())),
     )
 
 
