@@ -267,6 +267,24 @@ def test_other_pictures_are_warned_of(name: str) -> None:
     assert find_objection(Scan(not_scans()[name]))
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "words"),
+    [
+        (300, 3000, "it is 10.0 times as wide as high, and B-scans are at most 8 times"),
+        (100, 801, "it is 8.1 times as wide as high, and B-scans are at most 8 times"),
+        (1024, 400, "it is 2.6 times as high as wide, and B-scans are at most 2.5 times"),
+        (1024, 512, None),
+        (100, 800, None),
+    ],
+)
+def test_odd_proportions_are_written_as_people_write_them(
+    height: int, width: int, words: str | None
+) -> None:
+    picture = Image.fromarray(make_phantom("CNV", 4000, 496, 512).pixels)
+    objection = find_objection(Scan(np.asarray(picture.resize((width, height)))))
+    assert objection == words if words else "times as" not in (objection or "")
+
+
 @pytest.mark.parametrize("label", CLASSES)
 def test_an_inverted_scan_looks_inverted_and_nothing_else_does(label: str) -> None:
     scan = make_phantom(label, 3).scan
