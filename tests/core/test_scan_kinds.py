@@ -254,6 +254,14 @@ def test_colours_multiplied_by_their_opacity_are_those_over_black(number: int) -
     assert_like(read_scan(data), GRAY, 1)
 
 
+def test_colours_of_16_bit_multiplied_by_their_opacity_are_not_multiplied_again() -> None:
+    pixels = np.dstack([channels(GRAY.astype("u2") * 16), OPAQUE.astype("u2") * 257])
+    pixels[:, :64, 3] //= 4
+    scan = read_scan(tiff_page(pixels, photometric=2, extra=(1,)))
+    assert_like(scan, STRETCHED)
+    assert not scan.warnings
+
+
 def test_a_part_that_is_transparent_is_black() -> None:
     pixels = np.dstack([channels(GRAY), OPAQUE])
     pixels[:, :64, 3] = 0
@@ -358,6 +366,35 @@ def test_new_formats_of_16_bit_are_scaled(kind: str) -> None:
     assert scan.bit_depth == 16 and scan.notes == (
         f"values {int(GRAY.min()) * 16} to {int(GRAY.max()) * 16} scaled to 0 to 255",
     )
+
+
+@pytest.mark.parametrize("most", [100, 127, 255, 1000, 4095, 65535])
+@pytest.mark.parametrize("kind", [b"P5", b"P6"])
+def test_pnm_of_any_greatest_value_is_read_at_once(kind: bytes, most: int) -> None:
+    """Pillow takes seconds for those that are neither 255 nor 65535."""
+    values = np.round(GRAY / 255.0 * most)
+    if kind == b"P6":
+        values = channels(values)
+    head = b"%s\n# of a camera\n128 # wide\n96\n%d\n" % (kind, most)
+    data = head + values.astype("u1" if most < 256 else ">u2").tobytes()
+    scan = read_scan(data)
+    wide = kind == b"P5" and most > 255
+    assert_like(scan, STRETCHED if wide else GRAY, 2)
+    assert scan.bit_depth == (16 if wide else 8)
+    if wide:
+        assert scan.notes[0].startswith(f"values {int(values.min())} to {int(values.max())} scaled")
+    with pytest.raises(ScanError, match="damaged or cut off"):
+        read_scan(data[:-1])
+
+
+def test_a_large_pnm_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> None:
+        pytest.fail("Pillow decodes it value by value")
+
+    monkeypatch.setattr("PIL.PpmImagePlugin.PpmDecoder.decode", slow)
+    for most, kind in ((127, "u1"), (1000, ">u2")):
+        data = b"P5 128 96 %d\n" % most + (GRAY // 4).astype(kind).tobytes()
+        assert read_scan(data).pixels.shape == GRAY.shape
 
 
 DICOM = bytes(128) + b"DICM" + bytes(400)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
 
+import numpy as np
 import simplejpeg
 from PIL import Image
 
@@ -13,6 +15,7 @@ from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import DAMAGED
 from oct_core.scans.readers.pillow import PillowReader
+from oct_core.types import GrayImage
 from oct_core.words import message, say
 
 DAMAGED_IN_PLACES = message(
@@ -168,32 +171,33 @@ class _WebpReader(PillowReader):
         return data.startswith(self.magic) and data[8:12] == b"WEBP"
 
 
-_CODESTREAM_END = b"\xff\xd9"
-
-
-@dataclass(frozen=True)
-class _Jpeg2000Reader(PillowReader):
-    def check(self, data: bytes, limits: Limits) -> None:
-        """The decoder makes a picture of half a file, without a word."""
-        if not data[: _codestream_end(data)].endswith(_CODESTREAM_END):
-            raise ScanError(DAMAGED)
-
-
-def _codestream_end(data: bytes) -> int:
-    """Where the codestream ends (ISO/IEC 15444-1, annex I): the end of its box, or of the file."""
-    at = 0
-    while data.startswith(b"\x00\x00\x00\x0c") and at + 16 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if kind == b"jp2c" or size < 8:
-            return at + size if size else len(data)
-        at += size
-    return len(data)
+_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PNM_HEADER = re.compile(rb"(P[56])" + (_SPACE + rb"(\d{1,9})") * 3 + rb"\s")
+_BYTE, _WORD = 255, 65535
 
 
 @dataclass(frozen=True)
 class _PnmReader(PillowReader):
+    def clean(self, data: bytes) -> bytes:
+        """With a greatest value that Pillow decodes at once: any other takes it 2 s a million
+        pixels. Gray of more than 8 bit keeps its values, everything else is scaled to 8 bit.
+        """
+        header = _PNM_HEADER.match(data)
+        if not header:
+            return data
+        kind, width, height = header[1], int(header[2]), int(header[3])
+        most = int(header[4])
+        if most in (0, _BYTE) or most > _WORD:
+            return data
+        sample = np.dtype(np.uint8 if most <= _BYTE else ">u2")
+        body = data[header.end() :]
+        samples = np.frombuffer(body, sample, len(body) // sample.itemsize)
+        if kind == b"P5" and most > _BYTE:
+            return b"P5 %d %d %d\n" % (width, height, _WORD) + samples.tobytes()
+        scaled = np.round(np.arange(most + 1) * (_BYTE / most)).astype(np.uint8)
+        pixels: GrayImage = scaled[np.minimum(samples, most)]
+        return b"%s %d %d %d\n" % (kind, width, height, _BYTE) + pixels.tobytes()
+
     def sniff(self, data: bytes) -> bool:
         """A letter, a digit and white space."""
         return data.startswith(self.magic) and data[2:3].isspace()
@@ -203,7 +207,7 @@ PNG = _PngReader("png", "PNG", (".png",), (_PNG_START,), "PNG")
 JPEG = _JpegReader("jpeg", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), (b"\xff\xd8\xff",), "JPEG")
 BMP = _BmpReader("bmp", "BMP", (".bmp", ".dib"), (b"BM",), "BMP")
 WEBP = _WebpReader("webp", "WebP", (".webp",), (b"RIFF",), "WEBP")
-JPEG2000 = _Jpeg2000Reader(
+JPEG2000 = PillowReader(
     "jpeg2000",
     "JPEG 2000",
     (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),

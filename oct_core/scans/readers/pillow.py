@@ -75,8 +75,8 @@ class PillowReader(Reader):
     def check_page_bytes(self, image: Image.Image, size: int) -> None:
         """Raise ScanError if the page that ``image`` stands at is cut off. size : of the file."""
 
-    def say_left_out(self, data: bytes, limits: Limits) -> str:
-        """A note on pages that are no B-scans, or ""."""
+    def say_left_out(self, data: bytes, pages: int, limits: Limits) -> str:
+        """A note on what the file holds beside its B-scans (``pages``), or ""."""
         return ""
 
     def find_damage(self, data: bytes) -> str:
@@ -123,7 +123,7 @@ class PillowReader(Reader):
             else:
                 scan = _to_gray(image, associated)
         damage = (found,) if (found := self.find_damage(data)) else ()
-        left_out = (found,) if (found := self.say_left_out(data, limits)) else ()
+        left_out = (found,) if (found := self.say_left_out(data, pages, limits)) else ()
         return replace(
             scan,
             bit_depth=depth,

@@ -12,7 +12,7 @@ from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import DAMAGED
 from oct_core.scans.readers.pillow import PillowReader
-from oct_core.scans.readers.tiff_tags import read_pages, scan_pages
+from oct_core.scans.readers.tiff_tags import find_pages, read_page, scan_places
 from oct_core.types import FloatArray
 from oct_core.words import say_count
 
@@ -25,8 +25,8 @@ _UNSIGNED, _SIGNED = 1, 2
 @dataclass(frozen=True)
 class _TiffReader(PillowReader):
     def check(self, data: bytes, limits: Limits) -> None:
-        """Too many pages, and kinds of picture that Pillow takes for another."""
-        if len(read_pages(data, limits.pages)) > limits.pages:
+        """Too many pages: Pillow would count them all, in a time that grows with their square."""
+        if len(find_pages(data, limits.pages)) > limits.pages:
             raise ScanError(
                 "the TIFF has more than the {pages} pages that are accepted; export the "
                 "B-scans you need",
@@ -35,12 +35,11 @@ class _TiffReader(PillowReader):
 
     def places(self, image: Image.Image, data: bytes, limits: Limits) -> Sequence[int]:
         """Every page is a B-scan but thumbnails and masks."""
-        return [page.index for page in scan_pages(read_pages(data, limits.pages))]
+        return scan_places([read_page(data, at) for at in find_pages(data, limits.pages)])
 
-    def say_left_out(self, data: bytes, limits: Limits) -> str:
+    def say_left_out(self, data: bytes, pages: int, limits: Limits) -> str:
         """Thumbnails and masks."""
-        pages = read_pages(data, limits.pages)
-        count = len(pages) - len(scan_pages(pages))
+        count = len(find_pages(data, limits.pages)) - pages
         if not count:
             return ""
         return say_count(
@@ -51,7 +50,8 @@ class _TiffReader(PillowReader):
 
     def find_unreadable(self, data: bytes, place: int, limits: Limits, opened: bool) -> str:
         """Pillow refuses some kinds as it does damage, and takes others for what they are not."""
-        page = next((page for page in read_pages(data, limits.pages) if page.index == place), None)
+        offsets = find_pages(data, limits.pages)
+        page = read_page(data, offsets[place]) if place < len(offsets) else None
         if page is None or not page.sound:
             return ""
         return "" if opened and page.decoded else page.describe()

@@ -4,7 +4,9 @@ what a picture is that it does not open, and counts pages in a time that grows w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from oct_core.words import message, say
@@ -15,6 +17,7 @@ _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 259, 262, 277, 
 _WANTED = {254, 255, 256, 257, 258, 259, 262, 273, 277, 284, 324, 338, 339}
 _PLACES = {273, 324}
 _BYTES = {1: 1, 3: 2, 4: 4}
+_ENTRY = {"little": "<HHII", "big": ">HHII"}
 _ENTRIES = 64
 """Tags looked at on a page: they are sorted, and the last that is wanted is number 339."""
 _REDUCED, _MASK = 1, 4
@@ -53,11 +56,10 @@ _SMALL = 4
 @dataclass(frozen=True)
 class Page:
     """What the tags of one page say, as the specification names them; defaults where they are
-    missing. index : its place in the file, from 0. stored : whether they are
+    missing. stored : whether they are
     all there and say where pixels lie.
     """
 
-    index: int
     width: int
     height: int
     bits: tuple[int, ...] = (1,)
@@ -108,37 +110,41 @@ class Page:
         return words
 
 
-def read_pages(data: bytes, limit: int) -> list[Page]:
-    """The pages of a TIFF in the order of its chain, at most ``limit`` + 1. A chain that leaves the
-    file ends there.
+def find_pages(data: bytes, limit: int) -> list[int]:
+    """Where the headers of a TIFF's pages lie, in the order of its chain, at most ``limit`` + 1. A
+    chain that leaves the file ends there.
     """
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    order = _order(data)
     offset = int.from_bytes(data[4:8], order)
-    pages: list[Page] = []
-    while 0 < offset <= len(data) - 6 and len(pages) <= limit:
-        count = int.from_bytes(data[offset : offset + 2], order)
-        end = offset + 2 + 12 * count
-        page = _read_page(data, offset + 2, min(count, _ENTRIES), order, len(pages))
-        pages.append(page if end + 4 <= len(data) else replace(page, stored=False))
+    offsets: list[int] = []
+    while 0 < offset <= len(data) - 6 and len(offsets) <= limit:
+        offsets.append(offset)
+        end = offset + 2 + 12 * int.from_bytes(data[offset : offset + 2], order)
         offset = int.from_bytes(data[end : end + 4], order)
-    return pages
+    return offsets
 
 
-def _read_page(
-    data: bytes, start: int, count: int, order: Literal["little", "big"], index: int
-) -> Page:
+def _order(data: bytes) -> Literal["little", "big"]:
+    return "little" if data[:2] == b"II" else "big"
+
+
+def read_page(data: bytes, offset: int) -> Page:
+    """What the header of a page at ``offset`` says."""
+    order = _order(data)
+    number = int.from_bytes(data[offset : offset + 2], order)
+    start, count = offset + 2, min(number, _ENTRIES)
     tags: dict[int, tuple[int, ...]] = {}
-    for at in range(start, start + 12 * count, 12):
-        tag = int.from_bytes(data[at : at + 2], order)
+    table = data[start : start + 12 * count]
+    entries = struct.iter_unpack(_ENTRY[order], table[: len(table) // 12 * 12])
+    for place, (tag, *_) in enumerate(entries):
         if tag > _FORMAT:
             break
-        if tag in _WANTED and (values := _read_values(data, at, order)):
+        if tag in _WANTED and (values := _read_values(data, start + 12 * place, order)):
             tags[tag] = values
     samples = tags.get(_SAMPLES, (1,))[0]
     # An old SubfileType of 2 is a reduced picture.
     reduced = _REDUCED if tags.get(_SUBFILE, (0,))[0] == 2 else 0
     return Page(
-        index,
         tags.get(_WIDTH, (0,))[0],
         tags.get(_HEIGHT, (0,))[0],
         tags.get(_BITS, (1,)),
@@ -149,7 +155,7 @@ def _read_page(
         tags.get(_EXTRA, ()),
         tags.get(_FORMAT, (1,)),
         tags.get(_NEW_SUBFILE, (0,))[0] | reduced,
-        bool(_PLACES & tags.keys()),
+        bool(_PLACES & tags.keys()) and start + 12 * number + 4 <= len(data),
     )
 
 
@@ -165,8 +171,12 @@ def _read_values(data: bytes, at: int, order: Literal["little", "big"]) -> tuple
     )
 
 
-def scan_pages(pages: list[Page]) -> list[Page]:
-    """Without masks and thumbnails: pages said to be so, or much smaller than the largest."""
-    full = [page for page in pages if not page.subfile & (_REDUCED | _MASK)] or pages
-    largest = max((page.width * page.height for page in full), default=0)
-    return [page for page in full if _SMALL * page.width * page.height > largest] or full
+def scan_places(pages: Sequence[Page]) -> list[int]:
+    """Where scans stand among the pages: masks and thumbnails are said to be so, or much smaller
+    than the largest page.
+    """
+    sizes = {place: page.width * page.height for place, page in enumerate(pages)}
+    full = [place for place in sizes if not pages[place].subfile & (_REDUCED | _MASK)]
+    full = full or list(sizes)
+    largest = max((sizes[place] for place in full), default=0)
+    return [place for place in full if _SMALL * sizes[place] > largest] or full

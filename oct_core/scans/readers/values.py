@@ -26,6 +26,7 @@ _NEGATIVE = 0.02
 """The same for negative values below values that are none: nothing measured is so."""
 _SENTINELS = 4
 """So many values at most stand for "no data" in a picture."""
+_ENOUGH = 500_000
 _NO_NUMBER = 1e30
 """From here on a value stands for "no data", as the greatest float does, or is none."""
 _LEGIBLE = (1e-4, 1e12)
@@ -56,8 +57,8 @@ def scale_values(values: FloatArray, white_is_zero: bool = False) -> Scaled:
         )
     inside = _measured(numbers)
     low, high = float(inside.min()), float(inside.max())
-    percent = _TAILS[0][0]
-    if np.ptp(np.percentile(inside, [percent, 100 - percent])) == 0:
+    least, most = _percentiles(inside, _TAILS[0][0])
+    if least == most:
         raise ScanError(
             "the picture has one value, {value}, nearly everywhere and shows nothing; export it "
             "again as an 8 or 16 bit gray PNG",
@@ -112,11 +113,18 @@ def _measured(numbers: FloatArray) -> FloatArray:
 def _without_tails(numbers: FloatArray) -> FloatArray:
     """Without the few values that lie far beyond nearly all others."""
     for percent, spans in _TAILS:
-        low, high = (float(value) for value in np.percentile(numbers, [percent, 100 - percent]))
+        low, high = _percentiles(numbers, percent)
         if low < high:
             reach = spans * (high - low)
             numbers = numbers[(numbers >= low - reach) & (numbers <= high + reach)]
     return numbers
+
+
+def _percentiles(numbers: FloatArray, percent: float) -> tuple[float, float]:
+    """At both ends; of a large picture from a part of its pixels."""
+    part = numbers[:: numbers.size // _ENOUGH | 1]
+    low, high = np.percentile(part, [percent, 100 - percent])
+    return float(low), float(high)
 
 
 def _without_negatives(numbers: FloatArray) -> FloatArray:
