@@ -91,6 +91,8 @@ def test_predict_counts_and_names_what_it_leaves_out_and_doubts(
 def test_one_page_of_each_file_can_be_chosen(folder: Path) -> None:
     judged, unreadable = predict_files([folder], answer_all, page=2)
     assert [Path(name).name for name, _ in judged] == ["hole.jpg", "volume.tif page 2"]
+    assert [each.notes for _, each in judged] == [(DAMAGED_IN_PLACES,), ("page 2 of 3",)]
+    assert [each.warnings for _, each in judged] == [(DAMAGED_IN_PLACES,), ()]
     assert not unreadable
     judged, unreadable = predict_files([folder / "volume.tif"], answer_all, page=4)
     [(name, reason)] = unreadable
