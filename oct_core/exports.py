@@ -27,6 +27,7 @@ PREDICTION_COLUMNS = (
     "reason",
     *GATE_COLUMNS,
     "gate_change",
+    "notes",
 )
 # A spreadsheet takes text that begins so for a formula, and runs it (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -80,7 +81,8 @@ def prediction_rows(
     judgement): of an ensemble its own row first, then its members'.
 
     Each row has the verdict on that run alone, so it does not depend on what else was asked; the
-    reason is in words, worst first, "" for an answer. None: no gate has been fitted.
+    reason is in words, worst first, "" for an answer. None: no gate has been fitted. The notes are
+    those on how the scan was read, joined by "; ".
     """
     return [
         (
@@ -92,6 +94,7 @@ def prediction_rows(
             reasons_words(one.verdict),
             *(getattr(one.scores, question, None) for question in QUESTIONS),
             None if one.scores is None else one.scores.change,
+            "; ".join(judgement.notes),
         )
         for name, judgement in judged
         for one in judgement.rows

@@ -36,6 +36,7 @@ class Scan:
     source : "upload", "file", "sample" ...
     bit_depth : bits per sample of the source picture.
     notes : what the reader did or saw ("page 2 of 5", "16 bit scaled to its own range").
+    warnings : those of the notes that tell of pixels that may be wrong ("damaged in places").
     colour : bool (H, W), True where the source picture is in colour; None if it is nowhere.
     """
 
@@ -45,6 +46,7 @@ class Scan:
     bit_depth: int = 8
     notes: tuple[str, ...] = ()
     colour: Mask | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +128,16 @@ class Judgement:
     """A prediction and what may be made of it.
 
     prediction : of one run, or of the ensemble. scores : the gate's, None where no gate has been
-    fitted. members : of an ensemble, what may be made of each of its members alone.
+    fitted. members : of an ensemble, what may be made of each of its members alone. notes,
+    warnings : the scan's, where they go with the answer into a table.
     """
 
     prediction: Prediction
     verdict: Verdict
     scores: GateScores | None = None
     members: tuple[Judgement, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[Judgement, ...]:

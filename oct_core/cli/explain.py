@@ -14,6 +14,7 @@ from oct_core.models.catalog import ENSEMBLE
 from oct_core.reasons import verdict_words
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import Verdict
+from oct_core.words import say
 
 
 def explain(
@@ -31,13 +32,16 @@ def explain(
         list[str] | None, typer.Option(help="Named layer, may be repeated; all by default.")
     ] = None,
     level: Level = LEVEL,
+    page: Annotated[
+        int, typer.Option(min=1, help="Of a file with several pages the one to explain.")
+    ] = 1,
     device: Device = "",
 ) -> None:
     """Show where one network looked: a PNG, and an .npz of float32 maps named method/layer in the
-    scan's own pixels; and say what may be made of its answer. --run ensemble shows where each of
-    its members looked, for the class that the ensemble predicts.
+    scan's own pixels; and say what may be made of its answer, and how the scan was read. --run
+    ensemble shows where each of its members looked, for the class that the ensemble predicts.
     """
-    choice = MapChoice(target, tuple(method or ()), tuple(layer or ()))
+    choice = MapChoice(target, tuple(method or ()), tuple(layer or ()), page)
     with progress_bar("making maps"):
         files = explain_file(image, run, out_folder, choice, device, level)
     for written in files:
@@ -48,6 +52,8 @@ def tell(written: Written) -> None:
     """What was written, and what may be made of it."""
     if written.verdict.kind != "answer":
         err.print(f"{written.verdict.kind}: {verdict_words(written.verdict)}", soft_wrap=True)
+    for note in written.notes:
+        err.print(f"note: {note}", soft_wrap=True)
     if written.left_out:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
@@ -64,19 +70,20 @@ def tell(written: Written) -> None:
 @dataclass(frozen=True)
 class MapChoice:
     """target : the class explained, None for the one predicted. methods, layers : () for those by
-    default.
+    default. page : of the file, from 1.
     """
 
     target: str | None = None
     methods: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    page: int = 1
 
 
 @dataclass(frozen=True)
 class Written:
     """What explain wrote of one run. verdict : on its answer, or on the ensemble's.
     without_evidence : keys of the maps that are zero everywhere. left_out : which default methods
-    do not hold for the network, in words.
+    do not hold for the network, in words. notes : how the scan was read.
     """
 
     png: Path
@@ -85,6 +92,7 @@ class Written:
     target: str
     without_evidence: tuple[str, ...]
     left_out: str
+    notes: tuple[str, ...]
 
 
 def explain_file(
@@ -104,11 +112,14 @@ def explain_file(
     from oct_core.figures.contact_sheet import contact_sheet
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run, load_runs
-    from oct_core.scans import read_scan
+    from oct_core.scans import inspect, read_file, read_scan
     from oct_core.trust.judge import Judge
-    from oct_core.words import say
 
-    scan, where = read_scan(image), choose_device(device)
+    data, where = read_file(image), choose_device(device)
+    scan = read_scan(data, image.name, choice.page - 1)
+    several = inspect(data).pages > 1
+    stem = f"{image.stem}_page{choice.page}" if several else image.stem
+    notes = (*scan.notes, *([say("choose another page with --page")] if several else ()))
     runs = load_runs([], where) if run == ENSEMBLE else [load_run(run, where)]
     judge, together, target = Judge(runs, level), None, choice.target
     if len(runs) > 1:  # one class for all members, so it has to be known first
@@ -124,12 +135,12 @@ def explain_file(
         own = together.members[place] if together else judge.of(scan, [prediction])
         verdict = together.verdict if together else own.verdict
         out.mkdir(parents=True, exist_ok=True)
-        png, npz = _unused(out, f"{image.stem}_{member.card.name}")
+        png, npz = _unused(out, f"{stem}_{member.card.name}")
         Image.fromarray(contact_sheet(scan, maps, verdict, titles)).save(png)
         npz.write_bytes(maps_npz(member.card, own, maps))
         zero = tuple(each.key for each in maps if not each.evidence)
         left_out = "" if choice.methods else say_left_out(member.model)
-        files.append(Written(png, npz, verdict, maps[0].target, zero, left_out))
+        files.append(Written(png, npz, verdict, maps[0].target, zero, left_out, notes))
     return files
 
 

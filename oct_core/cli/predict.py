@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +14,17 @@ import typer
 from oct_core.cli.app import Device, Level, err, named_runs, out, progress_bar
 from oct_core.errors import DataError, ScanError
 from oct_core.reasons import verdict_words
-from oct_core.scans import PassedOver, is_scan_name, read_scan, suffixes, walk
+from oct_core.scans import (
+    PassedOver,
+    format_names,
+    inspect,
+    is_scan_name,
+    read_file,
+    read_scan,
+    suffixes,
+    walk,
+    why_passed_over,
+)
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import VERDICTS, Judgement, Scan
 
@@ -32,13 +45,21 @@ def predict(
             help="Run to use, may be repeated; all finished runs, the ensemble, by default.",
         ),
     ] = None,
+    page: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of files with several pages the one to read; by default each is a scan.",
+        ),
+    ] = None,
     level: Level = LEVEL,
     device: Device = "",
 ) -> None:
     """Classify scans with one or all runs, and say of each what may be made of the answer.
 
     Several runs answer as an ensemble: its row (run = ensemble) is the first of each scan. Scans
-    without a plain answer are named on stderr with the reason. Unreadable files, and without --run
+    without a plain answer are named on stderr with the reason, and so are doubts about how one was
+    read. Files that cannot be read, scans of other formats in the folders, and without --run
     unusable runs, are named there too, the rest is scored, exit status 1.
     """
     from oct_core.exports import predictions_csv
@@ -49,12 +70,15 @@ def predict(
 
     check_out(out_file, paths)
     passed = PassedOver()
+    passed_over, others = find_passed_over(paths, passed)
+    tell_left_out(passed_over)
+    tell_others(others)
     with progress_bar("predicting") as bar:
         where = choose_device(device)
         some = named_runs(run)
         runs, unusable = (load_runs(some, where), {}) if some else load_sound_runs(where)
         judge = Judge(runs, level)
-        judged, unreadable = predict_files(paths, judge.judge, bar.step, passed)
+        judged, unreadable = predict_files(paths, judge.judge, bar.step, page)
     write_atomically(out_file, predictions_csv(judged))
     for text in passed.sentences():
         err.print(f"note: {text}", soft_wrap=True)
@@ -62,13 +86,16 @@ def predict(
         err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
     for problem in judge.problems:
         err.print(f"warning: {problem}", soft_wrap=True)
-    for path, reason in unreadable:
-        err.print(f"left out: {path}: {reason}", soft_wrap=True)
+    tell_left_out(unreadable)
     warn_of(judged, out_file)
+    tell_doubts(judged, out_file)
     rows = sum(len(judgement.rows) for _, judgement in judged)
     out.print(f"{rows} rows in {out_file}", soft_wrap=True)
-    out.print(count_verdicts(judged), soft_wrap=True)
-    if unreadable or unusable:
+    left_out = len(passed_over) + len(unreadable)
+    out.print(
+        count_verdicts(judged) + (f"; left out {left_out}" if left_out else ""), soft_wrap=True
+    )
+    if left_out or unusable:
         raise typer.Exit(1)
 
 
@@ -88,6 +115,32 @@ def warn_of(judged: Sequence[tuple[str, Judgement]], out_file: Path) -> None:
             f"verdict and reason of {out_file}",
             soft_wrap=True,
         )
+
+
+def tell_doubts(judged: Sequence[tuple[str, Judgement]], out_file: Path) -> None:
+    """One line on stderr for each scan that may have been read wrongly; of many, the first."""
+    doubts = [(name, each.warnings) for name, each in judged if each.warnings]
+    for name, warnings in doubts[:_WARNINGS]:
+        err.print(f"note: {name}: {'; '.join(warnings)}", soft_wrap=True)
+    if len(doubts) > _WARNINGS:
+        err.print(
+            f"and {len(doubts) - _WARNINGS} more scans with notes: see the column notes of "
+            f"{out_file}",
+            soft_wrap=True,
+        )
+
+
+def tell_left_out(files: Sequence[tuple[str, str]]) -> None:
+    """One line on stderr a file, (path, why)."""
+    for path, reason in files:
+        err.print(f"left out: {path}: {reason}", soft_wrap=True)
+
+
+def tell_others(others: Counter[str]) -> None:
+    """One line on stderr: how many files by suffix are no pictures at all."""
+    if others:
+        kinds = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common())
+        err.print(f"passed over, for they are no pictures: {kinds}", soft_wrap=True)
 
 
 def count_verdicts(judged: Sequence[tuple[str, Judgement]]) -> str:
@@ -119,55 +172,91 @@ def check_out(out: Path, inputs: Sequence[Path]) -> None:
         )
 
 
-def scan_files(paths: Sequence[Path], passed: PassedOver | None = None) -> list[Path]:
+def scan_files(paths: Sequence[Path]) -> list[Path]:
     """The files given, and every picture of the folders given, to any depth, sorted; raises
-    DataError if there is none. What is not looked into goes to ``passed``.
+    DataError if there is none.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = (folder / name for folder, names in walk(path, passed) for name in names)
-            files += sorted(file for file in inside if is_scan_name(file))
+            files += [file for file in _files_in(path) if is_scan_name(file)]
         else:
             files.append(path)
     if not files:
         raise DataError(
-            "no picture ({suffixes}) is in {paths}; give a scan or a folder of scans",
-            suffixes=", ".join(suffixes()),
+            "no picture ({formats}) is in {paths}; give a scan or a folder of scans",
+            formats=format_names(),
             paths=", ".join(map(str, paths)),
         )
     return files
+
+
+def _files_in(folder: Path, passed: PassedOver | None = None) -> list[Path]:
+    """Every file of a folder, to any depth, sorted. What is not looked into goes to ``passed``."""
+    return sorted(inside / name for inside, names in walk(folder, passed) for name in names)
+
+
+def find_passed_over(
+    paths: Sequence[Path], passed: PassedOver | None = None
+) -> tuple[list[tuple[str, str]], Counter[str]]:
+    """What ``scan_files`` passes over in folders: scans of other formats or with other names as
+    (path, why), and the suffixes of all that is no picture. Hidden files do not count; folders that
+    are not looked into go to ``passed``.
+    """
+    scans: list[tuple[str, str]] = []
+    others: Counter[str] = Counter()
+    for file in (file for path in paths if path.is_dir() for file in _files_in(path, passed)):
+        if is_scan_name(file) or file.name.startswith("."):
+            continue
+        if reason := why_passed_over(file):
+            scans.append((str(file), reason))
+        else:
+            others[file.suffix.lower() or "without suffix"] += 1
+    return scans, others
 
 
 def predict_files(
     paths: Sequence[Path],
     judge: Callable[[Sequence[Scan]], list[Judgement]],
     progress: Callable[[int, int], None] = lambda done, total: None,
-    passed: PassedOver | None = None,
+    page: int | None = None,
 ) -> tuple[list[tuple[str, Judgement]], list[tuple[str, str]]]:
-    """Judge files in batches: ([(path, judgement)], [(path, why it could not be read)]), in the
-    order of the files.
+    """Judge files in batches: ([(name, judgement)], [(name, why it could not be read)]), in the
+    order of the files. Each page of a file is a scan, or that ``page`` alone, from 1.
 
-    judge : one Judgement a scan, in order, such as ``Judge(runs).judge``. passed : see scan_files.
+    judge : one Judgement a scan, in order, such as ``Judge(runs).judge``. The names are the paths,
+    with the page where there are several.
     """
-    files = scan_files(paths, passed)
+    files = scan_files(paths)
     judged: list[tuple[str, Judgement]] = []
     unreadable: list[tuple[str, str]] = []
-    for start in range(0, len(files), _BATCH):
-        batch = list(_readable(files[start : start + _BATCH], unreadable))
-        judgements = judge([scan for _, scan in batch])
+    scans = _read_all(files, page, unreadable)
+    while batch := list(islice(scans, _BATCH)):
+        judgements = judge([scan for _, scan, _ in batch])
         judged += [
-            (str(path), judgement) for (path, _), judgement in zip(batch, judgements, strict=True)
+            (name, replace(judgement, notes=scan.notes, warnings=scan.warnings))
+            for (name, scan, _), judgement in zip(batch, judgements, strict=True)
         ]
-        progress(min(start + _BATCH, len(files)), len(files))
+        progress(batch[-1][2], len(files))
+    progress(len(files), len(files))
     return judged, unreadable
 
 
-def _readable(
-    files: Sequence[Path], unreadable: list[tuple[str, str]]
-) -> Iterator[tuple[Path, Scan]]:
-    for path in files:
+def _read_all(
+    files: Sequence[Path], page: int | None, unreadable: list[tuple[str, str]]
+) -> Iterator[tuple[str, Scan, int]]:
+    """(name, scan, files begun) of every page that can be read."""
+    for done, path in enumerate(files, start=1):
         try:
-            yield path, read_scan(path)
+            data = read_file(path)
+            pages = inspect(data).pages
         except ScanError as error:
             unreadable.append((str(path), str(error)))
+            continue
+        wanted = range(1, pages + 1) if page is None or pages == 1 else [page]
+        for number in wanted:
+            name = str(path) if pages == 1 else f"{path} page {number}"
+            try:
+                yield name, read_scan(data, path.name, number - 1), done
+            except ScanError as error:
+                unreadable.append((name, str(error)))

@@ -6,7 +6,8 @@ from oct_core.scans.colour import COLOUR_NOTE, is_coloured
 from oct_core.scans.edit import CHANGES, crop, invert, take_luminance, turn, undo_change
 from oct_core.scans.folders import PassedOver, walk
 from oct_core.scans.limits import DEFAULT, Limits
-from oct_core.scans.readers import ScanInfo, is_scan_name, suffixes
+from oct_core.scans.others import why_passed_over
+from oct_core.scans.readers import ScanInfo, format_names, is_scan_name, suffixes
 from oct_core.scans.reading import inspect, read_file, read_scan
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "PassedOver",
     "ScanInfo",
     "crop",
+    "format_names",
     "inspect",
     "invert",
     "is_coloured",
@@ -28,4 +30,5 @@ __all__ = [
     "turn",
     "undo_change",
     "walk",
+    "why_passed_over",
 ]

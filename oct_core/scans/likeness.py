@@ -8,6 +8,7 @@ be read.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +98,11 @@ def looks_inverted(scan: Scan) -> bool:
     return find_objection(scan) is not None and find_objection(invert(scan)) is None
 
 
+def _round_up(times: float) -> float:
+    """To one decimal, so that what exceeds a bound is not written as the bound."""
+    return math.ceil(times * 10) / 10
+
+
 def _objection(layout: Layout, coloured: bool) -> str | None:
     if coloured:
         return say(
@@ -106,13 +112,13 @@ def _objection(layout: Layout, coloured: bool) -> str | None:
     if layout.aspect > _ASPECT[1]:
         return say(
             "it is {times:.1f} times as wide as high, and B-scans are at most {most:g} times",
-            times=layout.aspect,
+            times=_round_up(layout.aspect),
             most=_ASPECT[1],
         )
     if layout.aspect < _ASPECT[0]:
         return say(
             "it is {times:.1f} times as high as wide, and B-scans are at most {most:g} times",
-            times=1 / layout.aspect,
+            times=_round_up(1 / layout.aspect),
             most=1 / _ASPECT[0],
         )
     if layout.contrast < 25:

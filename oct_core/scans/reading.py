@@ -13,22 +13,10 @@ from pathlib import Path
 from oct_core.errors import ScanError
 from oct_core.scans.checks import as_source
 from oct_core.scans.limits import DEFAULT, Limits
+from oct_core.scans.others import find_other, refuse_other
 from oct_core.scans.readers import READERS, Reader, ScanInfo, format_names
 from oct_core.scans.readers.base import DAMAGED
 from oct_core.types import Scan
-from oct_core.words import message, say
-
-# Formats that no reader takes, so that the refusal can name them.
-_KNOWN_OTHERS = (
-    (b"%PDF", message("a PDF document")),
-    (b"GIF8", message("a GIF picture")),
-    (b"RIFF", message("a WebP picture or a video")),
-    (b"PK\x03\x04", message("a ZIP archive")),
-    (b"<svg", message("an SVG drawing")),
-    (b"II+\x00", message("a BigTIFF")),
-    (b"MM\x00+", message("a BigTIFF")),
-)
-_DICOM = message("a DICOM file")
 
 
 def inspect(data: bytes, limits: Limits = DEFAULT) -> ScanInfo:
@@ -110,23 +98,13 @@ def _find_reader(data: bytes, limits: Limits) -> Reader:
     if not data:
         raise ScanError("the file is empty; export or copy it again")
     _check_bytes(len(data), limits)
+    # A DICOM file may begin as a TIFF does, and a HEIC picture as JPEG 2000.
+    if other := find_other(data):
+        raise refuse_other(other)
     for key in READERS:
         if READERS.get(key).sniff(data):
             return READERS.get(key)
-    if other := _known_other(data):
-        raise ScanError(
-            "this is {other}, but a {formats} picture is needed; export the B-scan as PNG",
-            other=say(other),
-            formats=format_names(),
-        )
     raise ScanError(
         "this is not a {formats} picture, whatever its name says; export the B-scan as PNG",
         formats=format_names(),
     )
-
-
-def _known_other(data: bytes) -> str | None:
-    if data[128:132] == b"DICM":
-        return _DICOM
-    start = data.lstrip()[:16].lower()
-    return next((title for magic, title in _KNOWN_OTHERS if start.startswith(magic.lower())), None)

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from oct_core.scans import suffixes
 from oct_core.scans.phantom import make_phantom
 
 expect.set_options(timeout=90_000)
@@ -164,7 +165,9 @@ def test_nothing_is_asked_of_another_host(page: Page, address: str) -> None:
 def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     upload(page, "bad.png", b"this is no picture")
-    expect(page.get_by_text("this is not a PNG, JPEG, TIFF or BMP picture").first).to_be_visible()
+    expect(
+        page.get_by_text("this is not a PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PNM picture").first
+    ).to_be_visible()
     noise = np.random.default_rng(0).integers(0, 255, (2300, 2400)).astype(np.uint8)
     large = png(noise)
     assert len(large) > 5_000_000
@@ -173,13 +176,13 @@ def test_a_bad_file_and_a_5_mb_file(page: Page, address: str) -> None:
     expect(page.get_by_test_id("prediction-vgg16")).to_be_visible()
 
 
-def test_jpegs_under_other_suffixes_are_taken_by_the_drop_zone(
+def test_files_of_every_suffix_are_taken_by_the_drop_zone(
     page: Page, address: str, tmp_path: Path
 ) -> None:
     """The drop zone judges by suffix and by the browser's own table of kinds: Chrome saves a JPEG
-    as .jfif.
+    as .jfif. The content decides what a file is, so all may be JPEGs.
     """
-    files = [tmp_path / f"{name}.{name}" for name in ("jfif", "jpe")]
+    files = [tmp_path / f"scan{suffix}" for suffix in suffixes()]
     for seed, file in enumerate(files):
         Image.fromarray(make_phantom("DME", seed, 96, 128).pixels).save(file, "JPEG")
     page.goto(f"{address}/Viewer")

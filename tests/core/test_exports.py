@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,12 @@ def test_predictions_have_named_columns_and_six_decimals() -> None:
     assert tuple(header) == PREDICTION_COLUMNS
     assert header[:7] == ["image", "run", "predicted", "p_CNV", "p_DME", "p_DRUSEN", "p_NORMAL"]
     assert header[7:9] == ["verdict", "reason"]
-    assert header[9:] == ["gate_bscan", "gate_upright", "gate_familiar", "gate_change"]
+    assert header[9:-1] == ["gate_bscan", "gate_upright", "gate_familiar", "gate_change"]
+    assert header[-1] == "notes" and row[-1] == ""
+    noted = replace(judgement(), notes=("page 1 of 2", "damaged"))
+    assert rows_of(predictions_csv([("a.png", noted)]))[1][-1] == "page 1 of 2; damaged"
     assert row[:7] == ["a, b.png", "vgg16", "CNV", "0.700000", "0.200000", "0.100000", "0.000000"]
-    assert row[7:] == ["answer", "", "", "", "", ""], "no gate: empty, not a number"
+    assert row[7:] == ["answer", "", "", "", "", "", ""], "no gate: empty, not a number"
 
 
 def test_the_row_of_the_ensemble_comes_before_its_members_each_with_its_own_verdict() -> None:
@@ -66,8 +70,9 @@ def test_the_row_of_the_ensemble_comes_before_its_members_each_with_its_own_verd
         "7.000",
         "2.250",
         "upside down",
+        "",
     ]
-    assert second[7:] == ["answer", "", "0.250", "0.500", "1.000", ""]
+    assert second[7:] == ["answer", "", "0.250", "0.500", "1.000", "", ""]
     assert [row[:2] for row in prediction_rows([("a.png", whole)])] == [
         ("a.png", "ensemble"),
         ("a.png", "vgg16"),

@@ -26,12 +26,16 @@ GRAY = make_phantom("CNV", 3, 96, 128).pixels
 def encode(kind: str, pages: int = 1) -> bytes:
     buffer = io.BytesIO()
     picture = Image.fromarray(GRAY)
-    more = {"save_all": True, "append_images": [picture] * (pages - 1)} if pages > 1 else {}
+    more: dict[str, object] = (
+        {"save_all": True, "append_images": [picture] * (pages - 1)} if pages > 1 else {}
+    )
+    more |= {"lossless": True} if kind == "WEBP" else {}
     picture.save(buffer, kind, **more)
     return buffer.getvalue()
 
 
-SAMPLES = {kind.lower(): encode(kind) for kind in ("PNG", "JPEG", "TIFF", "BMP")}
+KINDS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000")
+SAMPLES = {kind.lower(): encode(kind) for kind in KINDS} | {"pnm": encode("PPM")}
 
 
 def test_every_reader_has_a_sample_here_and_every_suffix_one_reader() -> None:
@@ -122,8 +126,8 @@ def test_a_new_reader_is_asked_by_read_scan_prepare_and_predict(tmp_path: Path) 
         "CNV-1-1.TWO"
     )
     assert inspect(b"TWICE.").pages == 2
-    assert format_names() == "PNG, JPEG, TIFF, BMP or Double"
-    with pytest.raises(ScanError, match="this is not a PNG, JPEG, TIFF, BMP or Double picture"):
+    assert format_names() == "PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, PNM or Double"
+    with pytest.raises(ScanError, match=r"this is not a PNG, .*, PNM or Double picture"):
         read_scan(b"something else")
 
 

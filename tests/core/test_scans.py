@@ -95,13 +95,12 @@ def test_white_is_zero_is_turned_round() -> None:
     assert np.abs(turned.pixels.astype(int) - plain.pixels).max() <= 1
 
 
-def test_one_value_of_sixteen_bit_becomes_black() -> None:
-    assert read_scan(encoded(np.full((64, 64), 900, np.uint16), "PNG")).pixels.max() == 0
+def test_one_value_of_sixteen_bit_is_refused() -> None:
+    with pytest.raises(ScanError, match="one value, 900, nearly everywhere"):
+        read_scan(encoded(np.full((64, 64), 900, np.uint16), "PNG"))
 
 
-def test_alpha_shows_black_and_colour_is_noted() -> None:
-    layered = np.dstack([np.full((64, 64), 200, np.uint8)] * 3 + [np.zeros((64, 64), np.uint8)])
-    assert read_scan(encoded(layered, "PNG")).pixels.max() == 0
+def test_colour_is_noted() -> None:
     coloured = np.zeros((64, 64, 3), np.uint8)
     coloured[:, 20:, 0] = 250
     assert COLOUR_NOTE in read_scan(encoded(coloured, "PNG")).notes
@@ -147,7 +146,7 @@ def bomb() -> bytes:
 
 REFUSED = [
     (b"", "the file is empty"),
-    (b"\0" * 500, "this is not a PNG, JPEG, TIFF or BMP"),
+    (b"\0" * 500, "this is not a PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PNM"),
     (b"GIF89a" + b"\0" * 50, "a GIF picture"),
     (b"%PDF-1.7" + b"\0" * 50, "a PDF document"),
     (b"<svg xmlns='x'></svg>", "an SVG drawing"),
@@ -207,7 +206,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         read_scan(big, limits=Limits(bytes=100))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "PPM"])
 def test_damage_gives_nothing_but_scan_error(kind: str) -> None:
     """Cut at many places, and bytes changed in the header: a Scan or a ScanError, never anything
     else.
@@ -266,6 +265,24 @@ def not_scans() -> dict[str, NDArray[np.uint8]]:
 @pytest.mark.parametrize("name", list(not_scans()))
 def test_other_pictures_are_warned_of(name: str) -> None:
     assert find_objection(Scan(not_scans()[name]))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "words"),
+    [
+        (300, 3000, "it is 10.0 times as wide as high, and B-scans are at most 8 times"),
+        (100, 801, "it is 8.1 times as wide as high, and B-scans are at most 8 times"),
+        (1024, 400, "it is 2.6 times as high as wide, and B-scans are at most 2.5 times"),
+        (1024, 512, None),
+        (100, 800, None),
+    ],
+)
+def test_odd_proportions_are_written_as_people_write_them(
+    height: int, width: int, words: str | None
+) -> None:
+    picture = Image.fromarray(make_phantom("CNV", 4000, 496, 512).pixels)
+    objection = find_objection(Scan(np.asarray(picture.resize((width, height)))))
+    assert objection == words if words else "times as" not in (objection or "")
 
 
 @pytest.mark.parametrize("label", CLASSES)

@@ -8,14 +8,14 @@ from pathlib import PurePath
 
 from oct_core.registry import Registry
 from oct_core.scans.readers.base import Reader, ScanInfo
-from oct_core.scans.readers.picture import BMP, JPEG, PNG
+from oct_core.scans.readers.picture import BMP, JPEG, JPEG2000, PNG, PNM, WEBP
 from oct_core.scans.readers.tiff import TIFF
 from oct_core.words import message, say
 
 __all__ = ["READERS", "Reader", "ScanInfo", "format_names", "is_scan_name", "suffixes"]
 
 READERS: Registry[Reader] = Registry(message("scan format"))
-for _reader in (PNG, JPEG, TIFF, BMP):
+for _reader in (PNG, JPEG, TIFF, BMP, WEBP, JPEG2000, PNM):
     READERS.add(_reader.key, _reader)
 
 

@@ -13,6 +13,15 @@ from oct_core.words import message, say
 DAMAGED = message("the picture is damaged or cut off and cannot be read; export or copy it again")
 
 
+def refuse_kind(kind: str) -> ScanError:
+    """The error for a sound picture of a kind that is not decoded. kind : what it is, in words."""
+    return ScanError(
+        "the picture is of a kind that cannot be read ({kind}); export it as an 8 or 16 bit gray "
+        "PNG",
+        kind=kind,
+    )
+
+
 @dataclass(frozen=True)
 class ScanInfo:
     """What the header says.

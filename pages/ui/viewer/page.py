@@ -351,7 +351,13 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     def fill(share: float, text: str) -> None:
         bar.progress(share, escape_markdown(text))
 
-    judgements = judgements_of(state, [item.view() for item in items], cards, choices.level, fill)
+    scans = [item.view() for item in items]
+    judgements = [
+        replace(judgement, notes=scan.notes)
+        for judgement, scan in zip(
+            judgements_of(state, scans, cards, choices.level, fill), scans, strict=True
+        )
+    ]
     bar.empty()
     names = [viewer_input.item_name(item, choices) for item in items]
     viewer_predictions.table_of_all(list(zip(names, judgements, strict=True)))
