@@ -217,7 +217,7 @@ def fit_gate(samples: Samples) -> Gate:
         samples.pictures,
     ]
     kinds = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    regression = LogisticRegression(C=_PENALTY, max_iter=2000)
+    regression = LogisticRegression(C=_PENALTY, solver="newton-cholesky")
     regression.fit(project(np.concatenate(groups)), kinds)
     weights = np.concatenate([regression.coef_.T, regression.intercept_[None]])
 

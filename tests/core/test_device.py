@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +74,16 @@ def test_the_app_loads_its_models_there(monkeypatch: pytest.MonkeyPatch, demo_ro
     from pages.ui.app import services
 
     devices: list[str] = []
-    monkeypatch.setattr("oct_core.runs.weights.load_run", lambda _, device: devices.append(device))
+
+    @dataclass
+    class Loaded:
+        card: object = None
+
+    def load(folder: Path, device: str) -> Loaded:
+        devices.append(device)
+        return Loaded()
+
+    monkeypatch.setattr("oct_core.runs.weights.load_run", load)
     monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
     machine(monkeypatch, gpus=1)
     services.st.cache_resource.clear()

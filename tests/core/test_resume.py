@@ -105,8 +105,9 @@ def stopped(pack: Pack, folder: Path, error: BaseException, epoch: int, step: in
 
 # The command as a user's process, with a pause after each epoch in which to be killed.
 COMMAND = """
-import sys, time, torch
+import signal, sys, time, torch
 from oct_core import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
 from oct_core.cli import train
 torch.set_num_threads(1)
 events = train.training_events

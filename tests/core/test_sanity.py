@@ -189,8 +189,9 @@ def test_the_cascade_randomises_block_after_block_and_leaves_the_run(
     np.testing.assert_array_equal(again[-1].maps[0][0].values, stages[-1].maps[0][0].values)
     found = compare(stages)
     assert len(found) == len(stages) - 1
-    drawn = {b"".join(maps[0].values.tobytes() for maps in stage.maps) for stage in stages}
-    assert len(drawn) == len(stages), "each stage has other maps; of one scan they may be zero"
+    drawn = [np.stack([maps[0].values for maps in stage.maps]) for stage in stages]
+    seen_maps = [maps.tobytes() for maps in drawn if maps.any()]  # of random weights some are zero
+    assert len(set(seen_maps)) == len(seen_maps) >= 4, "each stage has other maps"
     half, whole = (
         [
             rank_correlation(first[0].values, other[0].values)
