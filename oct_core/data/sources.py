@@ -12,7 +12,7 @@ from oct_core.data.manifest import patient_of
 from oct_core.data.parts import SPLITS, UNCLEAR, part_named
 from oct_core.data.table import Row, is_table, read_table
 from oct_core.errors import DataError
-from oct_core.scans import PassedOver, is_scan_name, walk
+from oct_core.scans import PassedOver, is_scan_name, walk, why_passed_over
 from oct_core.types import CLASSES
 from oct_core.words import say, say_count
 
@@ -201,6 +201,18 @@ def _passed_files(unlabelled: Sequence[Path], others: Sequence[Path]) -> list[st
                 "{kinds}",
                 len(others),
                 kinds=", ".join(f"{kind} {number}" for kind, number in kinds.most_common()),
+            )
+        )
+    scans = [(path, reason) for path in others if (reason := why_passed_over(path))]
+    for reason, number in Counter(reason for _, reason in scans).items():
+        first = next(path for path, other in scans if other == reason)
+        notes.append(
+            say_count(
+                "{count} of them may be a scan: {path}: {reason}",
+                "{count} of them may be scans, such as {path}: {reason}",
+                number,
+                path=first,
+                reason=reason,
             )
         )
     return notes

@@ -371,11 +371,15 @@ def test_names_that_are_not_utf_8_or_break_lines_keep_their_bytes(
 def test_pictures_and_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     class_folders(tmp_path / "train", [1, 2])
     save(tmp_path / "unsorted" / "a.png", 1)
-    (tmp_path / "train" / "CNV" / "CNV-3-1.webp").write_bytes(b"x")
+    (tmp_path / "train" / "CNV" / "CNV-3-1.xyz").write_bytes(b"x")
+    for number in (1, 2):
+        dicom = bytes(128) + b"DICM" + bytes(200)
+        (tmp_path / "train" / "DME" / f"DME-3-{number}.dcm").write_bytes(dicom)
     (tmp_path / "train" / "CNV" / "Thumbs.db").write_bytes(b"x")
-    unlabelled, others = find_candidates(tmp_path).notes
+    unlabelled, others, foreign = find_candidates(tmp_path).notes
     assert unlabelled.startswith("1 picture lies in no class folder and was not read: ")
-    assert others.endswith("is not named as a picture is and was not read: .webp 1")
+    assert others.endswith("are not named as pictures are and were not read: .dcm 2, .xyz 1")
+    assert foreign.startswith("2 of them may be scans, such as ") and "a DICOM file" in foreign
     save(tmp_path / "train" / "AMD" / "p1" / "001.png", 1)
     with pytest.raises(DataError, match="the label 'AMD' is none of CNV, DME, DRUSEN, NORMAL"):
         find_candidates(tmp_path)
