@@ -84,7 +84,11 @@ export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 if [[ -z $folder ]]; then
   drawn=${data:-$here/data/$prefix}-phantoms
   folder=$drawn/scans
-  [[ -d $folder ]] || "$python" -m oct_core phantom --out "$drawn" --per-class 20 --height 248 --width 256
+  if [[ ! -d $folder ]]; then  # whole or not at all
+    rm -rf "$drawn.part"
+    "$python" -m oct_core phantom --out "$drawn.part" --per-class 20 --height 248 --width 256
+    mv "$drawn.part" "$drawn"
+  fi
 fi
 if [[ -f $folder/pack.npy && -f $folder/manifest.csv ]]; then
   data=$folder
@@ -110,7 +114,7 @@ networks=$("$python" -c "from oct_core.models.catalog import ARCHITECTURES; prin
 for architecture in $networks; do
   run=$prefix-$architecture
   "${train[@]}" "$architecture" --data "$data" --run "$run" ${device_options[@]+"${device_options[@]}"} ${train_options[@]+"${train_options[@]}"} ||
-    { status=$?; echo "$run is not trained to its end; the same line with --resume goes on where it stopped" >&2; exit "$status"; }
+    { status=$?; echo "$run is not trained to its end; the same line with --prefix $prefix --resume goes on where it stopped" >&2; exit "$status"; }
   runs+=("$run")
 done
 # Each in one process for all runs: what the networks are shown is drawn once.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from oct_core.data.manifest import manifest_sha256
-from oct_core.data.pack import Pack
+from oct_core.data.pack import Pack, draw_patients
 from oct_core.errors import DataError
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.operating_points import choose_operating_points
@@ -201,19 +201,6 @@ def _answer(
         (chunk, *answers_of_pack(run, some)) for chunk, some in zip(chunks, pixels, strict=True)
     )
     return join_tables(list(map_ahead(keep, answered)))
-
-
-def draw_patients(pack: Pack, rows: IntArray, most: int) -> IntArray:
-    """At most ``most`` of the rows, all of each patient drawn; the same ones each time. Where the
-    first one drawn has more, its first rows.
-    """
-    if len(rows) <= most:
-        return rows
-    patients = np.array([pack.records[row].patient for row in rows])
-    names, member, sizes = np.unique(patients, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(0).permutation(len(names))
-    drawn = order[np.cumsum(sizes[order]) <= most]
-    return np.asarray(rows[np.isin(member, drawn if len(drawn) else order[:1])][:most])
 
 
 def corruption_accuracy(corrupted: PredictionTable, clean: PredictionTable) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oct_core.cli.app import out, progress_bar
+from oct_core.errors import DataError
 
 
 def export(
@@ -20,6 +21,8 @@ def export(
     from oct_core.runs.onnx_file import export_onnx
     from oct_core.runs.weights import load_run
 
+    if onnx.exists():
+        raise DataError("{out} exists; nothing is written over: choose another --onnx", out=onnx)
     with progress_bar("exporting"):
         result = export_onnx(load_run(run), onnx)
     out.print(

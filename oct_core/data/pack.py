@@ -25,10 +25,12 @@ from oct_core.data.workers import in_processes
 from oct_core.errors import DataError, ScanError
 from oct_core.scans import read_file, read_scan
 from oct_core.scans.preprocess import NEWEST, VERSIONS, Preprocessing
-from oct_core.types import CLASSES, GrayImage
+from oct_core.types import CLASSES, GrayImage, IntArray
 
 MANIFEST, PACK, REPORT = "manifest.csv", "pack.npy", "prepare.json"
 _READ = "read.u8"
+_OWN_FILES = {_READ, MANIFEST, PACK, REPORT}
+"""What prepare writes, into a folder beside --out first."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
     A full disk is an error of writing, not of a memory map.
     """
     part = out.with_name(out.name + ".part")
+    if part.is_dir() and {path.name for path in part.iterdir()} - _OWN_FILES:
+        raise DataError("{part} is there and holds other files; move it away", part=part)
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
@@ -340,3 +344,16 @@ def _version_of(folder: Path) -> int:
             versions=", ".join(map(str, VERSIONS)),
         )
     return int(version)
+
+
+def draw_patients(pack: Pack, rows: IntArray, most: int) -> IntArray:
+    """At most ``most`` of the rows, all of each patient drawn; the same ones each time. Where the
+    first one drawn has more, its first rows.
+    """
+    if len(rows) <= most:
+        return rows
+    patients = np.array([pack.records[row].patient for row in rows])
+    names, member, sizes = np.unique(patients, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(names))
+    drawn = order[np.cumsum(sizes[order]) <= most]
+    return np.asarray(rows[np.isin(member, drawn if len(drawn) else order[:1])][:most])

@@ -19,22 +19,35 @@ _WORDS = {
 _FILLERS = (
     *("set", "sets", "data", "dataset", "split", "part", "fold", "folder", "oct", "scan", "scans"),
     *("image", "images", "img", "imgs", "picture", "pictures", "b", "bscan", "bscans", "file"),
-    *("files", "데이터", *(suffix.lstrip(".") for suffix in suffixes())),
+    *(
+        "files",
+        "dir",
+        "dirs",
+        "directory",
+        "데이터",
+        *(suffix.lstrip(".") for suffix in suffixes()),
+    ),
 )
 _UNSURE = (
     *("eval", "evaluation", "evaluate", "holdout", "heldout", "hold", "held", "unseen"),
     *("trainval", "traintest", "trainvaltest", "valtest", "crossval", "xval"),
 )
+_SHORT = ("tr", "te", "ts", "va", "vl")
+_SPEAKING = re.compile(
+    r"(?:train|test|valid|eval|holdout|heldout|devel)\w*|\w*(?:train|test)(?<!latest)(?<!greatest)(?<!contest)(?<!protest)"
+)
+"""Words that speak of a part, more or less: better asked than taken for nothing."""
 _PART_OF = {word: part for part, words in _WORDS.items() for word in words}
 _WORD = re.compile(f"({'|'.join(_PART_OF)})(?:{'|'.join(_FILLERS)})*")
 
 
 def part_named(name: str) -> str:
     """The part that a name says: ``Training``, ``valid``, ``test_set`` and ``01 TestImages`` are
-    train, val, test and test; "" for a name that says none, UNCLEAR for one such as ``train_val``
-    or ``evaluation``.
+    train, val, test and test; "" for a name that says none, UNCLEAR for one such as ``train_val``,
+    ``testA``, ``te`` or ``evaluation``.
     """
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name).lower())
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFC", name))
+    words = re.findall(r"[^\W\d_]+", apart.lower())
     matches = [_WORD.fullmatch(word) for word in words]
     parts = {_PART_OF[match.group(1)] for match in matches if match}
     other = [
@@ -44,4 +57,6 @@ def part_named(name: str) -> str:
     ]
     if len(parts) == 1 and not other:
         return parts.pop()
-    return UNCLEAR if parts or any(word in _UNSURE for word in other) else ""
+    speaking = any(word in _UNSURE or _SPEAKING.fullmatch(word) for word in other)
+    short = len(words) == 1 and words[0] in _SHORT
+    return UNCLEAR if parts or speaking or short else ""

@@ -89,6 +89,7 @@ def _from_folder(source: Path) -> Found:
             given = _given_part(folder, [*above, *below])
             candidates += [_candidate(path, label, below, given) for path in pictures]
     _refuse_other_labels(unlabelled, source, class_homes)
+    _refuse_two_patients_a_folder(candidates)
     candidates, pooled = _pool_small_val(candidates)
     notes = [*pooled, *passed.sentences(), *_passed_files(unlabelled, other_files)]
     return Found(tuple(candidates), tuple(notes))
@@ -137,6 +138,28 @@ def _candidate(path: Path, label: str, below: Sequence[str], given: str) -> Cand
     return Candidate(path, label, patient, given, FROM_FOLDERS if patient else "")
 
 
+def _refuse_two_patients_a_folder(candidates: Sequence[Candidate]) -> None:
+    """Folders below a class that each hold several numbers of patients, by the names: whether the
+    folder or the number is the patient cannot be told.
+    """
+    numbers: dict[Path, dict[str, Path]] = {}
+    for each in candidates:
+        if each.told_by == FROM_NAMES and each.path.parent.name.strip().upper() != each.label:
+            numbers.setdefault(each.path.parent, {}).setdefault(each.patient, each.path)
+    numbers = {folder: of for folder, of in numbers.items() if not part_named(folder.name)}
+    several = [folder for folder, of in numbers.items() if len(of) > 1]
+    if len(numbers) > 1 and several:
+        first, second, *_ = numbers[several[0]].values()
+        raise DataError(
+            "{folder} holds scans whose names say different patients ({first}, {second}), and "
+            "there are other such folders: whether a folder or a number is a patient cannot be "
+            "told; give a CSV with the columns path, label, patient",
+            folder=several[0],
+            first=first.name,
+            second=second.name,
+        )
+
+
 def _refuse_other_labels(unlabelled: Sequence[Path], source: Path, homes: set[Path]) -> None:
     """A folder of pictures beside class folders is a class that this project does not have."""
     for path in unlabelled:
@@ -159,7 +182,7 @@ def _pool_small_val(candidates: list[Candidate]) -> tuple[list[Candidate], list[
     val = [candidate for candidate in candidates if candidate.given == "val"]
     counts = Counter(candidate.label for candidate in val)
     own = set(counts.items()) == _OCT2017_VAL and all(
-        candidate.told_by == FROM_NAMES for candidate in val
+        candidate.told_by == FROM_NAMES and "val" in candidate.path.parts for candidate in val
     )
     if not own or not any(candidate.given == "train" for candidate in candidates):
         return candidates, []
@@ -225,6 +248,12 @@ def _from_table(source: Path) -> Found:
         candidate = _from_row(source, row)
         key = (os.path.abspath(candidate.path), candidate.label, candidate.given)
         if key in rows:
+            if rows[key].patient != candidate.patient:
+                raise DataError(
+                    "{first} and line {number} name one file with different patients; correct one",
+                    first=rows[key].where,
+                    number=row.number,
+                )
             repeated.append(row.number)
         else:
             rows[key] = candidate

@@ -69,7 +69,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         ).to_dict(),
         "weights_sha256": "",
         "initialisation": config.to_dict()["initialisation"],
-        "initial_weights_sha256": _file_sha256(config.initialisation),
+        "initial_weights_sha256": initial_sha256(config.initialisation),
         "fresh_tensors": fresh_tensors(config),
         "data": {"manifest_sha256": manifest_sha256(pack.records), "counts": count(pack.records)},
         "training": config.to_dict(),
@@ -89,7 +89,7 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
     }
 
 
-def _file_sha256(initialisation: str) -> str:
+def initial_sha256(initialisation: str) -> str:
     """The hash of a file of initial weights, "" for the named ways to start."""
     return (
         ""

@@ -24,7 +24,7 @@ from oct_core.runs.files import (
 )
 from oct_core.runs.predict import logits_of_pack
 from oct_core.runs.weights import weights_bytes
-from oct_core.training.card import new_card, settings, settings_of
+from oct_core.training.card import initial_sha256, new_card, settings, settings_of
 from oct_core.training.data import training_data
 from oct_core.training.distributed import LOST, is_lost_process
 from oct_core.training.history import cut_rows, history_row
@@ -193,9 +193,33 @@ def _train(job: TrainingJob, model: GrayClassifier, card: dict[str, Any]) -> Non
         raise
 
 
+def _refuse_other_work(job: TrainingJob) -> None:
+    """Raise TrainingError, in every process, if one was given other scans or settings than the
+    first: two machines that each prepared the scans may have split them otherwise.
+    """
+    crew = job.execution.crew
+    own = {
+        **settings(job.config, job.pack),
+        "preprocessing": job.pack.preprocessing_version,
+        "initial weights": initial_sha256(job.config.initialisation),
+        "teachers": [teacher.card.weights_sha256 for teacher in job.teachers],
+    }
+    first = crew.told(own)
+    differing = torch.tensor(float(own != first), device=job.device)
+    if crew.total(differing) > 0:
+        names = ", ".join(name for name in own if own[name] != first[name])
+        raise TrainingError(
+            "the processes of this training were given different scans or settings ({names}); "
+            "give each the same prepared folder, copied and not prepared anew, and the same "
+            "options",
+            names=names or "?",
+        )
+
+
 def _train_epochs(job: TrainingJob, model: GrayClassifier) -> Progress:
     """Train the epochs that are left; the leader writes each. All processes of a crew call it."""
     config, pack, folder, crew = job.config, job.pack, job.folder, job.execution.crew
+    _refuse_other_work(job)
     trainer = Trainer(
         config,
         model,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oct_core.data.pack import Pack
+from oct_core.data.pack import Pack, draw_patients
 from oct_core.errors import DataError
 from oct_core.metrics.curves import auc
 from oct_core.runs.predict import answers_of_pack
@@ -86,7 +86,7 @@ def fit_run_gate(run: LoadedRun, pack: Pack, progress: Progress = lambda what: N
     progress("gate: pictures that are no B-scan")
     seeds = _seeds(pack, _FIT_SEED)
     pictures = ask(np.concatenate([_pictures(run, kind, seeds) for kind in PICTURES]))
-    validated = ask(np.array(pack.pixels[validation]))
+    validated = ask(np.array(pack.pixels[draw_patients(pack, validation, MOST_SCANS)]))
     labels: IntArray = pack.labels[rows]
     return fit_gate(Samples(known, labels, np.concatenate(plain), changed, pictures, validated))
 
@@ -116,9 +116,10 @@ def measure_gate(
     run: LoadedRun, gate: Gate, pack: Pack, progress: Progress = lambda what: None
 ) -> list[Detection]:
     """How the gate does on pictures of other seeds than it was fitted with, on anatomy that it
-    never saw, and on validation scans changed.
+    never saw, and on validation scans changed, at most MOST_SCANS of these.
     """
-    pixels = np.array(pack.pixels[pack.rows("val")])
+    rows_measured = draw_patients(pack, pack.rows("val"), MOST_SCANS)
+    pixels = np.array(pack.pixels[rows_measured])
     usual = gate.scores(answers_of_pack(run, pixels)[1])
     rows = []
     for name, family, inputs in _inputs(run, pixels, _seeds(pack, _TEST_SEED)):

@@ -142,6 +142,15 @@ def test_a_full_disk_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.Mon
     )
 
 
+def test_what_is_not_our_own_is_not_removed(tmp_path: Path) -> None:
+    class_folders(tmp_path / "raw", range(12))
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds other files; move it away"):
+        prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
+    assert (tmp_path / "out.part" / "notes.txt").read_text() == "mine"
+
+
 def _killed(task: object) -> None:
     os._exit(9)
 

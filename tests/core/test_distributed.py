@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ with joined(torch.device("cpu")) as (crew, device):
 
     job = TrainingJob(
         TrainingConfig(**{**given["config"], "teachers": ()}),
-        open_pack(Path(given["pack"])),
+        open_pack(Path(given["packs"][crew.rank])),
         Path(given["folder"]),
         device,
         events=Events(step=step),
@@ -91,13 +92,15 @@ with joined(torch.device("cpu")) as (crew, device):
 
 
 def start_two(
-    root: Path, dies: tuple[int, int, int] | None = None
+    root: Path, dies: tuple[int, int, int] | None = None, second: str = "pack"
 ) -> subprocess.CompletedProcess[str]:
-    """Train root/run by two processes. dies : (rank, epoch, step) after which one is killed."""
+    """Train root/run by two processes. dies : (rank, epoch, step) after which one is killed.
+    second : the pack of the second one.
+    """
     (root / "worker.py").write_text(WORKER)
     given = {
         "config": CONFIG.to_dict(),
-        "pack": str(root.parent / "pack"),
+        "packs": [str(root.parent / name) for name in ("pack", second)],
         "folder": str(root / "run"),
         "answered": str(root / "answered-{}.json"),
         "dies": dies,
@@ -165,6 +168,17 @@ def test_when_a_process_is_killed_the_others_say_so_and_one_goes_on(
     assert state is not None and state.progress.epoch == 1
     job = TrainingJob(CONFIG, tiny_pack, folder, CPU, execution=ONE_PROCESS)
     assert_same_curves(train_run(job, resume=True), alone)
+
+
+def test_processes_with_other_scans_stop_before_they_train(root: Path, tiny_pack: Pack) -> None:
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    records = tuple(replace(each, split=swapped[each.split]) for each in tiny_pack.records)
+    (root / "other").mkdir()
+    write_pack(root / "other", replace(tiny_pack, records=records))
+    (root / "mixed").mkdir()
+    done = start_two(root / "mixed", second="other")
+    assert done.returncode != 0 and "given different scans or settings (data)" in done.stderr
+    assert not (root / "mixed" / "run" / "history.csv").exists()
 
 
 def test_the_others_go_when_there_is_nothing_to_train(

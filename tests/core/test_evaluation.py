@@ -17,13 +17,12 @@ import torch
 
 from oct_core import evaluation
 from oct_core.data.manifest import manifest_sha256
-from oct_core.data.pack import Pack
+from oct_core.data.pack import Pack, draw_patients
 from oct_core.errors import CheckpointError, DataError
 from oct_core.evaluation import (
     answer_corrupted,
     answer_parts,
     corruption_accuracy,
-    draw_patients,
     evaluate_run,
     phantom_accuracy,
 )

@@ -116,3 +116,7 @@ def test_the_command_prints_the_difference_and_the_ratio(
     assert "on 8 phantoms no probability differs from torch's by more than" in shown
     assert "ms with ONNX Runtime" in shown and shown.rstrip().endswith("times as fast")
     assert path.is_file()
+    path.write_text("something else")
+    assert cli.main(["export", "vgg16", "--onnx", str(path)]) == 1
+    assert "nothing is written over" in capsys.readouterr().err
+    assert path.read_text() == "something else"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -49,10 +50,16 @@ def given(source: Path) -> Counter[str]:
             (name, "val")
             for name in ("val", "Valid", "validation", "DEV", "2.Validation", "valset")
         ),
-        *((name, "test") for name in ("test", "Testing", "testing ", "01 test-images", "tests")),
+        *(
+            (name, "test")
+            for name in ("test", "Testing", "testing ", "01 test-images", "tests", "testdir")
+        ),
         *(
             (name, UNCLEAR)
-            for name in ("train_val", "trainval", "Evaluation", "test_old", "holdout")
+            for name in (
+                *("train_val", "trainval", "Evaluation", "test_old", "holdout", "testA", "trainA"),
+                *("TestHeidelberg", "OCTtest", "mytest", "evalset", "devel", "tr", "TE", "va"),
+            )
         ),
         *((name, "") for name in ("OCT2017", "Valencia", "device", "latest", "p1", "contest", "")),
         ("훈련", "train"),
@@ -124,6 +131,30 @@ def test_only_the_val_folder_of_oct2017_is_pooled_and_it_says_so(
     found = find_candidates(val_of(tmp_path, per_class, name))
     assert sum(each.given == "val" for each in found.scans) == (0 if pooled else 4 * per_class)
     assert any("OCT2017's own of 32 scans" in note for note in found.notes) == pooled
+
+
+def test_a_val_folder_of_that_size_under_another_name_stays(tmp_path: Path) -> None:
+    val_of(tmp_path, 8)
+    (tmp_path / "val").rename(tmp_path / "Valid")
+    found = find_candidates(tmp_path)
+    assert sum(each.given == "val" for each in found.scans) == 32 and not found.notes
+
+
+def test_folders_that_hold_several_numbers_are_not_guessed_about(tmp_path: Path) -> None:
+    for subject, number in ((1, 1), (1, 2), (2, 3)):
+        save(tmp_path / "CNV" / f"subject{subject}" / f"CNV-{number}-1.png", 10 + number)
+    with pytest.raises(DataError, match="whether a folder or a number is a patient"):
+        find_candidates(tmp_path)
+    shutil.rmtree(tmp_path / "CNV" / "subject2")
+    assert {each.patient for each in find_candidates(tmp_path).scans} == {"1", "2"}
+
+
+def test_one_file_under_two_patients_stops_with_both_lines(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 1)
+    table = tmp_path / "t.csv"
+    table.write_text("path,label,patient\na.png,CNV,1\na.png,CNV,2\n")
+    with pytest.raises(DataError, match=r"t\.csv line 2 and line 3 name one file"):
+        find_candidates(table)
 
 
 def test_a_given_val_part_stays_and_its_patients_leave_train() -> None:

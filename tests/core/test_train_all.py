@@ -65,7 +65,9 @@ def test_a_training_that_stops_says_how_to_go_on(tmp_path: Path) -> None:
     options = ["--quick", "--prefix=x", f"--data={tmp_path / 'data'}", "--epochs", "0", "--gpus=2"]
     done = run(str(scans / "scans"), *options, root=tmp_path)
     assert done.returncode == 1 and "epochs must be over 0" in done.stderr
-    assert "x-vgg16 is not trained to its end; the same line with --resume" in done.stderr
+    assert (
+        "x-vgg16 is not trained to its end; the same line with --prefix x --resume" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
