@@ -143,6 +143,8 @@ FROM_ELSEWHERE = {
     "name",  # of a corruption, marked where it is registered
     "str(each['name'])",  # of a corruption, a change or a kind of picture, marked there
     "title",  # pages/ui/shared/scan_rows.py, oct_core/runs/evaluations.py: of a class, of a part
+    "reason",  # pages/ui/viewer/input.py: a Note
+    "problem",  # pages/ui/viewer/verdict.py: a Note
     "axes.corner",  # oct_core/figures/charts/curves.py: marked where the axes are described
     "axes.x",
     "axes.y",
