@@ -31,9 +31,18 @@ def choose_language() -> str:
 
 
 def _take_choice() -> None:
-    # A click on the language that is on gives None.
-    if st.session_state[_WIDGET] in LANGUAGES:
-        st.session_state[_STATE] = st.session_state[_WIDGET]
+    st.session_state[_STATE] = st.session_state[_WIDGET]
+    _say_choices_anew()
+
+
+def _say_choices_anew() -> None:
+    """Send what is chosen elsewhere to the browser again: it keeps a choice by its label, and would
+    show the one of the other language, which is soon on offer no more.
+    """
+    for key, value in st.session_state.items():
+        texts = value if isinstance(value, list | tuple) else [value]
+        if texts and all(isinstance(text, str) for text in texts):
+            st.session_state[key] = value
 
 
 def language_switch(name: str) -> None:
@@ -50,6 +59,7 @@ def language_switch(name: str) -> None:
         key=_WIDGET,
         on_change=_take_choice,
         label_visibility="collapsed",
+        required=True,
     )
 
 
