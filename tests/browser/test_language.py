@@ -71,11 +71,12 @@ def test_the_language_chosen_stays_on_other_pages_in_parts_drawn_alone_and_after
 
 def test_a_choice_made_in_one_language_holds_in_the_other(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
-    page.get_by_role("button", name="Open", exact=True).first.click()
+    main = page.get_by_test_id("stMain")
+    main.get_by_role("button", name="Open", exact=True).first.click()
     target = page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class")
     target.locator("input").click()
     page.get_by_role("option", name="DRUSEN").click()
-    expect(page.locator('img[alt*="DRUSEN"]').first).to_be_visible()
+    expect(page.locator('img[alt*="target DRUSEN"]').first).to_be_visible()
     choose(page, "한국어")
     expect(page.locator("h1").first).to_have_text("뷰어")
     finished(page)
