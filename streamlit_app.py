@@ -4,23 +4,23 @@ limits.
 
 from __future__ import annotations
 
-from oct_core.words import say
+from oct_core.words import message
 from pages.ui import home as home_views
-from pages.ui.app.layout import page_setup
+from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page, warm_up
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
-page_setup(say("Three CNNs read retinal OCT"))
-home_views.introduction()
-with errors_on_page():
-    home_views.the_classes()
-with errors_on_page():
-    runs = find_runs()
-    report_damaged(runs)
-    if runs.cards:
-        home_views.the_models(runs.cards)
-    else:
-        say_no_runs(runs)
-home_views.the_limits()
-warm_up()
+with open_page(message("Three CNNs read retinal OCT")):
+    home_views.introduction()
+    with errors_on_page():
+        home_views.the_classes()
+    with errors_on_page():
+        runs = find_runs()
+        report_damaged(runs)
+        if runs.cards:
+            home_views.the_models(runs.cards)
+        else:
+            say_no_runs(runs)
+    home_views.the_limits()
+    warm_up()

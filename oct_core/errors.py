@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oct_core.words import say
+from oct_core.words import Note, note, say
 
 
 class OctError(Exception):
@@ -35,6 +35,10 @@ class OctError(Exception):
 
     def __str__(self) -> str:
         return say(self.message, **self.values)
+
+    def as_note(self) -> Note:
+        """The sentence, to be kept without the error and said in any language."""
+        return note(self.message, **self.values)
 
 
 class ScanError(OctError):

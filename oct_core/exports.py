@@ -17,6 +17,7 @@ from oct_core.reasons import reasons_words
 from oct_core.runs.files import GATE_COLUMNS
 from oct_core.runs.versions import versions
 from oct_core.types import CLASSES, QUESTIONS, Explanation, Judgement, Prediction, RunCard
+from oct_core.words import say
 
 PREDICTION_COLUMNS = (
     "image",
@@ -94,7 +95,7 @@ def prediction_rows(
             reasons_words(one.verdict),
             *(getattr(one.scores, question, None) for question in QUESTIONS),
             None if one.scores is None else one.scores.change,
-            "; ".join(judgement.notes),
+            "; ".join(map(say, judgement.notes)),
         )
         for name, judgement in judged
         for one in judgement.rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from oct_core.errors import UnknownNameError
-from oct_core.words import say
+from oct_core.words import note
 
 Entry = TypeVar("Entry")
 
@@ -39,13 +39,13 @@ class Registry(Generic[Entry]):
         if near:
             raise UnknownNameError(
                 "no {kind} is called {name!r}; did you mean {near}?",
-                kind=say(self.kind),
+                kind=note(self.kind),
                 name=name,
                 near=", ".join(near),
             )
         raise UnknownNameError(
             "no {kind} is called {name!r}; there are: {names}",
-            kind=say(self.kind),
+            kind=note(self.kind),
             name=name,
             names=", ".join(self._entries),
         )

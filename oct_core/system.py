@@ -20,6 +20,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from oct_core.words import keep_language
+
 _SPIN = "1000"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE_BYTES = 2**22
@@ -79,11 +81,11 @@ def give_memory_back() -> None:
 
 def start_side_by_side(work: Sequence[Callable[[], R]]) -> list[Future[R]]:
     """Start each piece of quick work in the process's workers, which have equal shares of torch's
-    threads.
+    threads, in the language of the moment.
     """
     with _making:
         pool = _workers()
-    return [pool.submit(piece) for piece in work]
+    return [pool.submit(keep_language(piece)) for piece in work]
 
 
 def worker_count() -> int:

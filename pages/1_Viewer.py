@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from oct_core.words import say
-from pages.ui.app.layout import page_setup
+from oct_core.words import message
+from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
 from pages.ui.viewer import page as viewer_page
 
-page_setup(say("Viewer"))
-with errors_on_page():
+with open_page(message("Viewer")), errors_on_page():
     viewer_page.show()

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from oct_core.words import say
+from oct_core.words import message, say
 from pages.ui import curves as curves_views
-from pages.ui.app.layout import page_setup
+from pages.ui.app.language import fragment
+from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
@@ -18,16 +19,13 @@ LOOK_AGAIN = 3.0
 # And a page on which nothing grows, for a training that begins.
 LOOK_SELDOM = 20.0
 
-page_setup(say("Training curves"))
-with errors_on_page():
+with open_page(message("Training curves")), errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:
         say_no_runs(runs)
     elif names := curves_views.choose(runs.cards):
-        live = st.fragment(
-            curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM
-        )
+        live = fragment(curves_views.curves, run_every=LOOK_AGAIN if runs.training else LOOK_SELDOM)
         live(names, watching=bool(runs.training))
     else:
         st.info(say("Select at least one run above."), icon=":material/check_box:")

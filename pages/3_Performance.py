@@ -4,13 +4,12 @@ intervals by patient.
 
 from __future__ import annotations
 
-from oct_core.words import say
-from pages.ui.app.layout import page_setup
+from oct_core.words import message
+from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
 from pages.ui.performance.page import choose, performance
 from pages.ui.shared.empty_states import scored_runs
 
-page_setup(say("Performance"))
-with errors_on_page():
+with open_page(message("Performance")), errors_on_page():
     if (cards := scored_runs()) and (selection := choose(cards)):
         performance(*selection)

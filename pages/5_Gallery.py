@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from oct_core.words import say
-from pages.ui.app.layout import page_setup
+from oct_core.words import message, say
+from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
 from pages.ui.gallery import views as gallery_views
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
-page_setup(say("Gallery"))
-with errors_on_page():
+with open_page(message("Gallery")), errors_on_page():
     runs = find_runs()
     report_damaged(runs)
     if not runs.cards:

@@ -16,7 +16,7 @@ from oct_core.registry import Registry
 from oct_core.runs.turns import ModelLock, pause
 from oct_core.scans.preprocess import Rows
 from oct_core.types import RunCard, Scan
-from oct_core.words import message, say
+from oct_core.words import message, note, say
 
 
 class ExplainableRun(Protocol):
@@ -160,7 +160,7 @@ def check_methods(methods: Sequence[Method], model: nn.Module) -> None:
             raise ExplanationError(
                 "{method} holds only for networks whose activations are all {allowed}; this one "
                 "has {others}: use {other_method} instead",
-                method=say(method.title),
+                method=note(method.title),
                 allowed=", ".join(method.activations or ()),
                 others=", ".join(sorted(others)),
                 other_method=_way_out(method, activations),

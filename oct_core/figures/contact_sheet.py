@@ -61,7 +61,7 @@ def contact_sheet(
         sheet.paste(Image.fromarray(resize(picture, (width, cell[0]))), (left, top))
         for line, (text, ink) in enumerate(zip(words, (INK, QUIET), strict=True)):
             short = shorten(text, width - 8, 15)
-            draw.text((left + 4, top + cell[0] + 3 + 19 * line), short, ink, font(15))
+            draw.text((left + 4, top + cell[0] + 3 + 19 * line), short, ink, font(15, short))
     return np.asarray(sheet)
 
 

@@ -188,20 +188,22 @@ class _Bars:
 def _draw_bars(draw: ImageDraw.ImageDraw, bars: _Bars, left: int, top: int) -> None:
     prediction = bars.prediction
     draw.rectangle((left, top, left + 5, top + 56), fill=bars.colour)
-    draw.text((left + 16, top - 2), shorten(bars.title, CELL - 24, 18), QUIET, font(18))
+    title = shorten(bars.title, CELL - 24, 18)
+    draw.text((left + 16, top - 2), title, QUIET, font(18, title))
     answer = f"{prediction.predicted}  {prediction.confidence:.1%}"
-    draw.text((left + 16, top + 20), answer, INK if bars.answered else FAINT, font(28))
+    draw.text((left + 16, top + 20), answer, INK if bars.answered else FAINT, font(28, answer))
     for place, (name, p) in enumerate(
         zip(prediction.classes, prediction.probabilities, strict=True)
     ):
         y = top + 72 + place * 29
-        draw.text((left, y), name, INK if bars.answered else FAINT, font(16))
+        draw.text((left, y), name, INK if bars.answered else FAINT, font(16, name))
         draw.rectangle((left + 84, y + 2, left + 234, y + 18), fill=TRACK)
         draw.rectangle(
             (left + 84, y + 2, left + 84 + round(150 * float(p)), y + 18),
             fill=class_colour(name) if bars.answered else FAINT,
         )
-        draw.text((left + 242, y), f"{p:.1%}", QUIET if bars.answered else FAINT, font(16))
+        share = f"{p:.1%}"
+        draw.text((left + 242, y), share, QUIET if bars.answered else FAINT, font(16, share))
 
 
 def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) -> None:
@@ -210,7 +212,7 @@ def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) ->
         target=target,
         title=say(CLASS_TITLES.get(target, target)),
     )
-    draw.text((left, top + 192), words, QUIET, font(15))
+    draw.text((left, top + 192), words, QUIET, font(15, words))
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top: int) -> None:
@@ -223,8 +225,8 @@ def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int
         if explanation.evidence
         else say("no evidence, target {target}", target=explanation.target)
     )
-    draw.text((left, top), explanation.layer, INK, font(16))
-    draw.text((left, top + 19), words, QUIET, font(15))
+    draw.text((left, top), explanation.layer, INK, font(16, explanation.layer))
+    draw.text((left, top + 19), words, QUIET, font(15, words))
 
 
 def _footer(rows: Sequence[FigureRow], width: int) -> list[Line]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from oct_core.errors import OctError
+from oct_core.words import keep_language
 
 R = TypeVar("R")
 PATIENCE = 5.0
@@ -179,7 +180,8 @@ _line_moved = threading.Condition()
 
 
 def start_work(work: Work, function: Callable[[], R]) -> Future[R]:
-    """Run slow work in a thread of its own when its turn comes; gives the future of its result.
+    """Run slow work in a thread of its own when its turn comes, in the language of the moment;
+    gives the future of its result.
 
     Slow work of the whole process is done one after the other, first come first served: two at once
     would only take each other's cores and memory. What is stopped, before its turn or at a pause,
@@ -189,6 +191,7 @@ def start_work(work: Work, function: Callable[[], R]) -> Future[R]:
     stack is cleared of arguments, while a closure would live as long as the error.
     """
     future: Future[R] = Future()
+    function = keep_language(function)
     future.set_running_or_notify_cancel()  # the work is what stops it
 
     def run() -> None:

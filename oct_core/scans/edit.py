@@ -14,7 +14,7 @@ from oct_core.scans.checks import as_scan
 from oct_core.scans.colour import COLOUR_NOTE, is_coloured
 from oct_core.scans.limits import DEFAULT, Limits
 from oct_core.types import Scan
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 CHANGES: tuple[str, ...] = (
     message("upside down"),
@@ -67,7 +67,7 @@ def crop(scan: Scan, box: tuple[int, int, int, int], limits: Limits = DEFAULT) -
         )
     part = _rearrange(scan, lambda values: values[top:bottom, left:right])
     notes = scan.notes if is_coloured(part) else _without_colour(scan.notes)
-    return replace(part, notes=(*notes, say("cropped")))
+    return replace(part, notes=(*notes, note("cropped")))
 
 
 def turn(scan: Scan, way: str) -> Scan:
@@ -77,14 +77,14 @@ def turn(scan: Scan, way: str) -> Scan:
     if way not in _TURNS:
         raise ScanError("a scan is turned {ways}, not {way!r}", ways=", ".join(_TURNS), way=way)
     turned = _rearrange(as_scan(scan), _TURNS[way])
-    return replace(turned, notes=(*scan.notes, say(_TURN_NOTES[way])))
+    return replace(turned, notes=(*scan.notes, note(_TURN_NOTES[way])))
 
 
 def take_luminance(scan: Scan) -> Scan:
     """The scan as gray values that a person stands for: its colours, whose luminance its pixels
     are, are not objected to any more.
     """
-    notes = (*_without_colour(as_scan(scan).notes), say("luminance of its colours taken"))
+    notes = (*_without_colour(as_scan(scan).notes), note("luminance of its colours taken"))
     return replace(scan, colour=None, notes=notes)
 
 
@@ -107,12 +107,12 @@ def _rearrange(scan: Scan, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Scan
 
 
 def _without_colour(notes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(note for note in notes if note != COLOUR_NOTE)
+    return tuple(each for each in notes if each != COLOUR_NOTE)
 
 
 def invert(scan: Scan) -> Scan:
     """Black for white, for scans drawn dark on white."""
-    return replace(as_scan(scan), pixels=255 - scan.pixels, notes=(*scan.notes, say("inverted")))
+    return replace(as_scan(scan), pixels=255 - scan.pixels, notes=(*scan.notes, note("inverted")))
 
 
 _UNDO: dict[str, Callable[[Scan], Scan]] = {

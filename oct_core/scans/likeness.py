@@ -19,7 +19,7 @@ from oct_core.scans.colour import is_coloured
 from oct_core.scans.edit import invert
 from oct_core.scans.preprocess import neutralise
 from oct_core.types import GrayImage, Scan
-from oct_core.words import say
+from oct_core.words import note
 
 _COLUMNS, _ROWS = 24, 64
 _ASPECT = (0.4, 8.0)
@@ -105,35 +105,35 @@ def _round_up(times: float) -> float:
 
 def _objection(layout: Layout, coloured: bool) -> str | None:
     if coloured:
-        return say(
+        return note(
             "it is in colour, and B-scans are gray; crop away coloured panels and text if it is "
             "a device export"
         )
     if layout.aspect > _ASPECT[1]:
-        return say(
+        return note(
             "it is {times:.1f} times as wide as high, and B-scans are at most {most:g} times",
             times=_round_up(layout.aspect),
             most=_ASPECT[1],
         )
     if layout.aspect < _ASPECT[0]:
-        return say(
+        return note(
             "it is {times:.1f} times as high as wide, and B-scans are at most {most:g} times",
             times=_round_up(1 / layout.aspect),
             most=1 / _ASPECT[0],
         )
     if layout.contrast < 25:
-        return say("it shows no bright structure on a darker background")
+        return note("it shows no bright structure on a darker background")
     if layout.background > 64:
-        return say(
+        return note(
             "its background is not dark, as in a scan drawn dark on white or inverted by mistake"
         )
     if layout.bright > 0.35 or layout.cover < 0.8 or layout.layered < 0.4:
-        return say(
+        return note(
             "no bright band runs across it from left to right; crop to the B-scan if it is a "
             "device export"
         )
     if layout.jump > 0.08 or layout.coherence < 0.6:
-        return say("its bright parts do not form layers from left to right")
+        return note("its bright parts do not form layers from left to right")
     if layout.speckle < 0.008:
-        return say("it is smoother than any scan, without speckle")
+        return note("it is smoother than any scan, without speckle")
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oct_core.errors import ScanError
 from oct_core.scans.readers import READERS, format_names, is_scan_name
-from oct_core.words import message, say
+from oct_core.words import message, note, say
 
 _HEAD = 512
 """Bytes of a file that tell its format."""
@@ -79,9 +79,9 @@ def refuse_other(other: str) -> ScanError:
     """The error for a file of another format, as ``find_other`` names it."""
     return ScanError(
         "this is {other}, but a {formats} picture is needed; {advice}",
-        other=say(other),
+        other=note(other),
         formats=format_names(),
-        advice=say(_ADVICE.get(other, _EXPORT)),
+        advice=note(_ADVICE.get(other, _EXPORT)),
     )
 
 

@@ -111,7 +111,7 @@ def sound_gates(cards: Sequence[RunCard]) -> tuple[Gates | None, str]:
     try:
         return read_gates(cards), ""
     except CheckpointError as error:
-        return None, str(error)
+        return None, error.as_note()
 
 
 def _scores(

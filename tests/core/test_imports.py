@@ -98,7 +98,7 @@ def gnu_openmp() -> Path | None:
     ("start", "own", "spin"),
     [
         pytest.param(
-            "from pages.ui.app.layout import page_setup; page_setup('Page')",
+            "from pages.ui.app.layout import open_page; open_page('Page').__enter__()",
             {},
             "1000",
             marks=NEEDS_THE_APP,

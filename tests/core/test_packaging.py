@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "fontTools": "fonttools",
     "sklearn": "scikit-learn",
     "skimage": "scikit-image",
     "pytorch_grad_cam": "grad-cam",

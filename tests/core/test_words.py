@@ -20,6 +20,7 @@ from oct_core import errors, words
 from oct_core.errors import CheckpointError, DataError, OctError, RunExistsError
 from oct_core.words import language, message, say, say_count
 
+COUNTS = {"say_count", "note_count"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = [
     REPOSITORY / "streamlit_app.py",
@@ -97,7 +98,7 @@ def test_a_pickled_error_keeps_its_message_and_values(german: None, kind: type[O
 
 def calls() -> Iterator[tuple[str, str, ast.Call]]:
     """(file:line, function, call) of every place where a text is said, marked or raised."""
-    names = ERRORS | {"say", "say_count", "message"}
+    names = ERRORS | {"say", "say_count", "message", "note", "note_count"}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
@@ -127,6 +128,8 @@ def constants() -> set[str]:
 # What is said although no constant holds it, and why that is a message.
 FROM_ELSEWHERE = {
     "self.message",  # of an error
+    "self.messages[0]",  # of a Note
+    "self.messages[1]",
     "text",  # oct_core/trust/randomisation.py: one of three constants
     "about[key]",  # a measure of a report: the messages of oct_core/trust/measure.py
     "str(report.measures.get(name, {}).get('title', name))",
@@ -140,6 +143,8 @@ FROM_ELSEWHERE = {
     "name",  # of a corruption, marked where it is registered
     "str(each['name'])",  # of a corruption, a change or a kind of picture, marked there
     "title",  # pages/ui/shared/scan_rows.py, oct_core/runs/evaluations.py: of a class, of a part
+    "reason",  # pages/ui/viewer/input.py: a Note
+    "problem",  # pages/ui/viewer/verdict.py: a Note
     "axes.corner",  # oct_core/figures/charts/curves.py: marked where the axes are described
     "axes.x",
     "axes.y",
@@ -166,7 +171,7 @@ def base_name(node: ast.expr) -> str:
 def test_every_text_is_a_literal_or_a_constant_marked_as_a_message() -> None:
     known, wrong = constants(), []
     for place, name, call in calls():
-        for text in call.args[: 2 if name == "say_count" else 1]:
+        for text in call.args[: 2 if name in COUNTS else 1]:
             literal = isinstance(text, ast.Constant) and isinstance(text.value, str)
             elsewhere = name != "message" and (
                 base_name(text) in known
@@ -193,23 +198,23 @@ def test_placeholders_are_the_values_given() -> None:
     for place, name, call in calls():
         texts = [
             text.value
-            for text in call.args[: 2 if name == "say_count" else 1]
+            for text in call.args[: 2 if name in COUNTS else 1]
             if isinstance(text, ast.Constant)
         ]
         given = {keyword.arg for keyword in call.keywords}
         if name == "message" or not texts or None in given:
             continue
-        if not given and name != "say_count":
+        if not given and name not in COUNTS:
             # Without values the text stands as it is; plotly's %{x} may be in it.
             if any("{" in text.replace("%{", "") for text in texts):
                 wrong.append(f"{place}: no values for {texts[0]!r}")
             continue
-        if name == "say_count":
+        if name in COUNTS:
             given |= {"count"}
             used = placeholders(texts[0]) | placeholders(texts[1])
         else:
             used = placeholders(texts[0])
-        if used | ({"count"} if name == "say_count" else set()) != given:
+        if used | ({"count"} if name in COUNTS else set()) != given:
             wrong.append(f"{place}: {sorted(used)} in the text, {sorted(map(str, given))} given")
     assert not wrong, "\n".join(wrong)
 

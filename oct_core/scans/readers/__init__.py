@@ -10,7 +10,7 @@ from oct_core.registry import Registry
 from oct_core.scans.readers.base import Reader, ScanInfo
 from oct_core.scans.readers.picture import BMP, JPEG, JPEG2000, PNG, PNM, WEBP
 from oct_core.scans.readers.tiff import TIFF
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 __all__ = ["READERS", "Reader", "ScanInfo", "format_names", "is_scan_name", "suffixes"]
 
@@ -33,4 +33,4 @@ def is_scan_name(path: str | PurePath) -> bool:
 def format_names() -> str:
     """The formats as a sentence names them: "PNG, JPEG, TIFF or BMP"."""
     *first, last = (READERS.get(key).title for key in READERS)
-    return say("{formats} or {last}", formats=", ".join(first), last=last)
+    return note("{formats} or {last}", formats=", ".join(first), last=last)

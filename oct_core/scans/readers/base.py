@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.types import Scan
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 DAMAGED = message("the picture is damaged or cut off and cannot be read; export or copy it again")
 
@@ -105,4 +105,4 @@ def page_notes(page: int, pages: int) -> tuple[str, ...]:
     """Which of several B-scans this is, as the notes of a Scan."""
     if pages == 1:
         return ()
-    return (say("page {page} of {pages}", page=page + 1, pages=pages),)
+    return (note("page {page} of {pages}", page=page + 1, pages=pages),)

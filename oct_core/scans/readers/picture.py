@@ -16,7 +16,7 @@ from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import DAMAGED
 from oct_core.scans.readers.pillow import PillowReader
 from oct_core.types import GrayImage
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 DAMAGED_IN_PLACES = message(
     "damaged in places: what the picture shows may be wrong there; export or copy it again"
@@ -76,14 +76,14 @@ class _JpegReader(PillowReader):
         """JPEG-LS, and more than 8 bit."""
         header = _read_header(data)
         if header.frame == _JPEG_LS:
-            return say("JPEG-LS of {bits} bit", bits=header.bits)
-        return say("JPEG of {bits} bit", bits=header.bits) if header.bits not in (0, 8) else ""
+            return note("JPEG-LS of {bits} bit", bits=header.bits)
+        return note("JPEG of {bits} bit", bits=header.bits) if header.bits not in (0, 8) else ""
 
     def find_damage(self, data: bytes) -> str:
         """What the decoder warns of and Pillow keeps to itself: a hole, or bytes that went astray,
         shift and gray what comes after them.
         """
-        return say(DAMAGED_IN_PLACES) if _warns(data) or _is_blank_inside(data) else ""
+        return note(DAMAGED_IN_PLACES) if _warns(data) or _is_blank_inside(data) else ""
 
 
 def _warns(data: bytes) -> bool:
@@ -161,7 +161,7 @@ class _BmpReader(PillowReader):
         if int.from_bytes(data[14:18], "little") < 40:
             return ""
         packed = _BMP_COMPRESSIONS.get(int.from_bytes(data[30:34], "little"), "")
-        return say("a {format} inside a BMP", format=packed) if packed else ""
+        return note("a {format} inside a BMP", format=packed) if packed else ""
 
 
 @dataclass(frozen=True)

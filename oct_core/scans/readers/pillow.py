@@ -24,7 +24,7 @@ from oct_core.scans.readers.base import (
 from oct_core.scans.readers.sixteen import other_bytes, premultiplied
 from oct_core.scans.readers.values import Scaled, scale_values
 from oct_core.types import Float32Array, FloatArray, Scan
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R 601, as Pillow's own gray."""
@@ -177,7 +177,7 @@ class PillowReader(Reader):
             return _of_colours(channels)
         gray = np.asarray(high.convert("L"), dtype=np.float64)
         if np.ptp(gray) < _LEAST_HIGH:
-            raise refuse_kind(say("colour of 16 bit of which few are used"))
+            raise refuse_kind(note("colour of 16 bit of which few are used"))
         return _scaled(scale_values(gray))
 
 
@@ -192,7 +192,7 @@ def _of_colours(channels: Float32Array) -> Scan:
     if channels.shape[2] == 4:
         alpha = (channels[..., 3:] / 65535).astype(np.float32)
         if _shows_nothing(alpha):
-            warnings = (say(_TRANSPARENT),)
+            warnings = (note(_TRANSPARENT),)
         else:
             rgb = (rgb * alpha).astype(np.float32)
     scan = _scaled(scale_values((rgb @ _LUMA).astype(np.float64)))
@@ -225,7 +225,7 @@ def _to_gray(image: Image.Image, associated: bool) -> Scan:
         light, *ab = (np.asarray(band) for band in image.split())
         far = np.abs(np.stack(ab).astype(np.int16) - _LAB_GRAY).max(axis=0) > _LAB_SPREAD
         scan = _with_notes(Scan(light, colour=far if far.any() else None), ())
-        return replace(scan, notes=(*scan.notes, say(_LIGHTNESS)))
+        return replace(scan, notes=(*scan.notes, note(_LIGHTNESS)))
     if image.mode == "La":
         image = image.getchannel(0)
     elif associated:
@@ -233,7 +233,7 @@ def _to_gray(image: Image.Image, associated: bool) -> Scan:
     elif image.mode in ("P", "LA", "PA", "RGBA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         if _shows_nothing(np.asarray(layered.getchannel("A")).astype(np.float32) / 255):
-            warnings, image = (say(_TRANSPARENT),), layered.convert("RGB")
+            warnings, image = (note(_TRANSPARENT),), layered.convert("RGB")
         else:
             black = Image.new("RGBA", layered.size, (0, 0, 0, 255))
             image = Image.alpha_composite(black, layered).convert("RGB")

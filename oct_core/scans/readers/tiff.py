@@ -14,7 +14,7 @@ from oct_core.scans.readers.base import DAMAGED
 from oct_core.scans.readers.pillow import PillowReader
 from oct_core.scans.readers.tiff_tags import find_pages, read_page, scan_places
 from oct_core.types import FloatArray
-from oct_core.words import say_count
+from oct_core.words import note_count
 
 # Tags of the TIFF 6.0 specification.
 _PHOTOMETRIC, _BITS, _FORMAT = 262, 258, 339
@@ -42,7 +42,7 @@ class _TiffReader(PillowReader):
         count = len(find_pages(data, limits.pages)) - pages
         if not count:
             return ""
-        return say_count(
+        return note_count(
             "{count} thumbnail or mask in the file left out",
             "{count} thumbnails or masks in the file left out",
             count,

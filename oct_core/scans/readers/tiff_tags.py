@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from oct_core.words import message, say
+from oct_core.words import message, note
 
 # Tags, field types and values of the TIFF 6.0 specification.
 _NEW_SUBFILE, _SUBFILE, _WIDTH, _HEIGHT, _BITS = 254, 255, 256, 257, 258
@@ -94,19 +94,19 @@ class Page:
 
     def describe(self) -> str:
         """ "gray, 64 bit floating point numbers"."""
-        colour = say(_COLOURS.get(self.photometric, message("colours of another kind")))
+        colour = note(_COLOURS.get(self.photometric, message("colours of another kind")))
         if self.extra and self.photometric <= 2:
-            colour = say("{colour} with transparency", colour=colour)
-        words = say(
+            colour = note("{colour} with transparency", colour=colour)
+        words = note(
             "{colour}, {bits} bit {numbers}",
             colour=colour,
             bits=max(self.bits),
-            numbers=say(_FORMATS.get(self.sample_format[0], _FORMATS[1])),
+            numbers=note(_FORMATS.get(self.sample_format[0], _FORMATS[1])),
         )
         if self.planar != 1 and self.samples > 1:
-            words = say("{words}, each channel by itself", words=words)
+            words = note("{words}, each channel by itself", words=words)
         if self.compression not in _CODECS:
-            words = say("{words}, compression {number}", words=words, number=self.compression)
+            words = note("{words}, compression {number}", words=words, number=self.compression)
         return words
 
 

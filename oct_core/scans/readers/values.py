@@ -14,7 +14,7 @@ import numpy as np
 
 from oct_core.errors import ScanError
 from oct_core.types import FloatArray, GrayImage
-from oct_core.words import say, say_count
+from oct_core.words import note, note_count
 
 _TAILS = ((0.1, 1.0), (1.0, 4.0))
 """(percent of the pixels at each end, spans between the two percentiles that a value may lie beyond
@@ -67,17 +67,17 @@ def scale_values(values: FloatArray, white_is_zero: bool = False) -> Scaled:
     share = (np.clip(values, low, high) - low) / (high - low)
     share = np.where(finite, 1 - share if white_is_zero else share, 0)
     warnings = _warnings(values.size, numbers, low, high)
-    note = say(
+    scaled = note(
         "values {low} to {high} scaled to 0 to 255", low=format_value(low), high=format_value(high)
     )
-    return Scaled(np.round(share * 255).astype(np.uint8), (note, *warnings), warnings)
+    return Scaled(np.round(share * 255).astype(np.uint8), (scaled, *warnings), warnings)
 
 
 def _warnings(total: int, numbers: FloatArray, low: float, high: float) -> tuple[str, ...]:
     warnings = []
     if total > numbers.size:
         warnings.append(
-            say_count(
+            note_count(
                 "{count} pixel holds no number and is black",
                 "{count} pixels hold no number and are black",
                 total - numbers.size,
@@ -86,7 +86,7 @@ def _warnings(total: int, numbers: FloatArray, low: float, high: float) -> tuple
     beyond = int(np.count_nonzero((numbers < low) | (numbers > high)))
     if beyond:
         warnings.append(
-            say_count(
+            note_count(
                 "{count} pixel far outside this range ({least} to {greatest} in the file) was cut "
                 "to it",
                 "{count} pixels far outside this range ({least} to {greatest} in the file) were "

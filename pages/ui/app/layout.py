@@ -5,13 +5,17 @@ line.
 from __future__ import annotations
 
 import html
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import streamlit as st
 from PIL import Image, ImageDraw
 
 from oct_core.system import keep_little_memory, yield_when_waiting
-from oct_core.words import RESEARCH_LINE, message, say
+from oct_core.words import RESEARCH_LINE, language, message, say
+from pages.ui.app.language import choose_language, language_switch
 from pages.ui.app.streamlit_inside import end_closed_tabs
 
 APP_TITLE = message("OCT B-scan CNN comparison")
@@ -22,13 +26,6 @@ _CSS = """
 <style>
 .block-container, [data-testid="stMainBlockContainer"] {
   padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px;
-}
-/* The menu names the entry file "streamlit app"; only st.navigation has a setting for it. */
-[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span {
-  font-size: 0;
-}
-[data-testid="stSidebarNavItems"] > li:first-child [data-testid="stSidebarNavLink"] span::before {
-  content: "HOME_LABEL"; font-size: .875rem;
 }
 .oct-research { font-size: .78rem; opacity: .72; letter-spacing: .01em; margin: -.4rem 0 .2rem 0; }
 .oct-muted { opacity: .72; font-size: .85rem; }
@@ -102,6 +99,35 @@ _CSS = """
 """
 
 
+MENU = {
+    "": message("Home"),
+    "Viewer": message("Viewer"),
+    "Training_curves": message("Training curves"),
+    "Performance": message("Performance"),
+    "Predictions": message("Predictions"),
+    "Gallery": message("Gallery"),
+    "Explanations": message("Explanations"),
+    "Data_and_models": message("Data and models"),
+}
+"""Address of a page -> what the menu calls it."""
+_LINK = '[data-testid="stSidebarNavItems"] > li{} [data-testid="stSidebarNavLink"]{} span'
+
+
+def _menu_style() -> str:
+    """The names in the menu. It names pages by their files, and the first "streamlit app"; only
+    st.navigation has a setting for it, which breaks a first visit to a page by its address.
+    """
+    rules = []
+    for address, title in MENU.items():
+        place = ("", f'[href$="/{address}"]') if address else (":first-child", "")
+        link = _LINK.format(*place)
+        name = json.dumps(say(title), ensure_ascii=False)
+        rules.append(
+            f"{link} {{ font-size: 0; }} {link}::before {{ content: {name}; font-size: .875rem; }}"
+        )
+    return f"<style>{' '.join(rules)}</style>"
+
+
 @lru_cache(1)
 def _icon() -> Image.Image:
     """An eye."""
@@ -113,20 +139,28 @@ def _icon() -> Image.Image:
     return icon
 
 
-def page_setup(title: str) -> None:
-    """Set up a page: wide, named, styled, with its title and the research-only line once. Call it
-    first.
+@contextmanager
+def open_page(title: str) -> Iterator[None]:
+    """Set up a page: wide, named, styled, with its title and the research-only line once, and say
+    everything inside in the language of the session. All of a page stands inside it.
 
-    title : the page's heading and browser title. The browser's icon is drawn here: a named one
-    would be fetched from elsewhere.
+    title : a message, the page's heading and browser title. The browser's icon is drawn here: a
+    named one would be fetched from elsewhere.
     """
     yield_when_waiting()
     keep_little_memory()
     end_closed_tabs()
-    st.set_page_config(page_title=f"{title} · {say(APP_TITLE)}", page_icon=_icon(), layout="wide")
-    st.html(_CSS.replace("HOME_LABEL", say("Home")))
-    st.title(title, anchor=False)
-    st.html(f'<p class="oct-research" role="note">{html.escape(say(RESEARCH_LINE))}</p>')
+    name = choose_language()
+    with language(name):
+        heading = say(title)
+        st.set_page_config(
+            page_title=f"{heading} · {say(APP_TITLE)}", page_icon=_icon(), layout="wide"
+        )
+        st.html(_CSS + _menu_style())
+        language_switch(name)
+        st.title(heading, anchor=False)
+        st.html(f'<p class="oct-research" role="note">{html.escape(say(RESEARCH_LINE))}</p>')
+        yield
 
 
 def invitation(heading: str, sentence: str) -> None:

@@ -25,7 +25,7 @@ from oct_core.figures.colours import run_colours
 from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard, Verdict
-from oct_core.words import message, say
+from oct_core.words import message, note
 from pages.ui.app.cache import cache_data, cache_resource
 from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
 from pages.ui.shared.markdown import escape_markdown
@@ -50,13 +50,14 @@ keep_uploads_in_memory(2 * MAX_UPLOAD_BYTES)
 def describe_error(error: BaseException) -> str:
     """One readable sentence for a person; what was not expected is also logged, see ``log_error``.
 
-    Plain text: escape it where it is shown as Markdown. The text of an unknown error could hold a
-    file name or a path of the server, so neither page nor log gets it.
+    Plain text: escape it where it is shown as Markdown. A Note, so that it can be kept. The text of
+    an unknown error could hold a file name or a path of the server, so neither page nor log gets
+    it.
     """
     if isinstance(error, OctError):
-        return str(error)
+        return error.as_note()
     log_error(error)
-    return say(UNKNOWN_FAILURE)
+    return note(UNKNOWN_FAILURE)
 
 
 def log_error(error: BaseException) -> None:

@@ -20,6 +20,7 @@ from oct_core.metrics.operating_points import URGENT_REFERRAL, ThresholdFigures,
 from oct_core.metrics.precision_recall import PrecisionRecallCurve, precision_recall_curve
 from oct_core.types import RunCard
 from oct_core.words import message, say
+from pages.ui.app.language import fragment
 from pages.ui.app.session import keep_choice
 from pages.ui.performance import data
 from pages.ui.performance.colours import source_colours
@@ -97,7 +98,7 @@ def _defined(sources: Sequence[Source], target: str) -> list[Source]:
     return defined
 
 
-@st.fragment
+@fragment
 def curves(sources: Sequence[Source]) -> None:
     """ROC and precision-recall: the predictors over each other for one class, or the classes or
     pairs of one predictor.
@@ -226,7 +227,7 @@ def _two_charts(first: object, second: object, key: str) -> None:
             show(figure, f"curves_{key}_{name}")
 
 
-@st.fragment
+@fragment
 def operating_point(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
     """A threshold to move for one class of one predictor, and what a choice of threshold costs."""
     titles = {source.title: source for source in sources}

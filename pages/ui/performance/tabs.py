@@ -18,6 +18,7 @@ from oct_core.metrics.summary import Evaluation
 from oct_core.runs.evaluations import CORRUPTED
 from oct_core.types import RunCard
 from oct_core.words import message, say, say_count
+from pages.ui.app.language import fragment
 from pages.ui.app.session import keep_choice
 from pages.ui.performance import data
 from pages.ui.performance.colours import source_colours
@@ -49,7 +50,7 @@ _CALIBRATION = {
 }
 
 
-@st.fragment
+@fragment
 def confusion(scores: Scores, sources: Sequence[Source]) -> None:
     """A matrix a predictor; a click on a cell lists its scans."""
     unit = keep_choice(
@@ -166,7 +167,7 @@ def _scans_of_cell(sources: Sequence[Source], title: str, true: str, predicted: 
         show_scans(frame, "cell", at_hand=data_folder() is not None)
 
 
-@st.fragment
+@fragment
 def calibration(sources: Sequence[Source]) -> None:
     """Reliability and calibration errors before and after the temperature."""
     points = {source.title: data.reliability_of(source) for source in sources}
@@ -205,7 +206,7 @@ def calibration(sources: Sequence[Source]) -> None:
     )
 
 
-@st.fragment
+@fragment
 def comparison(sources: Sequence[Source]) -> None:
     """Every pair of predictors: differences with intervals and tests, and what they say in
     words.
@@ -248,7 +249,7 @@ def _estimate(interval: Interval, digits: int, patients: int) -> Estimate:
     return Estimate(interval, interval_text(interval, digits, patients=patients))
 
 
-@st.fragment
+@fragment
 def robustness(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
     """Accuracy under each corruption and grade."""
     by_title = {source.title: cells for source in sources if (cells := data.robustness_of(source))}

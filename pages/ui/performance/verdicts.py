@@ -16,6 +16,7 @@ from oct_core.trust.gate import compare_scores
 from oct_core.trust.verdict import VerdictTable
 from oct_core.types import VERDICTS, RunCard
 from oct_core.words import message, say
+from pages.ui.app.language import fragment
 from pages.ui.app.services import judge_of
 from pages.ui.app.session import keep_choice
 from pages.ui.performance import data
@@ -35,7 +36,7 @@ FAMILIES = {
 }
 
 
-@st.fragment
+@fragment
 def verdicts(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
     """The table of verdicts, the risk over the coverage, the rule, and the gate."""
     level = keep_choice(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from oct_core.words import keep_language
+
 
 def file_stem(*parts: str) -> str:
     """Parts of a name as one that every system takes: ``confusion_VGG16_test``."""
@@ -17,7 +19,7 @@ def offer_file(label: str, make: Callable[[], bytes], name: str, mime: str, key:
     """A small button for a file that is made when it is clicked; the page is not drawn anew."""
     st.download_button(
         label,
-        make,
+        keep_language(make),
         name,
         mime,
         key=key,

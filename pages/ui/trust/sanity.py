@@ -15,7 +15,7 @@ from oct_core.figures import charts
 from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
 from oct_core.trust.report_file import Report
 from oct_core.types import CLASSES, RunCard
-from oct_core.words import message, say
+from oct_core.words import Note, message, note, say
 from pages.ui.app import services
 from pages.ui.app.session import Bounded
 from pages.ui.shared.charts import show
@@ -43,12 +43,12 @@ _MEANING = message(
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """The maps of one cascade as drawn: (stage, caption, picture uint8 (h, w, 3)), the trained
+    """The maps of one cascade as drawn: (stage, notes, picture uint8 (h, w, 3)), the trained
     network first.
     """
 
     target: str
-    pictures: list[tuple[str, str, NDArray[np.uint8]]]
+    pictures: list[tuple[str, list[Note], NDArray[np.uint8]]]
 
 
 def randomisation(report: Report, cards: list[RunCard]) -> None:
@@ -177,21 +177,21 @@ def _compute(
     pictures = []
     for stage in stages:
         explanation = stage.maps[0][0]
-        words = (
-            say("max {maximum}", maximum=format_maximum(maximum_of(explanation)))
+        words = [
+            note("max {maximum}", maximum=format_maximum(maximum_of(explanation)))
             if explanation.evidence
-            else say("no evidence")
-        )
+            else note("no evidence")
+        ]
         if stage.depth:
-            similarity = say("similarity {value:.2f}", value=correlations[stage.depth])
-            words = f"{words}, {similarity}"
+            words.append(note("similarity {value:.2f}", value=correlations[stage.depth]))
         pictures.append((stage.name, words, draw_map(pixels, explanation, 0.55, "inferno")))
     return Strip(stages[0].maps[0][0].target, pictures)
 
 
 def _show(strip: Strip, model: str, method: str, layer: str) -> None:
     figures_ = []
-    for place, (name, words, picture) in enumerate(strip.pictures):
+    for place, (name, notes, picture) in enumerate(strip.pictures):
+        words = ", ".join(map(say, notes))
         stage = _stage(place, name)
         alt = say(
             "{model}, {method} at {layer}: {stage}, {figures}",

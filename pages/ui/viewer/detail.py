@@ -10,7 +10,7 @@ from oct_core.exports import maps_npz
 from oct_core.figures.final_figure import overlay_png
 from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
 from oct_core.types import Explanation, RunCard, Scan
-from oct_core.words import message, say
+from oct_core.words import keep_language, message, say
 from pages.ui.app.services import errors_on_page
 from pages.ui.app.session import Viewer
 from pages.ui.shared.markdown import escape_markdown
@@ -139,7 +139,9 @@ def _downloads(scan: Scan, reading: Reading, explanation: Explanation, choices: 
     first, second = st.columns(2)
     first.download_button(
         say("Overlay (PNG)"),
-        lambda: overlay_png(scan, explanation, choices.opacity, choices.colormap, top),
+        keep_language(
+            lambda: overlay_png(scan, explanation, choices.opacity, choices.colormap, top)
+        ),
         f"oct_{stem}.png",
         "image/png",
         icon=":material/image:",
@@ -148,7 +150,9 @@ def _downloads(scan: Scan, reading: Reading, explanation: Explanation, choices: 
     )
     second.download_button(
         say("Raw maps (npz)"),
-        lambda: maps_npz(reading.card, reading.judgement, in_scan_pixels(scan, maps)),
+        keep_language(
+            lambda: maps_npz(reading.card, reading.judgement, in_scan_pixels(scan, maps))
+        ),
         f"oct_{reading.card.name}_maps.npz",
         "application/octet-stream",
         icon=":material/data_array:",

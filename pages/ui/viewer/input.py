@@ -83,7 +83,7 @@ def upload(state: Viewer) -> None:
 def show_problems(state: Viewer, hide_names: bool) -> None:
     """One sentence a refused file; without file names where they are hidden."""
     for number, name, reason in state.problems:
-        reason = escape_markdown(reason)
+        reason = escape_markdown(say(reason))
         words = (
             say("File {number}: {reason}", number=number, reason=reason)
             if hide_names

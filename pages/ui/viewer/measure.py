@@ -12,7 +12,7 @@ import streamlit as st
 
 from oct_core.runs.turns import pause
 from oct_core.types import Explanation, Scan
-from oct_core.words import message, say
+from oct_core.words import message, note, say
 from pages.ui.app.services import get_run, pace_of
 from pages.ui.app.session import Viewer, fingerprint
 from pages.ui.shared.markdown import escape_markdown
@@ -63,9 +63,9 @@ def measure_panel(state: Viewer, scan: Scan, reading: Reading, explanation: Expl
     method = METHODS.get(explanation.method)
     total = _passes(reading, method)
     seconds = total * pace_of(card).seconds
-    title = say(
+    title = note(
         "Measuring {method} of {model} at {layer}",
-        method=say(method.title),
+        method=note(method.title),
         model=reading.title,
         layer=explanation.layer,
     )

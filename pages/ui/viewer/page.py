@@ -17,7 +17,7 @@ from oct_core.figures.colours import model_colour
 from oct_core.figures.final_figure import FigureRow, final_figure
 from oct_core.figures.pictures import shrink
 from oct_core.types import Explanation, Judgement, RunCard, Scan
-from oct_core.words import say
+from oct_core.words import keep_language, say
 from pages.ui.app.layout import invitation
 from pages.ui.app.services import (
     check_device,
@@ -333,7 +333,7 @@ def _figure_download(
 
     st.download_button(
         say("Download the figure (PNG)"),
-        make,
+        keep_language(make),
         "oct_comparison.png",
         "image/png",
         icon=":material/download:",

@@ -15,7 +15,8 @@ import streamlit as st
 
 from oct_core.runs.turns import Work, start_work
 from oct_core.types import Explanation, Scan
-from oct_core.words import say, say_count
+from oct_core.words import note, say, say_count
+from pages.ui.app.language import fragment
 from pages.ui.app.services import pace_of, show_error
 from pages.ui.app.session import Job, Viewer, fingerprint, viewer
 from pages.ui.shared.markdown import escape_markdown
@@ -73,14 +74,14 @@ def slow_map(
     if maps is not None:
         return maps[0]
     title = (
-        say(
+        note(
             "{method} of {model} at {layer}",
-            method=say(entry.title),
+            method=note(entry.title),
             model=reading.title,
             layer=layer,
         )
         if layers
-        else say("{method} of {model}", method=say(entry.title), model=reading.title)
+        else note("{method} of {model}", method=note(entry.title), model=reading.title)
     )
     if key in state.jobs:
         st.caption(say("{title}: being made.", title=escape_markdown(title)))
@@ -120,7 +121,7 @@ def watch_jobs(state: Viewer) -> None:
     again every second while there is any.
     """
     if any(job.work is not None for job in state.jobs.values()):
-        st.fragment(_draw_jobs, run_every=EVERY_SECONDS)()
+        fragment(_draw_jobs, run_every=EVERY_SECONDS)()
 
 
 def _draw_jobs() -> None:
@@ -151,7 +152,7 @@ def _draw_jobs() -> None:
 
 
 def _progress_text(title: str, work: Work) -> str:
-    name = escape_markdown(title)
+    name = escape_markdown(say(title))
     if work.began is None:
         return say("{title}: waits for other slow work", title=name)
     left = work.seconds_left

@@ -109,7 +109,7 @@ def rule_panel(judgement: Judgement, cards: Sequence[RunCard], level: float) -> 
     judge = judge_of(cards, level)
     verdict = judgement.verdict
     for problem in judge.problems:
-        st.warning(escape_markdown(problem), icon=":material/broken_image:")
+        st.warning(escape_markdown(say(problem)), icon=":material/broken_image:")
     with st.expander(say("How this verdict is made")):
         st.markdown(_figures(judgement.scores, verdict))
         st.markdown(
