@@ -106,7 +106,8 @@ def explain_file(
     """
     from PIL import Image
 
-    from oct_core.explanations import METHODS, explain_with_predictions
+    from oct_core.explanations import METHODS
+    from oct_core.explanations import explain as make_maps
     from oct_core.explanations.api import default_methods, say_left_out
     from oct_core.exports import maps_npz
     from oct_core.figures.contact_sheet import contact_sheet
@@ -121,26 +122,22 @@ def explain_file(
     stem = f"{image.stem}_page{choice.page}" if several else image.stem
     notes = (*scan.notes, *([say("choose another page with --page")] if several else ()))
     runs = load_runs([], where) if run == ENSEMBLE else [load_run(run, where)]
-    judge, together, target = Judge(runs, level), None, choice.target
-    if len(runs) > 1:  # one class for all members, so it has to be known first
-        [together] = judge.judge([scan])
-        target = target or together.prediction.predicted
+    # By the networks' answers and not by the maps' passes, which have no features for the gate.
+    [judgement] = Judge(runs, level).judge([scan])
+    members = judgement.members or (judgement,)
+    target = choice.target or judgement.prediction.predicted  # one class for all members
     titles = {name: say(METHODS.get(name).title) for name in METHODS}
     files = []
-    for place, member in enumerate(runs):
+    for member, own in zip(runs, members, strict=True):
         methods = choice.methods or default_methods(member.model)
-        [(prediction, maps)] = explain_with_predictions(
-            scan, member, target, methods, choice.layers or None
-        )
-        own = together.members[place] if together else judge.of(scan, [prediction])
-        verdict = together.verdict if together else own.verdict
+        [maps] = make_maps(scan, member, target, methods, choice.layers or None)
         out.mkdir(parents=True, exist_ok=True)
         png, npz = _unused(out, f"{stem}_{member.card.name}")
-        Image.fromarray(contact_sheet(scan, maps, verdict, titles)).save(png)
+        Image.fromarray(contact_sheet(scan, maps, judgement.verdict, titles)).save(png)
         npz.write_bytes(maps_npz(member.card, own, maps))
         zero = tuple(each.key for each in maps if not each.evidence)
         left_out = "" if choice.methods else say_left_out(member.model)
-        files.append(Written(png, npz, verdict, maps[0].target, zero, left_out, notes))
+        files.append(Written(png, npz, judgement.verdict, maps[0].target, zero, left_out, notes))
     return files
 
 

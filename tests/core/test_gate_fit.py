@@ -15,6 +15,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from oct_core import cli, evaluation
+from oct_core.cli.explain import MapChoice, explain_file
 from oct_core.data.manifest import manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.errors import DataError
@@ -197,6 +198,11 @@ def test_predict_writes_the_scores_of_a_run_with_a_gate(
         value = float(row[f"gate_{question}"])
         assert value == pytest.approx(getattr(scores, question), rel=1e-3, abs=1e-3)
     assert row["gate_change"] == scores.change
+
+    [written] = explain_file(
+        tmp_path / "scan.png", NAME, tmp_path / "maps", MapChoice(methods=("gradcam",)), "cpu"
+    )
+    assert written.verdict == judgement.verdict, "explain asks the gate as predict does"
 
     (own / FILE).write_bytes(b"nothing")
     [problem] = Judge([load_run(own)]).problems
