@@ -130,8 +130,7 @@ def _figures(scores: Evaluation) -> None:
         column.metric(name, value, delta=span, delta_color="off", delta_arrow="off")
     st.caption(
         say(
-            "Test part: {sample}. Below each figure is its 95% interval, from a bootstrap by "
-            "patient.",
+            "Test part: {sample}. Below each figure is its 95% interval by patient.",
             sample=sample_text(scores),
         )
     )
