@@ -73,6 +73,17 @@ RECIPES.add(
 _FOLLOW_BATCH = ("learning_rate", "head_learning_rate", "weight_averaging")
 
 
+LARGE_BATCH, MANY_SCANS = 128, 10_000
+
+
+def default_batch(scans: int, device: str) -> int | None:
+    """Scans a step that a GPU takes of so many training scans, where the recipe's 16 would leave it
+    idle: LARGE_BATCH from MANY_SCANS on, which still makes many steps an epoch; else None, the
+    recipe's. device : its type, such as "cuda".
+    """
+    return LARGE_BATCH if device == "cuda" and scans >= MANY_SCANS else None
+
+
 def scaled_to_batch(config: TrainingConfig, batch_size: int) -> TrainingConfig:
     """The same training with larger or smaller batches, k times as large: rates times the root of k
     (Malladi et al. 2022, arXiv:2205.10287, for Adam), and the decay of the moving average to the

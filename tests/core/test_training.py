@@ -36,7 +36,7 @@ from oct_core.training.initial import fresh_tensors, initial_model
 from oct_core.training.job import TrainingJob
 from oct_core.training.loop import Trainer
 from oct_core.training.publish import calibration_data
-from oct_core.training.recipes import RECIPES, recipe
+from oct_core.training.recipes import RECIPES, default_batch, recipe
 from oct_core.training.run import train_run
 from oct_core.types import CLASSES
 
@@ -451,3 +451,12 @@ def test_large_batches_are_augmented_on_every_version() -> None:
     """torch.quantile refused more than 2**24 numbers until 2.13: 340 scans at 224 pixels."""
     out = augmented(torch.rand(340, 1, 224, 224), 0.5)
     assert out.shape == (340, 1, 224, 224) and bool(torch.isfinite(out).all())
+
+
+def test_a_gpu_takes_larger_batches_of_many_scans_and_the_rates_follow() -> None:
+    assert default_batch(9_999, "cuda") is None and default_batch(10**6, "cpu") is None
+    assert default_batch(10_000, "cuda") == 128
+    plain, large = recipe("vgg16"), recipe("vgg16", True, batch_size=128)
+    assert large.batch_size == 128
+    assert large.learning_rate == pytest.approx(plain.learning_rate * 8**0.5)
+    assert large.weight_averaging == pytest.approx(plain.weight_averaging**8)
