@@ -19,7 +19,7 @@ from oct_core.figures.lettering import (
     write_verdict,
 )
 from oct_core.figures.overlay import overlay
-from oct_core.figures.pictures import Picture, format_maximum, maximum_of, resize
+from oct_core.figures.pictures import Picture, caption_of, resize
 from oct_core.types import Explanation, Scan, Verdict
 from oct_core.words import RESEARCH_LINE, say
 
@@ -67,13 +67,4 @@ def contact_sheet(
 
 def _caption(explanation: Explanation, titles: Mapping[str, str]) -> tuple[str, str]:
     title = titles.get(explanation.method, explanation.method)
-    words = (
-        say(
-            "max {maximum}, target {target}",
-            maximum=format_maximum(maximum_of(explanation)),
-            target=explanation.target,
-        )
-        if explanation.evidence
-        else say("no evidence, target {target}", target=explanation.target)
-    )
-    return f"{title}, {explanation.layer}", words
+    return f"{title}, {explanation.layer}", caption_of(explanation)

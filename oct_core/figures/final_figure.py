@@ -25,11 +25,10 @@ from oct_core.figures.lettering import (
     write_verdict,
 )
 from oct_core.figures.pictures import (
+    caption_of,
     draw_map,
     encode_png,
     fit_size,
-    format_maximum,
-    maximum_of,
     shrink,
 )
 from oct_core.models.catalog import ENSEMBLE, ENSEMBLE_COLOUR, run_title
@@ -216,15 +215,7 @@ def _draw_target(draw: ImageDraw.ImageDraw, target: str, left: int, top: int) ->
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, explanation: Explanation, left: int, top: int) -> None:
-    words = (
-        say(
-            "max {maximum}, target {target}",
-            maximum=format_maximum(maximum_of(explanation)),
-            target=explanation.target,
-        )
-        if explanation.evidence
-        else say("no evidence, target {target}", target=explanation.target)
-    )
+    words = caption_of(explanation)
     draw.text((left, top), explanation.layer, INK, font(16, explanation.layer))
     draw.text((left, top + 19), words, QUIET, font(15, words))
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from oct_core.figures.overlay import overlay
 from oct_core.types import Explanation, Float32Array, GrayImage
+from oct_core.words import say
 
 Picture = NDArray[np.uint8]
 
@@ -59,6 +60,17 @@ def maximum_of(explanation: Explanation) -> float:
 def format_maximum(value: float) -> str:
     """A maximum as people read it: three significant digits."""
     return "0" if value == 0 else f"{value:.3g}"
+
+
+def caption_of(explanation: Explanation) -> str:
+    """A map's maximum and target, or that there is no evidence, in words."""
+    if not explanation.evidence:
+        return say("no evidence, target {target}", target=explanation.target)
+    return say(
+        "max {maximum}, target {target}",
+        maximum=format_maximum(maximum_of(explanation)),
+        target=explanation.target,
+    )
 
 
 def draw_map(

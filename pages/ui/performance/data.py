@@ -244,8 +244,8 @@ def _accuracy(table: PredictionTable) -> Interval:
 def verdicts_of(source: Source, level: float = LEVEL) -> tuple[VerdictTable, RiskCoverage]:
     """What the rule makes of the scans; raises OctError."""
     judge = Judge([read_card(folder) for folder in source.folders], level)
-    cards = [read_card(folder) for folder in source.folders]
-    table = scored_table(cards, {card.name: read_scored(card, source.data) for card in cards})
+    tables = {card.name: read_scored(card, source.data) for card in judge.cards}
+    table = scored_table(judge.cards, tables)
     verdicts = give_verdicts(table, judge.rule, judge.sets)
     return verdict_table(table, verdicts), risk_coverage(table, verdicts)
 
