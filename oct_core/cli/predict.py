@@ -107,27 +107,26 @@ def warn_of(judged: Sequence[tuple[str, Judgement]], out_file: Path) -> None:
         ((name, each.verdict) for name, each in judged if each.verdict.kind != "answer"),
         key=lambda item: -VERDICTS.index(item[1].kind),
     )
-    for name, verdict in doubtful[:_WARNINGS]:
-        err.print(f"{verdict.kind}: {name}: {verdict_words(verdict)}", soft_wrap=True)
-    if len(doubtful) > _WARNINGS:
-        err.print(
-            f"and {len(doubtful) - _WARNINGS} more scans without a plain answer: see the columns "
-            f"verdict and reason of {out_file}",
-            soft_wrap=True,
-        )
+    _tell_first(
+        [f"{verdict.kind}: {name}: {verdict_words(verdict)}" for name, verdict in doubtful],
+        f"scans without a plain answer: see the columns verdict and reason of {out_file}",
+    )
 
 
 def tell_doubts(judged: Sequence[tuple[str, Judgement]], out_file: Path) -> None:
     """One line on stderr for each scan that may have been read wrongly; of many, the first."""
-    doubts = [(name, each.warnings) for name, each in judged if each.warnings]
-    for name, warnings in doubts[:_WARNINGS]:
-        err.print(f"note: {name}: {'; '.join(warnings)}", soft_wrap=True)
-    if len(doubts) > _WARNINGS:
-        err.print(
-            f"and {len(doubts) - _WARNINGS} more scans with notes: see the column notes of "
-            f"{out_file}",
-            soft_wrap=True,
-        )
+    _tell_first(
+        [f"note: {name}: {'; '.join(each.warnings)}" for name, each in judged if each.warnings],
+        f"scans with notes: see the column notes of {out_file}",
+    )
+
+
+def _tell_first(lines: Sequence[str], rest: str) -> None:
+    """The first lines on stderr, and how many more there are of what ``rest`` says."""
+    for line in lines[:_WARNINGS]:
+        err.print(line, soft_wrap=True)
+    if len(lines) > _WARNINGS:
+        err.print(f"and {len(lines) - _WARNINGS} more {rest}", soft_wrap=True)
 
 
 def tell_left_out(files: Sequence[tuple[str, str]]) -> None:
