@@ -165,7 +165,9 @@ def test_a_sample_is_read_by_three_models_with_maps(app: AppTest) -> None:
     assert said(page).count("data:image/jpeg") == 1 + 3 + 5 + 5 + 1 + 1, "all methods of one model"
     page.segmented_control(key="viewer_shown_model").set_value("all").run()
     page.segmented_control(key="viewer_shown_method").set_value("guided_backprop").run()
-    assert said(page).count("data:image/jpeg") == 1 + 3 + 3 + 1, "of each model one, beside the others"
+    assert said(page).count("data:image/jpeg") == 1 + 3 + 3 + 1, (
+        "of each model one, beside the others"
+    )
     assert said(page).count("Guided maps look sharp") == 1
     assert text.count(say(RESEARCH_LINE)) == 1
 

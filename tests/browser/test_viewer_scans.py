@@ -69,7 +69,7 @@ def test_twelve_scans_are_switched_by_their_thumbnails(
     last, strip = tiles(page).last, page.locator(".st-key-oct_strip")
     expect(last).to_have_attribute("aria-current", "true")
     expect(last).to_be_in_viewport(ratio=0.9)
-    assert "study_of…_left.png" in last.inner_text(), "both ends of a name"
+    assert "study_of…left.png" in last.inner_text(), "both ends of a name"
     assert "url(" in last.evaluate("e => getComputedStyle(e).backgroundImage")
     expect(page.locator(".st-key-oct_strip [data-testid=badge]")).to_have_count(12)
     boxes = [tile.bounding_box() for tile in tiles(page).all()]

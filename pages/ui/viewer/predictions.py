@@ -105,7 +105,7 @@ def table_of_all(judged: Sequence[tuple[str, Judgement]]) -> None:
     rows = prediction_rows(judged)
     shares = {
         f"p_{name}": st.column_config.ProgressColumn(
-            name, min_value=0, max_value=1, format="%.3f", width=90
+            name, min_value=0, max_value=100, format="%.1f%%", width=90
         )
         for name in CLASSES
     }
@@ -116,6 +116,7 @@ def table_of_all(judged: Sequence[tuple[str, Judgement]]) -> None:
         for column, question in zip(GATE_COLUMNS, QUESTIONS, strict=True)
     }
     frame = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
+    frame[list(shares)] *= 100
     frame["verdict"] = [say(SHORT_TITLES[kind]) for kind in frame["verdict"]]
     frame["run"] = [run_title(name) for name in frame["run"]]
     st.dataframe(
