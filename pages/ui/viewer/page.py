@@ -61,14 +61,14 @@ from pages.ui.viewer.slow import (
     watch_jobs,
 )
 from pages.ui.viewer.strip import strip
-from pages.ui.viewer.style import STYLE
+from pages.ui.viewer.style import style
 
 
 def show() -> None:
     """The whole page."""
     state = viewer()
     land_finished(state)
-    st.html(STYLE)
+    st.html(style())
     runs = ready_runs()
     with st.sidebar:
         hide_answer = read_choice("hide_answer", False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+from oct_core.words import say
+from pages.ui.app.services import MAX_UPLOAD_BYTES
+
 # Selectors of Streamlit's own parts are data-testids and the classes of keys (st-key-...).
-STYLE = """
+_STYLE = """
 <style>
 .oct-zoom {
   all: unset; display: block; cursor: zoom-in; border-radius: .3rem; width: 100%;
@@ -62,3 +67,25 @@ STYLE = """
 }
 </style>
 """
+_ZONE = '[data-testid="stFileUploaderDropzone"]'
+
+
+def style() -> str:
+    """The style sheet, with the drop zone's words in the language of the session: Streamlit has them
+    in English alone.
+    """
+    kinds = say(
+        "At most {megabytes} MB a file: PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, PNM",
+        megabytes=MAX_UPLOAD_BYTES // 2**20,
+    )
+    rules = []
+    for part, words, size in (
+        (f"{_ZONE} button p", say("Choose files"), "1rem"),
+        (f"{_ZONE} [data-testid='stFileUploaderDropzoneInstructions'] span", kinds, ".8rem"),
+    ):
+        content = json.dumps(words, ensure_ascii=False)
+        rules.append(
+            f"{part} {{ font-size: 0; white-space: normal }} "
+            f"{part}::before {{ content: {content}; font-size: {size} }}"
+        )
+    return f"{_STYLE}<style>{' '.join(rules)}</style>"
