@@ -71,8 +71,8 @@ _ZONE = '[data-testid="stFileUploaderDropzone"]'
 
 
 def style() -> str:
-    """The style sheet, with the drop zone's words in the language of the session: Streamlit has them
-    in English alone.
+    """The style sheet, with the drop zone's words in the language of the session: Streamlit's own
+    are English.
     """
     kinds = say(
         "At most {megabytes} MB a file: PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, PNM",
