@@ -72,7 +72,9 @@ def test_the_language_chosen_stays_on_other_pages_in_parts_drawn_alone_and_after
 def test_a_choice_made_in_one_language_holds_in_the_other(page: Page, address: str) -> None:
     page.goto(f"{address}/Viewer")
     main = page.get_by_test_id("stMain")
+    finished(page)
     main.get_by_role("button", name="Open", exact=True).first.click()
+    expect(page.get_by_test_id("verdict")).to_be_visible()
     target = page.locator('[data-testid="stSelectbox"]').filter(has_text="Target class")
     target.locator("input").click()
     page.get_by_role("option", name="DRUSEN").click()

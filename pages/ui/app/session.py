@@ -237,8 +237,10 @@ class Viewer:
     """Everything the viewer remembers in one browser session.
 
     current : id of the scan shown. judgements : verdicts on what was read. problems : (number, file
-    name, sentence) of refused uploads. crowded_out : how many scans the bounds closed. jobs : what
-    is being computed, by the key of its result. measurements : how far to trust single maps.
+    name, sentence) of refused uploads. doubles : (number, file name, number of the open scan) of
+    uploads that were open already under another name. crowded_out : how many scans the bounds
+    closed. jobs : what is being computed, by the key of its result. measurements : how far to trust
+    single maps.
     """
 
     items: Bounded[Item] = field(
@@ -257,6 +259,7 @@ class Viewer:
     jobs: dict[str, Job] = field(default_factory=dict)
     current: str | None = None
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+    doubles: list[tuple[int, str, int]] = field(default_factory=list)
     opened: int = 0
     crowded_out: int = 0
     uploader: int = 0
@@ -274,20 +277,20 @@ class Viewer:
         self.current = item.id
         return item
 
-    def show(self, scan: Scan) -> None:
-        """Open a scan, or go to it if the same picture is open."""
+    def open_upload(self, scan: Scan, *, data: bytes | None = None, pages: int = 1) -> Item:
+        """Add a scan and show it, or go to the open one with the same picture; returns it."""
         same = next(
-            (
-                item
-                for item in self.ordered()
-                if item.sample is None and fingerprint(item.scan) == fingerprint(scan)
-            ),
+            (item for item in self.ordered() if item.sample is None and _is_same(item, scan, data)),
             None,
         )
         if same is None:
-            self.open(scan)
-        else:
-            self.current = same.id
+            return self.open(scan, data=data, pages=pages)
+        self.current = same.id
+        return same
+
+    def show(self, scan: Scan) -> None:
+        """Open a scan, or go to it if the same picture is open."""
+        self.open_upload(scan)
 
     def show_sample(self, sample: Sample) -> None:
         """Open a sample, or go to it if it is open."""
@@ -362,6 +365,14 @@ class Viewer:
                 self.jobs.pop(key, None)
         job.land(result)
         return result
+
+
+def _is_same(item: Item, scan: Scan, data: bytes | None) -> bool:
+    """Whether an open scan is of this file, or else of these pixels in these colours."""
+    if data is not None or item.data is not None:
+        return item.data == data
+    one, other = ((fingerprint(each), colour_print(each)) for each in (item.scan, scan))
+    return one == other
 
 
 def viewer() -> Viewer:

@@ -28,7 +28,7 @@ def badge(verdict: Verdict) -> str:
     as a tooltip.
     """
     title = say(SHORT_TITLES[verdict.kind])
-    words = title if verdict.kind == "refer" else f"{verdict.label} {verdict.probability:.0%}"
+    words = title if verdict.kind == "refer" else f"{verdict.label} {verdict.probability:.1%}"
     tip = say(
         "{verdict}: {reasons}", verdict=title, reasons=reasons_words(verdict) or verdict.label
     )

@@ -103,7 +103,7 @@ def comparison(
         )
     finally:  # the person may go on meanwhile
         forget_addresses()
-    for key in (first, second):
+    for key in (first, second) if choices.scale else ():
         st.caption(
             say(
                 "{map}: maximum {maximum}",

@@ -39,6 +39,8 @@ class Choices:
     opacity: float
     colormap: str
     one_scale: bool
+    scale: bool
+    keys: bool
     methods: tuple[str, ...]
     hide_names: bool
     outline: bool
@@ -77,7 +79,7 @@ def is_slow(method: str) -> bool:
 def controls(cards: Sequence[RunCard]) -> Choices:
     """Draw the choices in the sidebar and return them. cards : the runs that can be compared."""
     with st.sidebar:
-        st.subheader(say("Explain"), divider="gray")
+        st.header(say("Explain"), divider="gray")
         models = [card.name for card in one_of_each(cards)]
         titles = {card.name: title_of(card) for card in cards}
         if len(titles) > 1:
@@ -98,7 +100,7 @@ def controls(cards: Sequence[RunCard]) -> Choices:
             format_func=_target_title,
         )
         methods = _methods([card for card in cards if card.name in models])
-        st.subheader(say("Display"), divider="gray")
+        st.header(say("Display"), divider="gray")
         opacity = keep_choice(
             "opacity", 45, st.slider, say("Map opacity"), 0, 100, step=5, format="%d%%"
         )
@@ -113,6 +115,23 @@ def controls(cards: Sequence[RunCard]) -> Choices:
         one_scale = keep_choice(
             "one_scale", False, st.toggle, say("One scale within a model"), help=say(_SCALE_HELP)
         )
+        scale = keep_choice(
+            "scale",
+            False,
+            st.toggle,
+            say("Say each map's maximum"),
+            help=say(
+                "A maximum has no unit: compare those of one method in one model, never those of "
+                "two models."
+            ),
+        )
+        keys = keep_choice(
+            "keys",
+            True,
+            st.toggle,
+            say("Keys on this page"),
+            help=say("J and K: next and previous scan. O: maps on or off. P: projector."),
+        )
         hide_names = keep_choice(
             "hide_names",
             False,
@@ -126,6 +145,8 @@ def controls(cards: Sequence[RunCard]) -> Choices:
         opacity / 100,
         colormap,
         one_scale,
+        scale,
+        keys,
         methods,
         hide_names,
         outline and not hide_answer,
@@ -151,7 +172,7 @@ def _methods(cards: Sequence[RunCard]) -> tuple[str, ...]:
 
 def _sample_choices() -> tuple[bool, bool]:
     """Whether to outline a sample's lesion, and whether to hide its class."""
-    st.subheader(say("Samples"), divider="gray")
+    st.header(say("Samples"), divider="gray")
     outline = keep_choice(
         "outline",
         False,

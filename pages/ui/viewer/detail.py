@@ -14,7 +14,7 @@ from oct_core.words import keep_language, message, say
 from pages.ui.app.services import errors_on_page
 from pages.ui.app.session import Viewer
 from pages.ui.shared.markdown import escape_markdown
-from pages.ui.shared.pictures import LARGE, data_uri, figure
+from pages.ui.shared.pictures import LARGE, draw_figure
 from pages.ui.viewer.compute import in_scan_pixels, make_map
 from pages.ui.viewer.controls import Choices, is_slow, method_titles
 from pages.ui.viewer.maps import GUIDED_WARNING, report_verdict
@@ -81,7 +81,15 @@ def _show(
             model=reading.title,
             target=explanation.target,
         )
-        st.html(f'<div class="oct-maps">{figure(data_uri(picture), alt)}</div>')
+        zoom = {
+            "key": f"full|{reading.card.name}|{explanation.key}",
+            "row": "0",
+            "column": "0",
+            "caption": alt,
+        }
+        st.html(
+            f'<div class="oct-maps" data-group="full">{draw_figure(picture, alt, zoom=zoom)}</div>'
+        )
     with right:
         st.markdown(
             say(
@@ -106,16 +114,8 @@ def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices
             icon=":material/do_not_disturb_on:",
         )
         return
-    maximum = format_maximum(maximum_of(explanation))
-    if choices.one_scale:
-        scale = say(
-            "Maximum {maximum}; one scale within the model, up to {top}.",
-            maximum=maximum,
-            top=format_maximum(top),
-        )
-    else:
-        scale = say("Maximum {maximum}; scaled to its own maximum.", maximum=maximum)
-    st.caption(scale)
+    if choices.scale:
+        st.caption(_scale(explanation, top, choices))
     if explanation.signed:
         st.caption(say("Signed: orange is evidence for the class, blue against it."))
     else:
@@ -128,6 +128,17 @@ def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices
         st.caption(
             say("Measured on this model (page Explanations): {words}", words=escape_markdown(words))
         )
+
+
+def _scale(explanation: Explanation, top: float, choices: Choices) -> str:
+    maximum = format_maximum(maximum_of(explanation))
+    if choices.one_scale:
+        return say(
+            "Maximum {maximum}; one scale within the model, up to {top}.",
+            maximum=maximum,
+            top=format_maximum(top),
+        )
+    return say("Maximum {maximum}; scaled to its own maximum.", maximum=maximum)
 
 
 def _downloads(scan: Scan, reading: Reading, explanation: Explanation, choices: Choices) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.figures.pictures import shrink
 from oct_core.scans import DEFAULT, is_coloured, suffixes
@@ -23,7 +21,7 @@ from pages.ui.app.session import (
 )
 from pages.ui.app.streamlit_inside import forget_upload, is_gone
 from pages.ui.shared.markdown import escape_markdown
-from pages.ui.shared.pictures import data_uri, figure
+from pages.ui.shared.pictures import draw_figure
 from pages.ui.shared.samples import Sample, all_samples
 from pages.ui.viewer.controls import Choices
 
@@ -43,15 +41,18 @@ def _ingest(state: Viewer, key: str) -> None:
     files = [file for file in st.session_state.get(key) or [] if not is_gone(file)]
     if not files:
         return
-    state.problems = []
+    state.problems, state.doubles = [], []
     for number, file in enumerate(files, start=1):
         data = file.getvalue()
         try:
             scan = read_scan(data, file.name)
             pages = inspect(data).pages
-            state.open(
+            before = len(state.ordered())
+            item = state.open_upload(
                 replace(scan, source="upload"), data=data if pages > 1 else None, pages=pages
             )
+            if item.scan.name != file.name and len(state.ordered()) == before:
+                state.doubles.append((number, file.name, item.number))
         except Exception as error:  # noqa: BLE001 - one bad file leaves the others; logged there
             state.problems.append((number, file.name, describe_error(error)))
     forget_upload(file.file_id for file in files)
@@ -95,6 +96,18 @@ def show_problems(state: Viewer, hide_names: bool) -> None:
             )
         )
         st.error(words, icon=":material/broken_image:")
+    open_names = {item.number: display_name(item, hide_names) for item in state.ordered()}
+    for number, name, other in state.doubles:
+        if other in open_names:
+            file = say("File {number}", number=number) if hide_names else name
+            st.info(
+                say(
+                    "{file} holds the same picture as {scan}, which is open.",
+                    file=escape_markdown(file),
+                    scan=escape_markdown(open_names[other]),
+                ),
+                icon=":material/content_copy:",
+            )
     if state.crowded_out:
         st.info(
             say_count(
@@ -135,7 +148,7 @@ def sample_menu(state: Viewer, hide_answer: bool) -> None:
             st.session_state["viewer_sample"] = None
 
     st.selectbox(
-        say("or open a synthetic sample"),
+        say("Open a synthetic sample"),
         list(titles),
         index=None,
         format_func=lambda sample: titles[sample],
@@ -154,7 +167,7 @@ def sample_cards(state: Viewer, hide_answer: bool) -> None:
             title = titles[sample]
             st.html(
                 '<div class="oct-maps">'
-                f"{figure(data_uri(shrink(sample.phantom().pixels, 360)), title)}</div>"
+                f"{draw_figure(shrink(sample.phantom().pixels, 360), title)}</div>"
             )
             st.markdown(f"**{escape_markdown(title)}**")
             if not hide_answer:
@@ -175,39 +188,8 @@ def item_name(item: Item, choices: Choices) -> str:
     return display_name(item, choices.hide_names)
 
 
-def thumbnails(state: Viewer, choices: Choices) -> dict[str, DeltaGenerator]:
-    """All open scans, the shown one marked; a click shows another. Returns where each one's verdict
-    goes, by the id of its item.
-    """
-    items, places = state.ordered(), {}
-    height = 158 if len(items) <= 8 else 290
-    with st.container(height=height, border=False, horizontal=True, gap="small"):
-        for item in items:
-            with st.container(width=98, gap="xxsmall"):
-                name = item_name(item, choices)
-                picture = data_uri(shrink(item.whole().pixels, 150), 75)
-                st.html(f'<div class="oct-maps oct-thumb">{figure(picture, name)}</div>')
-                places[item.id] = st.empty()
-                kind: Literal["primary", "tertiary"] = (
-                    "primary" if item.id == state.current else "tertiary"
-                )
-                st.button(
-                    escape_markdown(_short(name)),
-                    key=f"show_{item.id}",
-                    type=kind,
-                    help=escape_markdown(name),
-                    on_click=_show,
-                    args=(state, item),
-                    width="stretch",
-                )
-    return places
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else "…" + name[-13:]
-
-
-def _show(state: Viewer, item: Item) -> None:
+def show_item(state: Viewer, item: Item) -> None:
+    """Show an open scan."""
     state.current = item.id
 
 

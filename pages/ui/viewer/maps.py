@@ -1,24 +1,25 @@
-"""The maps of each model as a grid: Grad-CAM at five depths, guided Grad-CAM below it, the scan and
-guided backpropagation at the left.
+"""The maps: the deepest of each model beside its answer, and one grid of layers, shallow to deep:
+of all models for one method, or of one model for all methods.
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from contextlib import suppress
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from oct_core.errors import ReportError
+from oct_core.figures.colours import model_colour
 from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of, shrink
+from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import message, say
 from pages.ui.app.services import report
+from pages.ui.app.session import keep_choice
 from pages.ui.shared.markdown import escape_markdown
-from pages.ui.shared.pictures import data_uri, figure, grid
+from pages.ui.shared.pictures import draw_figure
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.reading import Reading
 
@@ -27,79 +28,151 @@ GUIDED_WARNING = message(
     "test of random weights (Adebayo et al. 2018). Read them together with Grad-CAM."
 )
 GUIDED = ("guided_backprop", "guided_gradcam")
+ALL = "all"
+"""The choice of all models, one method."""
+SIDE = 480
+"""Longer side of a map on the page, in pixels: the light table makes it larger."""
 
 
-def _caption(explanation: Explanation) -> str:
+def _caption(explanation: Explanation, choices: Choices) -> str:
     if not explanation.evidence:
         return say("no evidence for {target}", target=explanation.target)
+    if not choices.scale:
+        return ""
     return say("maximum {maximum}", maximum=format_maximum(maximum_of(explanation)))
 
 
 def map_figure(
-    scan: Scan, reading: Reading, explanation: Explanation, choices: Choices, title: str
+    scan: Scan,
+    reading: Reading,
+    explanation: Explanation,
+    choices: Choices,
+    title: str,
+    place: tuple[int, int] = (0, 0),
 ) -> str:
-    """The HTML of one map with its caption: layer, maximum, or that there is no evidence."""
+    """The HTML of one map with its caption. place : (row, column) in its grid."""
     picture = draw_map(
         scan.pixels,
         explanation,
         choices.opacity,
         choices.colormap,
         reading.scale_of(explanation, choices.one_scale),
+        SIDE,
     )
-    caption = _caption(explanation)
-    alt = say(
-        "{title} at {layer}, {model}, target {target}, {caption}",
-        title=title,
-        layer=explanation.layer,
-        model=reading.title,
-        target=explanation.target,
-        caption=caption,
+    words = [
+        say(
+            "{title} at {layer}, {model}, target {target}",
+            title=title,
+            layer=explanation.layer,
+            model=reading.title,
+            target=explanation.target,
+        )
+    ]
+    caption = f"<b>{html.escape(title)}</b> · {html.escape(explanation.layer)}"
+    if more := _caption(explanation, choices):
+        words.append(more)
+        caption += f"<br><span>{html.escape(more)}</span>"
+    alt = ", ".join(words)
+    row, column = place
+    zoom = {
+        "key": f"{reading.card.name}|{explanation.key}",
+        "row": str(row),
+        "column": str(column),
+        "caption": alt,
+    }
+    return draw_figure(picture, alt, caption, zoom)
+
+
+def deepest_map(
+    scan: Scan, reading: Reading, choices: Choices, titles: dict[str, str], row: int
+) -> str:
+    """The HTML of a model's deepest map of the first method chosen; "" if it has none."""
+    for method in choices.methods:
+        if maps := reading.of(method):
+            return map_figure(scan, reading, maps[-1], choices, titles[method], (row, 0))
+    return ""
+
+
+def layers(
+    scan: Scan, readings: Sequence[Reading], choices: Choices, titles: dict[str, str]
+) -> None:
+    """The pickers and the grid they choose."""
+    methods = [method for method in choices.methods if any(one.of(method) for one in readings)]
+    if not methods:
+        return
+    by_name = {reading.card.name: reading for reading in readings}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        shown = ALL
+        if len(by_name) > 1:
+            shown = keep_choice(
+                "shown_model",
+                ALL,
+                st.segmented_control,
+                say("Layers of"),
+                [ALL, *by_name],
+                format_func=lambda name: say("All models") if name == ALL else by_name[name].title,
+            )
+        method = methods[0]
+        if shown == ALL and len(methods) > 1:
+            method = keep_choice(
+                "shown_method",
+                methods[0],
+                st.segmented_control,
+                say("Method"),
+                methods,
+                format_func=titles.get,
+            )
+    if shown == ALL:
+        rows = [(reading, titles[method], reading.of(method)) for reading in readings]
+    else:
+        rows = [(by_name[shown], titles[one], by_name[shown].of(one)) for one in methods]
+    st.html(_grid(scan, rows, choices, titles))
+    _say_of_guided(
+        [reading for reading, _, _ in rows], [method] if shown == ALL else methods, titles
     )
-    heading = f"<b>{html.escape(title)}</b> · {html.escape(explanation.layer)}"
-    return figure(data_uri(picture), alt, f"{heading}<br><span>{html.escape(caption)}</span>")
 
 
-def _blank() -> str:
-    return "<figure></figure>"
-
-
-def grid_of(
+def _grid(
     scan: Scan,
-    reading: Reading,
+    rows: Sequence[tuple[Reading, str, list[Explanation]]],
     choices: Choices,
     titles: dict[str, str],
-    reference: NDArray[np.uint8],
 ) -> str:
-    """The HTML of one model's maps. reference : the scan as shown at the left, uint8 (h, w) or (h,
-    w, 3).
+    """The HTML of rows of maps, deepest at the right; where every row has one map, they stand
+    beside each other.
     """
-    name, state = html.escape(say("Scan")), html.escape(say("as read"))
-    label = f"<b>{name}</b><br><span>{state}</span>"
-    cells = [figure(data_uri(shrink(reference, 320)), say("The scan as the models get it"), label)]
-    columns = len(reading.layers) + 1
-
-    def row(method: str) -> list[str]:
-        if method not in choices.methods:
-            return []
-        title = titles.get(method, method)
-        return [
-            map_figure(scan, reading, each, choices, title)
-            for each in reading.trio
-            if each.method == method
+    rows = [row for row in rows if row[2]]
+    most = max(len(maps) for _, _, maps in rows)
+    if most == 1:
+        cells = [
+            _label(reading, title)
+            + map_figure(scan, reading, maps[0], choices, titles[maps[0].method], (0, column))
+            for column, (reading, title, maps) in enumerate(rows)
         ]
+        columns = f"repeat({len(cells)}, minmax(9rem, 1fr))"
+        inside = "".join(f"<div>{cell}</div>" for cell in cells)
+    else:
+        columns = f"minmax(5.5rem, 7rem) repeat({most}, minmax(8.5rem, 1fr))"
+        inside = ""
+        for row, (reading, title, maps) in enumerate(rows):
+            start = most - len(maps)
+            inside += _label(reading, title) + "<div></div>" * start
+            inside += "".join(
+                map_figure(scan, reading, each, choices, titles[each.method], (row, column))
+                for column, each in enumerate(maps, start)
+            )
+    return (
+        f'<div class="oct-scroll"><div class="oct-maps oct-layers" data-group="layers" '
+        f'style="grid-template-columns: {columns}">{inside}</div></div>'
+    )
 
-    first, guided, second = row("gradcam"), row("guided_backprop"), row("guided_gradcam")
-    cells += first
-    if guided or second:
-        cells += (
-            [_blank()] * (-len(cells) % columns if first else 0) + (guided or [_blank()]) + second
-        )
-    cells += [_blank()] * (-len(cells) % columns if reading.extra and first else 0)
-    cells += [
-        map_figure(scan, reading, each, choices, titles.get(each.method, each.method))
-        for each in reading.extra
-    ]
-    return grid(cells, columns)
+
+def _label(reading: Reading, title: str) -> str:
+    return (
+        f'<p class="oct-row" style="--own:{model_colour(reading.card.architecture)}">'
+        f"<b>{html.escape(reading.title)}</b>"
+        f"<span>{html.escape(title)}</span><span>{html.escape(reading.target)}</span></p>"
+    )
 
 
 def colour_key(choices: Choices) -> str:
@@ -111,7 +184,7 @@ def colour_key(choices: Choices) -> str:
     unsigned = ", ".join(
         f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist()
     )
-    signed = f"rgb{NEGATIVE}, #000, rgb{POSITIVE}"
+    signed = f"rgb{NEGATIVE}, #7f7f7f, rgb{POSITIVE}"
     highest = say("largest in this model") if choices.one_scale else say("its maximum")
     keys = []
     if False in kinds:
@@ -127,31 +200,23 @@ def colour_key(choices: Choices) -> str:
     return f'<div class="oct-key" role="img" aria-label="{label}">{bars}</div>'
 
 
-def draw_model(
-    scan: Scan,
-    reading: Reading,
-    choices: Choices,
-    titles: dict[str, str],
-    reference: NDArray[np.uint8],
+def _say_of_guided(
+    readings: Sequence[Reading], methods: Sequence[str], titles: dict[str, str]
 ) -> None:
-    """One model's heading and grid, and beside guided maps how they do with random weights."""
-    st.markdown(
-        say(
-            "##### {model} · maps for {target}",
-            model=escape_markdown(reading.title),
-            target=reading.target,
-        )
-    )
-    st.html(grid_of(scan, reading, choices, titles, reference))
-    if any(method in choices.methods and reading.of(method) for method in GUIDED):
-        st.caption(say(GUIDED_WARNING))
-        for method in GUIDED:
-            for explanation in reading.of(method)[-1:]:
+    """Beside guided maps, once: how they do with random weights, and how these did."""
+    guided = [method for method in GUIDED if method in methods]
+    if not guided:
+        return
+    with st.expander(say("How far to trust guided maps")):
+        st.markdown(say(GUIDED_WARNING))
+        for reading in {reading.card.name: reading for reading in readings}.values():
+            for explanation in (reading.of(method)[-1] for method in guided if reading.of(method)):
                 if words := report_verdict(reading.card, explanation):
-                    st.caption(
+                    st.markdown(
                         say(
-                            "Measured on this model: {title}, {layer}: {words}",
-                            title=titles[method],
+                            "- Measured on {model}: {title}, {layer}: {words}",
+                            model=escape_markdown(reading.title),
+                            title=titles[explanation.method],
                             layer=escape_markdown(explanation.layer),
                             words=escape_markdown(words),
                         )

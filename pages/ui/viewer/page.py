@@ -4,6 +4,8 @@ full, comparison and downloads.
 
 from __future__ import annotations
 
+import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,9 +33,9 @@ from pages.ui.app.services import (
 )
 from pages.ui.app.session import Item, Viewer, read_choice, viewer
 from pages.ui.shared.markdown import escape_markdown
-from pages.ui.shared.pictures import data_uri, figure
+from pages.ui.shared.pictures import draw_figure
 from pages.ui.shared.samples import outlined
-from pages.ui.shared.verdicts import badge
+from pages.ui.shared.verdicts import SHORT_TITLES, badge
 from pages.ui.viewer import compare as viewer_compare
 from pages.ui.viewer import detail as viewer_detail
 from pages.ui.viewer import input as viewer_input
@@ -48,43 +50,53 @@ from pages.ui.viewer.compute import (
     trios_side_by_side,
 )
 from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
-from pages.ui.viewer.maps import colour_key, draw_model
+from pages.ui.viewer.light_table import light_table
+from pages.ui.viewer.maps import colour_key, deepest_map, layers
 from pages.ui.viewer.reading import Reading, models_of
-from pages.ui.viewer.slow import land_finished, slow_map, slow_map_at_hand, watch_jobs
+from pages.ui.viewer.slow import (
+    land_finished,
+    offer_slow_maps,
+    slow_map_at_hand,
+    slow_map_offers,
+    watch_jobs,
+)
+from pages.ui.viewer.strip import strip
+from pages.ui.viewer.style import STYLE
 
 
 def show() -> None:
     """The whole page."""
     state = viewer()
     land_finished(state)
+    st.html(STYLE)
+    runs = ready_runs()
     with st.sidebar:
-        st.subheader(say("Scans"), divider="gray")
-        viewer_input.upload(state)
         hide_answer = read_choice("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
-    runs = ready_runs()
     choices = controls(runs)
+    light_table(state, choices.keys)
     viewer_input.show_problems(state, choices.hide_names)
     item = state.item()
     if item is None:
         invitation(
             say("Open a scan to begin"),
-            say(
-                "Drop a retinal OCT B-scan into the sidebar, or take one of these synthetic "
-                "samples."
-            ),
+            say("Drop retinal OCT B-scans below, or take one of these synthetic samples."),
         )
+        viewer_input.upload(state)
         viewer_input.sample_cards(state, hide_answer)
         viewer_predictions.what_to_expect([card for card in runs if card.name in choices.models])
         warm_up()
         return
+    several = len(state.ordered()) > 1
+    badges = strip(state, choices) if several else {}
+    table = st.container() if several else None
     verdict = st.empty()
-    badges = viewer_input.thumbnails(state, choices) if len(state.ordered()) > 1 else {}
     cards = _usable(choices)
     show_badges(state, badges, cards, choices)
     _read(state, item, cards, choices, verdict)
-    if cards and badges:
-        _all_scans(state, cards, choices)
+    if cards and table is not None:
+        with table:
+            _all_scans(state, cards, choices)
         show_badges(state, badges, cards, choices)
 
 
@@ -96,7 +108,7 @@ def _read(
     verdict: DeltaGenerator,
 ) -> None:
     """The scan shown: its verdict, what each model says, and the maps."""
-    left, right = st.columns([1, 2.4], gap="large")
+    left, right = st.columns([1, 2.6], gap="medium")
     with left:
         scan = _scan_panel(state, item, choices)
     if not cards:
@@ -112,9 +124,12 @@ def _read(
     with verdict.container():
         viewer_verdict.show(item, lead)
     with right:
-        viewer_predictions.answers(readings)
+        answers = st.empty()
+        answers.html(viewer_predictions.answers(readings))
+        below = st.container()
+    models = _maps(state, scan, readings, choices, answers)
+    with below:
         viewer_verdict.rule_panel(lead, cards, choices.level)
-    models = _maps(state, scan, item, models_of(readings), choices)
     _below(state, scan, lead, models, choices)
 
 
@@ -163,15 +178,18 @@ def _reference(item: Item, scan: Scan, choices: Choices) -> NDArray[np.uint8]:
 
 
 def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
-    """The scan, its name and notes, and how it is to be read; returns it as the models get it."""
+    """The scan, its name and notes, how it is to be read, and the way to more scans; returns it as
+    the models get it.
+    """
     name = viewer_input.item_name(item, choices)
     top = st.container()
     viewer_input.reading_options(item)
     scan = item.view()
     with top:
-        picture = data_uri(shrink(_reference(item, scan, choices), 760))
+        picture = shrink(_reference(item, scan, choices), 760)
         alt = say("The scan {name}", name=name)
-        st.html(f'<div class="oct-maps">{figure(picture, alt)}</div>')
+        zoom = {"kind": "scan", "key": "scan", "row": "0", "column": "0", "caption": name}
+        st.html(f'<div class="oct-maps oct-scan">{draw_figure(picture, alt, zoom=zoom)}</div>')
         height, width = scan.pixels.shape
         st.markdown(
             say(
@@ -186,17 +204,22 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
             st.caption(say(note))
     if item.sample is not None:
         _answer(item, choices)
-    st.button(
-        say("Close this scan"),
-        icon=":material/close:",
-        on_click=state.close,
-        args=(item,),
-        type="tertiary",
-    )
-    if len(state.ordered()) > 1:
+    with st.container(horizontal=True, gap="small"):
         st.button(
-            say("Close all"), icon=":material/clear_all:", on_click=state.close_all, type="tertiary"
+            say("Close this scan"),
+            icon=":material/close:",
+            on_click=state.close,
+            args=(item,),
+            type="tertiary",
         )
+        if len(state.ordered()) > 1:
+            st.button(
+                say("Close all"),
+                icon=":material/clear_all:",
+                on_click=state.close_all,
+                type="tertiary",
+            )
+    viewer_input.upload(state)
     return scan
 
 
@@ -222,46 +245,56 @@ def _revealed(item: Item, place: DeltaGenerator) -> bool:
 
 
 def _maps(
-    state: Viewer, scan: Scan, item: Item, readings: Sequence[Reading], choices: Choices
+    state: Viewer,
+    scan: Scan,
+    readings: Sequence[Reading],
+    choices: Choices,
+    answers: DeltaGenerator,
 ) -> list[Reading]:
-    """Each model's maps, drawn as soon as they are there; returns the readings that have some."""
-    titles = method_titles([reading.card for reading in readings])
-    reference, done = _reference(item, scan, choices), []
-    st.subheader(say("Where each model looked"), anchor=False)
+    """Each model's maps: the deepest in its card as soon as it is there, then all layers; returns
+    the readings that have some.
+    """
+    models = models_of(readings)
+    titles = method_titles([reading.card for reading in models])
+    done: list[Reading] = []
+    deepest: dict[str, str] = {}
     watch_jobs(state)
-    st.html(colour_key(choices))
-    bar = st.progress(0.0, say("Making the maps"))
-    with trios_side_by_side(state, scan, readings) as trio_of:
-        for place, reading in enumerate(readings):
-            model = escape_markdown(reading.title)
-            share = place / len(readings)
-            bar.progress(
-                share,
-                say("{model}: Grad-CAM at every layer, guided backpropagation", model=model),
-            )
+    with trios_side_by_side(state, scan, models) as trio_of:
+        for place, reading in enumerate(models):
+            deepest[reading.card.name] = ""
             with errors_on_page():
                 reading = replace(reading, trio=tuple(trio_of(reading)))
-                bar.progress(
-                    share + 0.5 / len(readings), say("{model}: further methods", model=model)
-                )
-                usable = method_titles([reading.card])
-                here = replace(
-                    choices, methods=tuple(name for name in choices.methods if name in usable)
-                )
-                reading = replace(reading, extra=_further_maps(state, scan, reading, here))
-                draw_model(scan, reading, here, titles, reference)
-                _say_left_out([titles[name] for name in choices.methods if name not in usable])
-                _offer_slow_maps(state, scan, reading, here)
+                deepest[reading.card.name] = deepest_map(scan, reading, choices, titles, place)
+                answers.html(viewer_predictions.answers(readings, deepest))
                 done.append(reading)
-    bar.empty()
+    if not done:
+        answers.html(viewer_predictions.answers(readings, deepest))
+        return done
+    done = [
+        replace(reading, extra=_further_maps(state, scan, reading, choices)) for reading in done
+    ]
+    st.header(say("Where each model looked"), anchor=False)
+    st.html(
+        f'<div class="oct-tools">{colour_key(choices)}'
+        f'<button type="button" data-light="projector">{html.escape(say("Projector"))}</button>'
+        "</div>"
+    )
+    with errors_on_page():
+        layers(scan, done, choices, titles)
+    for reading in done:
+        usable = method_titles([reading.card])
+        _say_left_out(reading, [titles[name] for name in choices.methods if name not in usable])
+    _offer_slow_maps(state, scan, done, choices)
     return done
 
 
-def _say_left_out(methods: Sequence[str]) -> None:
+def _say_left_out(reading: Reading, methods: Sequence[str]) -> None:
     if methods:
         st.caption(
             say(
-                "Left out: {methods}. They hold only for networks whose activations are all ReLU.",
+                "Left out for {model}: {methods}. They hold only for networks whose activations "
+                "are all ReLU.",
+                model=escape_markdown(reading.title),
                 methods=", ".join(methods),
             )
         )
@@ -273,9 +306,10 @@ def _further_maps(
     """One map a method beyond the trio, at the last layer: quick ones made now, slow ones if this
     session has them.
     """
-    maps = []
+    maps: list[Explanation] = []
+    usable = method_titles([reading.card])
     for method in choices.methods:
-        if method in TRIO:
+        if method in TRIO or method not in usable:
             continue
         with errors_on_page():  # one method that fails leaves the others
             if is_slow(method):
@@ -285,11 +319,18 @@ def _further_maps(
     return tuple(maps)
 
 
-def _offer_slow_maps(state: Viewer, scan: Scan, reading: Reading, choices: Choices) -> None:
-    for method in choices.methods:
-        if is_slow(method):
-            with errors_on_page():
-                slow_map(state, scan, reading, method, reading.layers[-1], "grid")
+def _offer_slow_maps(
+    state: Viewer, scan: Scan, readings: Sequence[Reading], choices: Choices
+) -> None:
+    """Slow maps are made when asked for: one by one, or all that are left."""
+    offers = []
+    for reading in readings:
+        usable = method_titles([reading.card])
+        for method in choices.methods:
+            if method in usable and is_slow(method):
+                with errors_on_page():
+                    offers += slow_map_offers(state, scan, reading, method, reading.layers[-1])
+    offer_slow_maps(state, scan, offers)
 
 
 def _below(
@@ -344,7 +385,6 @@ def _figure_download(
 
 def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> None:
     """The table of every open scan; scans not read yet are read now, with progress."""
-    st.subheader(say("All open scans"), anchor=False)
     items = [item for item in state.ordered() if not is_hidden(item, choices)]
     bar = st.progress(0.0, say("Reading all scans"))
 
@@ -360,7 +400,13 @@ def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> Non
     ]
     bar.empty()
     names = [viewer_input.item_name(item, choices) for item in items]
-    viewer_predictions.table_of_all(list(zip(names, judgements, strict=True)))
+    kinds = Counter(judgement.verdict.kind for judgement in judgements)
+    counts = ", ".join(
+        f"{say(SHORT_TITLES[kind])} {kinds[kind]}" for kind in SHORT_TITLES if kinds[kind]
+    )
+    title = say("All {count} open scans: {verdicts}", count=len(items), verdicts=counts)
+    with st.expander(title, key="all_scans"):
+        viewer_predictions.table_of_all(list(zip(names, judgements, strict=True)))
 
 
 def is_hidden(item: Item, choices: Choices) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -49,30 +49,37 @@ def what_to_expect(cards: Sequence[RunCard]) -> None:
     )
 
 
-def answers(readings: Sequence[Reading]) -> None:
-    """A card for each reading, the first one's as wide as all others: predicted class, probability,
-    bars of the four classes. Gray where the first verdict is that there is no answer.
+def answers(readings: Sequence[Reading], maps: Mapping[str, str] | None = None) -> str:
+    """The HTML of a card for each reading, the first one's as wide as all others: predicted class,
+    probability, bars of the four classes. Gray where the first verdict is that there is no answer.
+
+    maps : HTML of the deepest map below a model's answer, by the name of its run; the place of one
+    that is not there yet is kept.
     """
     kind = readings[0].judgement.verdict.kind
     wide = len(readings) > 1
-    cards = [_card(reading, wide and not place) for place, reading in enumerate(readings)]
-    st.html(f'<div class="oct-answers oct-{kind}">{"".join(cards)}</div>')
+    cards = [
+        _card(reading, wide and not place, None if maps is None else maps.get(reading.card.name))
+        for place, reading in enumerate(readings)
+    ]
+    return f'<div class="oct-answers oct-{kind} oct-maps" data-group="cards">{"".join(cards)}</div>'
 
 
-def _card(reading: Reading, wide: bool) -> str:
+def _card(reading: Reading, wide: bool, picture: str | None) -> str:
     prediction, label = reading.prediction, reading.prediction.predicted
     name = html.escape(reading.card.name, quote=True)
     about = say(ENSEMBLE_BLURB) if wide else ""
+    below = "" if wide else picture if picture is not None else '<div class="oct-wait"></div>'
     return (
         f'<section class="oct-card{" oct-wide" if wide else ""}" '
         f'data-testid="prediction-{name}" '
         f'style="--own:{model_colour(reading.card.architecture)}"><div>'
-        f'<h6 class="oct-muted" title="{html.escape(about, quote=True)}">'
-        f"{html.escape(reading.title)}</h6>"
+        f'<h2 class="oct-muted" title="{html.escape(about, quote=True)}">'
+        f"{html.escape(reading.title)}</h2>"
         f'<p class="oct-call"><b>{html.escape(label)}</b> '
         f"<span>{prediction.confidence:.1%}</span></p>"
         f'<p class="oct-muted">{html.escape(say(CLASS_TITLES.get(label, label)))}</p></div>'
-        f"{bars(prediction)}</section>"
+        f"{bars(prediction)}{below}</section>"
     )
 
 
@@ -83,7 +90,7 @@ def bars(prediction: Prediction) -> str:
     title = say("Class probabilities: {shares}", shares=alt)
     rows = "".join(
         f'<span>{html.escape(name)}</span><i title="{p:.4f}"><b style="width:{p:.2%};'
-        f'background:{class_colour(name)}"></b></i><span>{p:.0%}</span>'
+        f'background:{class_colour(name)}"></b></i><span>{p:.1%}</span>'
         for name, p in pairs
     )
     label = html.escape(title, quote=True)
@@ -98,7 +105,7 @@ def table_of_all(judged: Sequence[tuple[str, Judgement]]) -> None:
     rows = prediction_rows(judged)
     shares = {
         f"p_{name}": st.column_config.ProgressColumn(
-            name, min_value=0, max_value=1, format="%.3f", width=90
+            name, min_value=0, max_value=100, format="%.1f%%", width=90
         )
         for name in CLASSES
     }
@@ -109,6 +116,7 @@ def table_of_all(judged: Sequence[tuple[str, Judgement]]) -> None:
         for column, question in zip(GATE_COLUMNS, QUESTIONS, strict=True)
     }
     frame = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
+    frame[list(shares)] *= 100
     frame["verdict"] = [say(SHORT_TITLES[kind]) for kind in frame["verdict"]]
     frame["run"] = [run_title(name) for name in frame["run"]]
     st.dataframe(

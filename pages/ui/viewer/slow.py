@@ -6,7 +6,7 @@ Its results land in the session's store when the page runs next, whatever the pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,21 +58,43 @@ def slow_map_at_hand(
     return state.maps.get(maps_key(scan, reading, (method,), layers)) or []
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A slow map that could be made. key : of its result. name : of its run and method. seconds :
+    about how long it takes.
+    """
+
+    key: str
+    name: str
+    task: Task
+    seconds: float
+
+
 def slow_map(
     state: Viewer, scan: Scan, reading: Reading, method: str, layer: str, place: str
 ) -> Explanation | None:
     """A map of a slow method if this session has it; else the offer to make it, or that it is being
     made, is drawn. place : tells the buttons of several offers apart. Raises OctError.
     """
+    maps = slow_map_at_hand(state, scan, reading, method, layer)
+    if maps:
+        return maps[0]
+    offer_slow_maps(state, scan, slow_map_offers(state, scan, reading, method, layer), place)
+    return None
+
+
+def slow_map_offers(
+    state: Viewer, scan: Scan, reading: Reading, method: str, layer: str
+) -> list[Offer]:
+    """The offer to make a slow map, in a list that is empty if it was made; raises OctError."""
     from oct_core.explanations import METHODS
     from oct_core.explanations.estimate import runs_of, seconds_of
 
+    if slow_map_at_hand(state, scan, reading, method, layer):
+        return []
     entry = METHODS.get(method)
     layers = (layer,) if entry.kind == "layer" else None
     key = maps_key(scan, reading, (method,), layers)
-    maps = state.maps.get(key)
-    if maps is not None:
-        return maps[0]
     title = (
         note(
             "{method} of {model} at {layer}",
@@ -83,31 +105,61 @@ def slow_map(
         if layers
         else note("{method} of {model}", method=note(entry.title), model=reading.title)
     )
-    if key in state.jobs:
-        st.caption(say("{title}: being made.", title=escape_markdown(title)))
-        return None
     pace = pace_of(reading.card)
-    runs = runs_of(entry, pace, layer)
-
     make = partial(make_maps_now, scan, reading.card, reading.target, (method,), layers)
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    left.caption(
-        say(
-            "{title}: the model has to run {runs} times, about {duration} on this machine.",
-            title=escape_markdown(title),
-            runs=runs,
-            duration=duration_text(max(1.0, seconds_of(entry, pace, layer))),
+    task = Task(title, runs_of(entry, pace, layer), make, partial(keep_maps, state.maps, key))
+    return [
+        Offer(key, f"{reading.card.name}_{method}", task, max(1.0, seconds_of(entry, pace, layer)))
+    ]
+
+
+def offer_slow_maps(
+    state: Viewer, scan: Scan, offers: Sequence[Offer], place: str = "grid"
+) -> None:
+    """One line a slow map: how long it takes and a button, or that it is being made; before several
+    the time of all and one button.
+    """
+    waiting = [offer for offer in offers if offer.key not in state.jobs]
+    if len(waiting) > 1:
+        seconds = sum(offer.seconds for offer in waiting)
+        words = say(
+            "All {count} slow maps below, one after the other: about {duration} on this machine.",
+            count=len(waiting),
+            duration=duration_text(seconds),
         )
-    )
+        _offer(f"**{words}**", say("Make all"), f"start_all_{place}", state, scan, waiting)
+    for offer in offers:
+        title = escape_markdown(say(offer.task.title))
+        if offer.key in state.jobs:
+            st.caption(say("{title}: being made.", title=title))
+            continue
+        words = say(
+            "{title}: the model has to run {runs} times, about {duration} on this machine.",
+            title=title,
+            runs=offer.task.total,
+            duration=duration_text(offer.seconds),
+        )
+        _offer(words, say("Make this map"), f"start_{place}_{offer.name}", state, scan, [offer])
+
+
+def _offer(
+    words: str, label: str, key: str, state: Viewer, scan: Scan, offers: Sequence[Offer]
+) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.caption(words)
     right.button(
-        say("Make this map"),
-        key=f"start_{place}_{reading.card.name}_{method}",
+        label,
+        key=key,
         icon=":material/hourglass_empty:",
-        on_click=start_job,
-        args=(state, key, scan, Task(title, runs, make, partial(keep_maps, state.maps, key))),
+        on_click=_start_all,
+        args=(state, scan, offers),
         width="stretch",
     )
-    return None
+
+
+def _start_all(state: Viewer, scan: Scan, offers: Sequence[Offer]) -> None:
+    for offer in offers:
+        start_job(state, offer.key, scan, offer.task)
 
 
 def land_finished(state: Viewer) -> None:
@@ -137,6 +189,14 @@ def _draw_jobs() -> None:
                 len(jobs),
             )
         )
+        if len(jobs) > 1:
+            st.button(
+                say("Stop all"),
+                key="stop_all",
+                icon=":material/stop_circle:",
+                on_click=_stop,
+                args=(state, *jobs),
+            )
         for place, (key, job) in enumerate(jobs.items()):
             left, right = st.columns([5, 1], vertical_alignment="center")
             if job.work is not None:
@@ -161,7 +221,8 @@ def _progress_text(title: str, work: Work) -> str:
     return say("{title}: about {duration} left", title=name, duration=duration_text(left))
 
 
-def _stop(state: Viewer, key: str) -> None:
-    job = state.jobs.pop(key, None)
-    if job is not None:
-        job.stop()
+def _stop(state: Viewer, *keys: str) -> None:
+    for key in keys:
+        job = state.jobs.pop(key, None)
+        if job is not None:
+            job.stop()
