@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 
 from documents import ROOT, Block
@@ -24,6 +25,9 @@ _LISTED = re.compile(r"^ +(?:-\w[, ]+)?(--[a-z][\w.-]*)(?:[ ,/]+(--[a-z][\w-]*))
 _OURS = re.compile(
     r"(python3? (-m oct_core(?= [a-z])|benchmarks/\S+\.py)|\./train_all\.sh|streamlit run) "
 )
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
 OTHERS = ("pip", "git", "ruff", "mypy", "lint-imports", "cd")
 """Programs of others, whose options are not looked at."""
 
@@ -61,7 +65,7 @@ def _help(name: str) -> str:
     called, _, command = name.partition(" ")
     if called == "oct":
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
-            status = main([command, "--help"])
+            status = main([*command.split(), "--help"])
         return out.getvalue() if status == 0 else ""
     if called == "torchrun":
         return torchrun.get_args_parser().format_help()
@@ -99,6 +103,21 @@ def options(name: str) -> set[str]:
     return found | {each.replace("_", "-") for each in found}
 
 
+def command_names() -> list[str]:
+    """The commands of the library."""
+    listed = _help("oct").split("Commands:")[1]
+    return re.findall(r"^  ([a-z][a-z-]+) ", listed, re.MULTILINE)
+
+
+@cache
+def all_options() -> set[str]:
+    """The options of every command, script and of the app."""
+    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
+    names = [f"oct {name}" for name in command_names()]
+    names += [*(f"benchmarks/{path.name}" for path in scripts), "train_all.sh", "torchrun"]
+    return {"--help", "--data"}.union(*map(options, names))
+
+
 def problems(words: list[str]) -> list[str]:
     """What is wrong with a command line: no such command, option or file."""
     name, rest = program(words)
@@ -112,6 +131,11 @@ def problems(words: list[str]) -> list[str]:
         for word in rest
         if re.fullmatch(r"(tests/\S+|requirements\S*\.txt|streamlit_app\.py)", word)
         and not (ROOT / word).exists()
+    ]
+    missing += [
+        f"no extra {found[1]}"
+        for word in rest
+        if (found := re.fullmatch(r"\.\[(\w+)\]", word)) and found[1] not in EXTRAS
     ]
     if name in (*OTHERS, "venv", "pytest", "sphinx"):
         return missing

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_lines import commands, is_command, problems, program
-from documents import COMMANDS, DOCUMENTS, Block, all_blocks, blocks, code_spans, read
+from command_lines import all_options, command_names, commands, is_command, problems, program
+from documents import COMMANDS, DOCS, DOCUMENTS, Block, all_blocks, blocks, code_spans, read
 from PIL import Image
 
 from oct_core.cli import main
@@ -33,8 +33,10 @@ MARKS = {
     "needs your scans",
 }
 AFTER_MERGE = [
+    'pip install ".[kaggle]"',
     "python -m oct_core report scan.png --out page/ --lang ko",
     "python -m oct_core prepare kaggle:paultimothymooney/kermany2018 --out data/oct2017",
+    "python -m oct_core prepare OCT2017.zip --out data/oct2017-zip",
     "python -m oct_core prepare octmnist_224.npz --out data/octmnist",
 ]
 """Lines whose commands are not there yet; empty it, and mark their blocks by what they need."""
@@ -68,6 +70,23 @@ def test_commands_inside_sentences_exist() -> None:
     assert not [each for each in found if each[2]]
 
 
+def test_options_inside_sentences_exist() -> None:
+    """An option alone, such as ``--resume``, is one of some command."""
+    found = {
+        (path.name, word)
+        for path in DOCUMENTS
+        for span in code_spans(read(path))
+        for word in span.split()[:1]
+        if word.startswith("--") and word != "--"
+    }
+    assert len(found) > 20
+    assert not [each for each in found if each[1].split("=")[0] not in all_options()]
+
+
+def test_every_command_has_its_line() -> None:
+    assert set(command_names()) <= set(code_spans(read(DOCS / "command_line.md")))
+
+
 def test_what_comes_later_is_listed() -> None:
     later = [line for b in BLOCKS if b.mark == LATER for line in b.text.splitlines()]
     assert sorted(later) == sorted(AFTER_MERGE)
@@ -87,6 +106,7 @@ def test_what_comes_later_is_listed() -> None:
         ("OCT_DEVICE=cpu oct runs --wings", "oct runs has no --wings"),
         ("frobnicate --now", "no command frobnicate"),
         (".venv/bin/pip install -r requirements-wings.txt", "no file requirements-wings.txt"),
+        ("pip install '.[wings]'", "no extra wings"),
     ],
 )
 def test_what_does_not_exist_is_noticed(text: str, complaint: str) -> None:

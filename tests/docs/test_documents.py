@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from documents import DOCS, DOCUMENTS, ROOT, anchors, links, pictures, read
 
+from oct_core.scans import suffixes
+
 PICTURES = DOCS / "pictures"
 LANGUAGES = ("en", "ko")
 MOST_BYTES = 4 * 2**20
@@ -105,6 +107,12 @@ def test_a_page_in_no_table_of_contents_stops_the_build(tmp_path: Path) -> None:
     (tmp_path / "lost.md").write_text("# Lost\n")
     done = build(tmp_path, tmp_path / "html")
     assert done.returncode != 0 and "toctree" in done.stderr
+
+
+def test_the_readme_names_every_suffix_that_is_read() -> None:
+    rows = read(ROOT / "README.md").split("## Files that it reads")[1].split("\n\n")[1]
+    named = {word for word in rows.split() if word.startswith(".")}
+    assert named == set(suffixes())
 
 
 def test_the_readme_takes_two_screens() -> None:
