@@ -7,11 +7,13 @@ scans/, on the tiny runs.
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from command_lines import all_options, command_names, commands, is_command, problems, program
-from documents import COMMANDS, DOCS, DOCUMENTS, Block, all_blocks, blocks, code_spans, read
+from documents import COMMANDS, DOCS, DOCUMENTS, ROOT, Block, all_blocks, blocks, code_spans, read
 from PIL import Image
 
 from oct_core.cli import main
@@ -85,6 +87,19 @@ def test_options_inside_sentences_exist() -> None:
 
 def test_every_command_has_its_line() -> None:
     assert set(command_names()) <= set(code_spans(read(DOCS / "command_line.md")))
+
+
+def test_the_test_line_is_what_ci_runs() -> None:
+    """.ci/run takes it from README by the comment before it."""
+    script = read(ROOT / ".ci" / "run")
+    program = re.search(r"awk '(.+?)' README.md", script)
+    assert program is not None
+    found = subprocess.run(
+        ["awk", program[1], "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    [block] = [block for block in BLOCKS if block.mark == "test line"]
+    assert found.stdout == block.text
+    assert len(block.text.splitlines()) == 1 and "-m pytest" in block.text
 
 
 def test_what_comes_later_is_listed() -> None:
