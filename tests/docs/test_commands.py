@@ -89,6 +89,11 @@ def test_every_command_has_its_line() -> None:
     assert set(command_names()) <= set(code_spans(read(DOCS / "command_line.md")))
 
 
+def test_every_benchmark_has_its_line() -> None:
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    assert scripts <= set(code_spans(read(ROOT / "benchmarks" / "README.md")))
+
+
 def test_the_test_line_is_what_ci_runs() -> None:
     """.ci/run takes it from README by the comment before it."""
     script = read(ROOT / ".ci" / "run")
