@@ -1,14 +1,16 @@
-"""Print the README's tables: held-out figures from the run cards, and how far the maps go from
-reports/explanations.json.
+"""Print the tables of README and docs: held-out figures from the run cards, and how far the maps go
+from reports/explanations.json.
 
-    python benchmarks/results.py
+    python benchmarks/results.py [--write]
 
-The last line is JSON.
+--write puts each table into the documents, between its marks. The last line is JSON.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.intervals import Interval, interval_text, share_interval
@@ -48,6 +51,10 @@ from oct_core.trust.verdict import (
 from oct_core.types import CLASSES, PredictionTable, RunCard
 
 PLAIN_LEAST = 0.9
+MARKED = re.compile(
+    r"<!-- table: (?P<name>[a-z ]+) -->\n\n(?P<text>[^<]*?)\n*<!-- end of table -->"
+)
+"""A table of a document between its marks."""
 
 
 def held_out_table(cards: list[RunCard]) -> str:
@@ -260,24 +267,96 @@ def explanations_table(report: Report) -> str:
     return "\n".join(lines)
 
 
+def short_verdicts_table(cards: list[RunCard]) -> str:
+    """What the rule makes of the test part and of the external sets, in Markdown."""
+    judge = Judge(cards)
+    lines = [
+        "| scans | n | answered | of these wrong | caution | no answer |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key in ("test", *external_keys(cards)):
+        answers = answers_together(cards, key)
+        table = verdict_table(answers, give_verdicts(answers, judge.rule, judge.sets))
+        lines.append(
+            f"| {key.removeprefix('external/')} | {table.n_scans} | "
+            f"{_share(table.shares['answer'])} | {table.wrong} of {table.counts['answer']} | "
+            f"{table.counts['caution']} | {table.counts['refer']} |"
+        )
+    return "\n".join(lines)
+
+
+def short_maps_sentence(report: Report) -> str:
+    """How often the brightest point of the deepest Grad-CAM lies on a lesion, over all networks."""
+    hits = [
+        row["value"]
+        for row in report.rows
+        if (row["kind"], row["method"], row["source"], row["measure"])
+        == ("core", "gradcam", "phantoms", "pointing")
+        and row["layer"] == report.runs[row["run"]]["layers"][-1]
+    ]
+    return (
+        "A map shows what a network used, not where the disease is: the brightest point of the\n"
+        f"deepest Grad-CAM lies on the lesion in {min(hits):.0%} to {max(hits):.0%} of drawn scans."
+    )
+
+
+def all_tables() -> dict[str, str]:
+    """Name -> table of the documents, from the finished runs and the report on their maps."""
+    cards = [card for card in list_runs() if card.status == "done"]
+    others = ["test", *external_keys(cards)]
+    tables = {
+        "held out": held_out_table(cards),
+        "hardest patient": f"Of the errors, {hardest_patient(cards)}.",
+        "robustness": robustness_table([card for card in cards if "robustness" in card.raw]),
+        "verdicts in short": short_verdicts_table(cards),
+        "verdicts": verdicts_table(cards, verdict_keys(cards)),
+        "verdicts by class": class_verdicts_table(cards, others),
+        "gate": gate_table(cards, others),
+    }
+    for name in external_names(cards[0].folder):
+        tables[f"external {name.removeprefix('external_')}"] = external_table(cards, name)
+    report = read_report(ROOT / "reports" / "explanations.json")
+    if report is not None:
+        tables |= {
+            "maps": explanations_table(report),
+            "maps in short": short_maps_sentence(report),
+        }
+    return tables
+
+
+def documents() -> list[Path]:
+    """The files that may hold marked tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def marked_tables(text: str) -> dict[str, str]:
+    """Name -> table that a document holds between marks."""
+    return {found["name"]: found["text"] for found in MARKED.finditer(text)}
+
+
+def write_tables(text: str, tables: dict[str, str]) -> str:
+    """The document with what stands between marks made anew."""
+
+    def replace(found: re.Match[str]) -> str:
+        name = found["name"]
+        return f"<!-- table: {name} -->\n\n{tables[name]}\n\n<!-- end of table -->"
+
+    return MARKED.sub(replace, text)
+
+
 def main() -> None:
     """Print the tables and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the tables into the documents")
+    given = parser.parse_args()
+    tables = all_tables()
+    if given.write:
+        for path in documents():
+            text = path.read_text(encoding="utf-8")
+            path.write_text(write_tables(text, tables), encoding="utf-8")
+    for name, table in tables.items():
+        print(f"{name}\n\n{table}\n")
     cards = [card for card in list_runs() if card.status == "done"]
-    measured = [card for card in cards if "robustness" in card.raw]
-    print(
-        held_out_table(cards),
-        f"Errors on {hardest_patient(cards)}",
-        robustness_table(measured),
-        *(external_table(cards, name) for name in external_names(cards[0].folder)),
-        verdicts_table(cards, verdict_keys(cards)),
-        class_verdicts_table(cards, ["test", *external_keys(cards)]),
-        gate_table(cards, ["test", *external_keys(cards)]),
-        sep="\n\n",
-        end="\n\n",
-    )
-    report = read_report()
-    if report is not None:
-        print(explanations_table(report), end="\n\n")
     figures = {card.name: card.raw["metrics"]["test"]["accuracy"]["value"] for card in cards}
     print(json.dumps({"test_accuracy": figures}))
 

@@ -23,7 +23,7 @@ _LOOKS: dict[str, Any] = {
 # Each is the setting that the repository's run of that name was trained with, on 584 scans prepared
 # with `--repool --size 224`, the three side by side on one H100; the accuracies are of the 98
 # validation scans, clean and as the mean of their corruptions, and of 100 fresh phantoms (card.json
-# has the rest, docs/training.md what else was tried).
+# has the rest, docs/recipes.md what else was tried).
 RECIPES: Registry[TrainingConfig] = Registry(message("recipe"))
 # train vgg16 --init vgg16_imagenet_features.safetensors: 1.000, 0.989 and 0.97, 65 s. No
 # normalisation layers: a low rate for the pretrained backbone, a fast head, the first blocks as

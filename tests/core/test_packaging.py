@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "skimage": "scikit-image",
     "pytorch_grad_cam": "grad-cam",
     "google": "protobuf",
+    "markdown_it": "markdown-it-py",
 }
 """Import name -> name of the package, where they differ."""
 OWN = {"oct_core", "pages"} | {

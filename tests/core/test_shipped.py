@@ -1,5 +1,5 @@
-"""The runs in the repository: complete, consistent with each other, and quoted rightly in the
-README.
+"""The runs in the repository: complete, consistent with each other, and quoted rightly in README
+and docs.
 """
 
 from __future__ import annotations
@@ -98,22 +98,31 @@ def test_the_weights_load_and_answer(name: str) -> None:
     assert not any(parameter.requires_grad for parameter in run.model.parameters())
 
 
-def test_the_readme_quotes_the_cards() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    cards = [card for card in list_runs() if card.name in SHIPPED]
-    assert results().held_out_table(cards) in readme
-    assert results().robustness_table(cards) in readme
-    assert results().hardest_patient(cards) in " ".join(readme.split())
-    assert results().external_table(cards, "external_dev") in readme
-    keys = ["test", *results().external_keys(cards)]
-    assert results().verdicts_table(cards, results().verdict_keys(cards)) in readme
-    assert results().class_verdicts_table(cards, keys) in readme
-    assert results().gate_table(cards, keys) in readme
+def test_the_documents_quote_the_cards_and_the_report() -> None:
+    """Every table stands between marks in README or docs, and says what the files say."""
+    script = results()
+    tables, quoted = script.all_tables(), set()
+    for path in script.documents():
+        for name, text in script.marked_tables(path.read_text(encoding="utf-8")).items():
+            assert text == tables[name], f"{path.name}, {name}: run benchmarks/results.py --write"
+            quoted.add(name)
+    assert quoted == set(tables)
+    in_readme = script.marked_tables((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(in_readme) == {"held out", "verdicts in short", "maps in short"}
 
 
-def test_the_readme_quotes_the_report_and_the_report_is_of_these_weights() -> None:
+def test_a_table_that_is_wrong_is_written_anew() -> None:
+    script = results()
+    text = "Before\n\n<!-- table: gate -->\n\n| old |\n\n<!-- end of table -->\n\nAfter\n"
+    written = script.write_tables(text, {"gate": "| new |"})
+    assert written == text.replace("old", "new")
+    assert script.marked_tables(written) == {"gate": "| new |"}
+    empty = text.replace("| old |\n\n", "")
+    assert script.write_tables(empty * 2, {"gate": "| new |"}) == written * 2
+
+
+def test_the_report_is_of_these_weights() -> None:
     report = read_report(ROOT / "reports" / "explanations.json")
     assert report is not None
     shipped = {card.name: card.weights_sha256 for card in list_runs() if card.name in SHIPPED}
     assert {name: about["weights_sha256"] for name, about in report.runs.items()} == shipped
-    assert results().explanations_table(report) in (ROOT / "README.md").read_text(encoding="utf-8")
