@@ -17,7 +17,7 @@ from PIL import Image
 from oct_core import cli
 from oct_core.cli.predict import find_passed_over, predict_files, tell_doubts
 from oct_core.scans.phantom import make_phantom
-from oct_core.scans.readers.picture import DAMAGED_IN_PLACES
+from oct_core.scans.readers.base import DAMAGED_IN_PLACES
 from oct_core.types import CLASSES, Judgement, Prediction, Scan, Verdict
 
 PICTURES = [Image.fromarray(make_phantom(label, 70, 96, 130).pixels) for label in CLASSES]

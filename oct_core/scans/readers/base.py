@@ -11,6 +11,9 @@ from oct_core.types import Scan
 from oct_core.words import message, note
 
 DAMAGED = message("the picture is damaged or cut off and cannot be read; export or copy it again")
+DAMAGED_IN_PLACES = message(
+    "damaged in places: what the picture shows may be wrong there; export or copy it again"
+)
 
 
 def refuse_kind(kind: str) -> ScanError:
