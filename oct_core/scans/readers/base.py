@@ -14,6 +14,8 @@ DAMAGED = message("the picture is damaged or cut off and cannot be read; export 
 DAMAGED_IN_PLACES = message(
     "damaged in places: what the picture shows may be wrong there; export or copy it again"
 )
+PAGE_NOTE = message("page {page} of {pages}")
+"""The note on a scan of a file of several."""
 
 
 def refuse_kind(kind: str) -> ScanError:
@@ -108,4 +110,4 @@ def page_notes(page: int, pages: int) -> tuple[str, ...]:
     """Which of several B-scans this is, as the notes of a Scan."""
     if pages == 1:
         return ()
-    return (note("page {page} of {pages}", page=page + 1, pages=pages),)
+    return (note(PAGE_NOTE, page=page + 1, pages=pages),)
