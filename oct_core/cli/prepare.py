@@ -99,7 +99,7 @@ def _print_reading(report: PrepareReport) -> None:
         out.print(say("formats of the files: {formats}", formats=formats), soft_wrap=True)
     for each in report.reading:
         text = say_count(
-            "{count} scan was read with a note: {note} ({numbers}: {where})",
+            "{count} scan was read with a note: {note} ({numbers}; {where})",
             "{count} scans were read with a note such as: {note} ({numbers}; {where})",
             sum(each.by_label.values()),
             note=each.note,

@@ -18,6 +18,7 @@ from oct_core.data.parts import SPLITS
 from oct_core.errors import DataError, ScanError
 from oct_core.scans import PassedOver, check_bytes, is_hidden_folder
 from oct_core.types import CLASSES, GrayImage
+from oct_core.words import say
 
 ZIP, ARRAYS = ".zip", ".npz"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError)
@@ -146,7 +147,7 @@ def find_arrays(source: Path) -> list[ArrayPart]:
     """
     try:
         if not zipfile.is_zipfile(source):
-            raise ValueError("it is no archive")
+            raise ValueError(say("it is no archive"))
         with np.load(source, allow_pickle=False) as arrays:
             names = set(arrays.files)
             needed = [f"{part}_{kind}" for part in SPLITS for kind in ("images", "labels")]
@@ -218,7 +219,7 @@ class _Rows:
             self._file
         )
         if fortran:
-            raise ValueError("its rows do not lie one after the other")
+            raise ValueError(say("its rows do not lie one after the other"))
         self._next = 0
 
     def about(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -233,7 +234,7 @@ class _Rows:
         self._skip((row - self._next) * height * width)
         data = self._file.read(height * width)
         if len(data) < height * width:
-            raise EOFError("it ends too early")
+            raise EOFError(say("it ends too early"))
         self._next = row + 1
         return np.frombuffer(data, np.uint8).reshape(height, width)
 

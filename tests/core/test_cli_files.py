@@ -111,7 +111,9 @@ def test_progress_counts_files_and_batches_run_over_pages(tmp_path: Path) -> Non
         sizes.append(len(scans))
         return answer_all(scans)
 
-    judged, _ = predict_files(scan_files([tmp_path]), judge, lambda done, total: steps.append((done, total)))
+    judged, _ = predict_files(
+        scan_files([tmp_path]), judge, lambda done, total: steps.append((done, total))
+    )
     assert len(judged) == 41 and sizes == [16, 16, 9]
     assert steps == [(1, 2), (1, 2), (2, 2), (2, 2)]
 
