@@ -141,6 +141,11 @@ def _score_labelled(
     tell_left_out(passed_over)
     tell_others(others)
     tell_left_out(scored.unreadable)
+    if scored.first_pages:
+        err.print(
+            f"warning: {scored.first_pages} files have several pages; the first of each was scored",
+            soft_wrap=True,
+        )
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
         _print_verdicts([run.card], scored.tables)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from oct_core.data.manifest import Record
 from oct_core.data.sources import Candidate
-from oct_core.scans import PAGE_NOTE
+from oct_core.scans import is_page_note
 from oct_core.types import CLASSES
 from oct_core.words import Note, say_count
 
@@ -107,7 +107,7 @@ def count_reading(scans: Sequence[FromFile]) -> list[ReadingNote]:
     for each in scans:
         for text in each.notes:
             kind = text.messages if isinstance(text, Note) else (text,)
-            if kind != (PAGE_NOTE,):
+            if not is_page_note(text):
                 kinds.setdefault(kind, []).append((text, each))
     ordered = sorted(kinds.values(), key=lambda members: -len(members))
     return [

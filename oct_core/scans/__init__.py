@@ -8,7 +8,7 @@ from oct_core.scans.folders import PassedOver, is_hidden_folder, walk
 from oct_core.scans.limits import DEFAULT, Limits
 from oct_core.scans.others import tell_apart, why_passed_over
 from oct_core.scans.readers import ScanInfo, format_names, is_scan_name, suffixes
-from oct_core.scans.readers.base import PAGE_NOTE
+from oct_core.scans.readers.base import is_page_note
 from oct_core.scans.reading import check_bytes, inspect, read_file, read_scan
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "COLOUR_NOTE",
     "DEFAULT",
     "Limits",
-    "PAGE_NOTE",
     "PassedOver",
     "ScanInfo",
     "check_bytes",
@@ -26,6 +25,7 @@ __all__ = [
     "invert",
     "is_coloured",
     "is_hidden_folder",
+    "is_page_note",
     "is_scan_name",
     "read_file",
     "read_scan",

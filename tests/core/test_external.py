@@ -433,7 +433,14 @@ def test_files_that_are_passed_over_are_told_with_the_reason(
     dicom.write_bytes(bytes(128) + b"DICM" + bytes(200))
     shutil.copy(picture, tmp_path / "mixed" / "DME" / "IM0001")
     status, said = command("--labelled", tmp_path / "mixed")
-    assert status == 1
+    assert status == 1 and "several pages" not in said
+    with Image.open(picture) as image:
+        other = image.rotate(180)
+        image.save(dicom.with_name("two.tif"), save_all=True, append_images=[other])
+    assert (
+        "1 files have several pages; the first of each was scored"
+        in command("--labelled", tmp_path / "mixed")[1]
+    )
     assert f"left out: {dicom}: this is a DICOM file, but a PNG" in said
     assert "IM0001: this is a PNG picture by its content, but not by its name" in said
 
