@@ -26,7 +26,7 @@ from oct_core.runs.ensemble import check_names
 from oct_core.runs.evaluations import ExternalSet, external_key, write_external
 from oct_core.runs.files import read_predictions
 from oct_core.runs.weights import LoadedRun
-from oct_core.scans import is_scan_name, read_file, read_scan, walk
+from oct_core.scans import is_page_note, is_scan_name, read_file, read_scan, walk
 from oct_core.trust.gate import Gate, read_gate
 from oct_core.types import CLASSES, Prediction, PredictionTable, Scan, join_tables
 from oct_core.words import say
@@ -208,12 +208,14 @@ def _from_table(source: Path) -> list[Labelled]:
 class ScoredSet:
     """A set as runs answered it.
 
-    tables, about : by run name. unreadable : (path, why), of files that were left out.
+    tables, about : by run name. unreadable : (path, why), of files that were left out. first_pages
+    : files of several pages, of which the first alone was scored.
     """
 
     tables: dict[str, PredictionTable]
     about: dict[str, ExternalSet]
     unreadable: tuple[tuple[str, str], ...]
+    first_pages: int = 0
 
 
 def score_labelled(
@@ -247,7 +249,7 @@ def score_labelled(
     about = {run.name: _describe(run, name, labelled, reader, tables[run.name]) for run in runs}
     for run in runs:
         write_external(run.card.folder, about[run.name], tables[run.name])
-    return ScoredSet(tables, about, tuple(reader.unreadable))
+    return ScoredSet(tables, about, tuple(reader.unreadable), reader.first_pages)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +269,7 @@ class _Reader:
         self.sources: set[str] = set()
         self.unreadable: list[tuple[str, str]] = []
         self.patients: dict[str, str] = {}
-        self.repeated = 0
+        self.repeated = self.first_pages = 0
 
     def read(self, scans: Sequence[Labelled]) -> list[_Read]:
         """Those that can be read and were not had before."""
@@ -284,6 +286,7 @@ class _Reader:
                 self._repeat(each, digest)
                 continue
             self.digests[digest] = each
+            self.first_pages += any(is_page_note(text) for text in scan.notes)
             self.sources.add(each.told_by)
             batch.append(_Read(each, digest, scan))
         return batch

@@ -20,7 +20,8 @@ def audit(
     data: Annotated[
         Path,
         typer.Argument(
-            help="OCT2017 folder, folder of class folders, CSV, or what prepare wrote of one."
+            help="OCT2017 folder, folder of class folders, ZIP of one, CSV, OCTMNIST, "
+            "kaggle:OWNER/NAME, or what prepare wrote of one."
         ),
     ],
     out_file: Annotated[
@@ -39,13 +40,17 @@ def audit(
     """
     from oct_core.data.audit import audit as audit_data
     from oct_core.data.audit_page import audit_page
+    from oct_core.data.kaggle import fetch
     from oct_core.runs.files import write_atomically
 
     page = out_file or _unused()
     if page.exists():
         raise DataError("{out} exists; nothing is written over: choose another --out", out=page)
+    source, told = fetch(data)
+    for text in told:
+        err.print(f"note: {text}", soft_wrap=True)
     with progress_bar("reading scans") as bar:
-        report = audit_data(data, workers or None, bar.step)
+        report = audit_data(source, workers or None, bar.step)
     write_atomically(page, audit_page(report).encode("utf-8"))
     for finding in report.findings:
         console, mark = (out, say("ok")) if finding.sound else (err, say("look"))

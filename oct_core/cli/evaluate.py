@@ -15,6 +15,7 @@ from oct_core.errors import DataError
 from oct_core.metrics.intervals import interval_text, share_interval
 from oct_core.models.catalog import ENSEMBLE
 from oct_core.runs.files import list_runs
+from oct_core.scans import tell_apart
 from oct_core.words import say_count
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def _print_ensemble(runs: Sequence[str], parts: Sequence[str]) -> None:
 def _score_labelled(
     names: Sequence[str], source: Path, label_map: Sequence[str], name: str, device: str
 ) -> None:
+    from oct_core.cli.predict import tell_left_out, tell_others
     from oct_core.external import find_labelled, parse_label_map, score_labelled
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_runs
@@ -135,10 +137,15 @@ def _score_labelled(
     runs = load_runs(names, choose_device(device))
     with progress_bar("scoring") as bar:
         scored = score_labelled(found, runs, name, bar.step)
-    for path, reason in scored.unreadable:
-        err.print(f"left out: {path}: {reason}", soft_wrap=True)
-    for file in found.passed_over:
-        err.print(f"left out: {file}: not named as a picture is", soft_wrap=True)
+    passed_over, others = tell_apart(found.passed_over)
+    tell_left_out(passed_over)
+    tell_others(others)
+    tell_left_out(scored.unreadable)
+    if scored.first_pages:
+        err.print(
+            f"warning: {scored.first_pages} files have several pages; the first of each was scored",
+            soft_wrap=True,
+        )
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
         _print_verdicts([run.card], scored.tables)
@@ -147,7 +154,7 @@ def _score_labelled(
         _print_labelled(ENSEMBLE, scored_table(cards, scored.tables), 1.0)
         _print_verdicts(cards, scored.tables)
     _print_set(next(iter(scored.about.values())))
-    if scored.unreadable:
+    if scored.unreadable or passed_over:
         raise typer.Exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +22,8 @@ from oct_core.scans import (
     read_file,
     read_scan,
     suffixes,
+    tell_apart,
     walk,
-    why_passed_over,
 )
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import VERDICTS, Judgement, Scan
@@ -69,18 +69,17 @@ def predict(
     from oct_core.trust.judge import Judge
 
     check_out(out_file, paths)
-    passed = PassedOver()
-    passed_over, others = find_passed_over(paths, passed)
-    tell_left_out(passed_over)
-    tell_others(others)
+    found = find_files(paths)
+    tell_left_out(found.passed_over)
+    tell_others(found.others)
     with progress_bar("predicting") as bar:
         where = choose_device(device)
         some = named_runs(run)
         runs, unusable = (load_runs(some, where), {}) if some else load_sound_runs(where)
         judge = Judge(runs, level)
-        judged, unreadable = predict_files(paths, judge.judge, bar.step, page)
+        judged, unreadable = predict_files(found.files, judge.judge, bar.step, page)
     write_atomically(out_file, predictions_csv(judged))
-    for text in passed.sentences():
+    for text in found.folders.sentences():
         err.print(f"note: {text}", soft_wrap=True)
     for name, reason in unusable.items():
         err.print(f"left out: the run {name}: {reason}", soft_wrap=True)
@@ -91,7 +90,7 @@ def predict(
     tell_doubts(judged, out_file)
     rows = sum(len(judgement.rows) for _, judgement in judged)
     out.print(f"{rows} rows in {out_file}", soft_wrap=True)
-    left_out = len(passed_over) + len(unreadable)
+    left_out = len(found.passed_over) + len(unreadable)
     out.print(
         count_verdicts(judged) + (f"; left out {left_out}" if left_out else ""), soft_wrap=True
     )
@@ -171,51 +170,47 @@ def check_out(out: Path, inputs: Sequence[Path]) -> None:
         )
 
 
-def scan_files(paths: Sequence[Path]) -> list[Path]:
-    """The files given, and every picture of the folders given, to any depth, sorted; raises
-    DataError if there is none.
+@dataclass(frozen=True)
+class Found:
+    """What the paths given hold. files : the files given, and every picture of the folders, to any
+    depth, sorted. passed_over : (path, why) of scans of other formats or with other names. others :
+    suffixes of what is no picture. folders : what was not looked into.
     """
+
+    files: list[Path]
+    passed_over: list[tuple[str, str]]
+    others: Counter[str]
+    folders: PassedOver
+
+
+def find_files(paths: Sequence[Path]) -> Found:
+    """Look through the paths, once; raises DataError if there is no picture."""
     files: list[Path] = []
+    rest: list[Path] = []
+    passed = PassedOver()
     for path in paths:
-        if path.is_dir():
-            files += [file for file in _files_in(path) if is_scan_name(file)]
-        else:
+        if not path.is_dir():
             files.append(path)
+            continue
+        inside = sorted(folder / name for folder, names in walk(path, passed) for name in names)
+        for file in inside:
+            (files if is_scan_name(file) else rest).append(file)
     if not files:
         raise DataError(
             "no picture ({formats}) is in {paths}; give a scan or a folder of scans",
             formats=format_names(),
             paths=", ".join(map(str, paths)),
         )
-    return files
+    return Found(files, *tell_apart(rest), passed)
 
 
-def _files_in(folder: Path, passed: PassedOver | None = None) -> list[Path]:
-    """Every file of a folder, to any depth, sorted. What is not looked into goes to ``passed``."""
-    return sorted(inside / name for inside, names in walk(folder, passed) for name in names)
-
-
-def find_passed_over(
-    paths: Sequence[Path], passed: PassedOver | None = None
-) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """What ``scan_files`` passes over in folders: scans of other formats or with other names as
-    (path, why), and the suffixes of all that is no picture. Hidden files do not count; folders that
-    are not looked into go to ``passed``.
-    """
-    scans: list[tuple[str, str]] = []
-    others: Counter[str] = Counter()
-    for file in (file for path in paths if path.is_dir() for file in _files_in(path, passed)):
-        if is_scan_name(file) or file.name.startswith("."):
-            continue
-        if reason := why_passed_over(file):
-            scans.append((str(file), reason))
-        else:
-            others[file.suffix.lower() or "without suffix"] += 1
-    return scans, others
+def scan_files(paths: Sequence[Path]) -> list[Path]:
+    """The pictures of ``find_files`` alone."""
+    return find_files(paths).files
 
 
 def predict_files(
-    paths: Sequence[Path],
+    files: Sequence[Path],
     judge: Callable[[Sequence[Scan]], list[Judgement]],
     progress: Callable[[int, int], None] = lambda done, total: None,
     page: int | None = None,
@@ -226,7 +221,6 @@ def predict_files(
     judge : one Judgement a scan, in order, such as ``Judge(runs).judge``. The names are the paths,
     with the page where there are several.
     """
-    files = scan_files(paths)
     judged: list[tuple[str, Judgement]] = []
     unreadable: list[tuple[str, str]] = []
     scans = _read_all(files, page, unreadable)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -18,10 +17,10 @@ from oct_core.data.official import official_test_hashes, version_3_test_names
 from oct_core.data.pack import is_prepared, open_pack
 from oct_core.data.parts import SPLITS
 from oct_core.data.patients import summarise_patients
+from oct_core.data.reading import Unreadable, read_scans
 from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.workers import in_processes
-from oct_core.errors import DataError, ScanError
-from oct_core.scans import read_file, read_scan
+from oct_core.errors import DataError
 from oct_core.types import CLASSES
 from oct_core.words import message, say, say_count
 
@@ -87,7 +86,7 @@ def audit(
     """Check a folder of scans, a CSV or what prepare made of one; nothing is written or changed.
 
     Raises DataError for a source that prepare would refuse by its names, or without one scan that
-    can be read. ``progress`` is called with (scans done, scans in all).
+    can be read. ``progress`` is called with (files or scans done, in all).
     """
     scans = (
         _of_pack(source, progress)
@@ -127,13 +126,14 @@ def _of_source(source: Path, workers: int, progress: Callable[[int, int], None])
     records: list[Record] = []
     hashes: list[Hashes] = []
     unreadable = []
-    with in_processes(_look, found.scans, workers, notes) as results:
-        for done, (candidate, result) in enumerate(zip(found.scans, results, strict=True), start=1):
-            if isinstance(result, str):
-                unreadable.append((str(candidate), result))
-            else:
-                records.append(result[0])
-                hashes.append(result[1])
+    with in_processes(_look, found.scans, workers, notes) as files:
+        for done, results in enumerate(files, start=1):
+            for result in results:
+                if isinstance(result, Unreadable):
+                    unreadable.append((result.where, result.why))
+                else:
+                    records.append(result[0])
+                    hashes.append(result[1])
             progress(done, len(found.scans))
     return _Scans(
         tuple(records),
@@ -144,19 +144,11 @@ def _of_source(source: Path, workers: int, progress: Callable[[int, int], None])
     )
 
 
-def _look(candidate: Candidate) -> tuple[Record, Hashes] | str:
-    try:
-        data = read_file(candidate.path)
-        pixels = read_scan(data, candidate.path.name).pixels
-    except ScanError as error:
-        return str(error)
-    digest = hashlib.sha256(data).hexdigest()
-    height, width = pixels.shape
-    patient = candidate.patient or f"file-{digest[:16]}"
-    record = Record(
-        str(candidate.path), candidate.label, patient, digest, width, height, candidate.given
-    )
-    return record, perceptual_hash(pixels)
+def _look(candidate: Candidate) -> list[tuple[Record, Hashes] | Unreadable]:
+    return [
+        read if isinstance(read, Unreadable) else (read.record, perceptual_hash(read.scan.pixels))
+        for read in read_scans(candidate)
+    ]
 
 
 def _find_near_pairs(scans: _Scans) -> tuple[tuple[NearPair, ...], bool]:

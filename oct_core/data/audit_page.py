@@ -6,14 +6,13 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 from PIL import Image
 
 from oct_core.data.audit import Audit, Finding, NearPair, part_words
 from oct_core.data.manifest import Record
-from oct_core.errors import ScanError
-from oct_core.scans import read_scan
+from oct_core.data.reading import find_again
+from oct_core.errors import OctError
 from oct_core.words import RESEARCH_LINE, say
 
 _ROWS, _PAIRS, _WIDTH = 500, 60, 360
@@ -80,9 +79,12 @@ def _more(number: int) -> str:
 
 def _pictures(pairs: Sequence[NearPair]) -> str:
     lines = []
+    records = {each.path: each for pair in pairs[:_PAIRS] for each in (pair.first, pair.second)}
+    # in the order of their paths: rows of an array are read forwards
+    pictures = {path: _picture(records[path]) for path in sorted(records)}
     for pair in pairs[:_PAIRS]:
         caption = say("{bits} of 255 bits differ", bits=pair.bits)
-        both = "".join(f"<div>{_picture(record)}</div>" for record in (pair.first, pair.second))
+        both = "".join(f"<div>{pictures[each.path]}</div>" for each in (pair.first, pair.second))
         lines.append(f"<figure>{both}<div>{_text(caption)}</div></figure>")
     if len(pairs) > _PAIRS:
         lines.append(f"<p>{_text(_more(len(pairs) - _PAIRS))}</p>")
@@ -92,8 +94,8 @@ def _pictures(pairs: Sequence[NearPair]) -> str:
 def _picture(record: Record) -> str:
     caption = f"{record.path} ({part_words(record)}, {record.label}, {record.patient})"
     try:
-        image = Image.fromarray(read_scan(Path(record.path)).pixels)
-    except ScanError as error:  # prepared scans may have moved since
+        image = Image.fromarray(find_again(record.path).scan.pixels)
+    except OctError as error:  # prepared scans may have moved since
         return f"{_text(error)}<br>{_text(caption)}"
     image.thumbnail((_WIDTH, _WIDTH))
     file = io.BytesIO()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,11 +18,19 @@ from oct_core.data.duplicates import find_conflicts, find_duplicates
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
 from oct_core.data.official import official_test_in_training
 from oct_core.data.patients import PatientSummary, summarise_patients
+from oct_core.data.reading import Unreadable, read_scans
+from oct_core.data.report import (
+    FromFile,
+    ReadingNote,
+    count_formats,
+    count_reading,
+    tell_pages,
+    tell_small,
+)
 from oct_core.data.sources import Candidate, find_candidates
 from oct_core.data.split import LEFT_OUT, TWO_LABELS, SplitOptions, split_records
 from oct_core.data.workers import in_processes
-from oct_core.errors import DataError, ScanError
-from oct_core.scans import read_file, read_scan
+from oct_core.errors import DataError
 from oct_core.scans.preprocess import NEWEST, VERSIONS, Preprocessing
 from oct_core.types import CLASSES, GrayImage, IntArray
 
@@ -40,7 +47,8 @@ class PrepareReport:
 
     duplicates : groups of paths with equal bytes in different parts. official_test : scans of train
     and val that are images of OCT2017's official test set. patients : whose the scans are. notes :
-    sentences on what was passed over or done otherwise than asked.
+    sentences on what was passed over or done otherwise than asked. formats : format -> class ->
+    scans. reading : how scans were read that were not taken as they came, the most frequent first.
     """
 
     counts: dict[str, dict[str, dict[str, int]]]
@@ -51,6 +59,8 @@ class PrepareReport:
     official_test: int
     patients: PatientSummary
     notes: list[str]
+    formats: dict[str, dict[str, int]]
+    reading: list[ReadingNote]
     size: int
     manifest_sha256: str = ""
     preprocessing_version: int = NEWEST
@@ -84,19 +94,22 @@ class Pack:
         )
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - public, the last one by keyword only
     source: Path,
     out: Path,
     options: SplitOptions | None = None,
     size: int = 224,
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    page: int | None = None,
 ) -> PrepareReport:
     """Write manifest.csv, pack.npy and prepare.json into ``out``.
 
-    Unreadable files are listed and left out, and so is what would leak from the test part. Raises
-    DataError if ``out`` holds anything, a class ends up empty, or a scan has two labels.
-    ``progress`` is called with (scans done, scans in all).
+    Each page of a file is a scan, or that ``page`` alone, from 1. Unreadable files are listed and
+    left out, and so is what would leak from the test part. Raises DataError if ``out`` holds
+    anything, a class ends up empty, or a scan has two labels.
+    ``progress`` is called with (files done, files in all).
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
@@ -109,15 +122,11 @@ def prepare(
     with _whole_or_not_at_all(out) as part:
         preprocessing = Preprocessing(size=size)
         workers = workers or os.cpu_count() or 1
-        read, notes = _read_all(found.scans, preprocessing, workers, part / _READ, progress)
-        pairs = list(zip(found.scans, read, strict=True))
-        good = [(each, result) for each, result in pairs if not isinstance(result, str)]
-        records = [_record(candidate, result) for candidate, result in good]
-        conflicts = _conflicts(records, [each for each, _ in good], options)
-        sound = [row for row, record in enumerate(records) if record.sha256 not in conflicts]
-        split = split_records(
-            [records[row] for row in sound], [good[row][0].given for row in sound], options
-        )
+        read = _read_all(found.scans, (preprocessing, page), workers, part / _READ, progress)
+        records = [scan.record for scan in read.scans]
+        conflicts = _conflicts(records, [scan.candidate for scan in read.scans], options)
+        sound = [record for record in records if record.sha256 not in conflicts]
+        split = split_records(sound, [record.split for record in sound], options)
         _refuse_empty(split.records)
         left_out = [
             *split.left_out,
@@ -125,7 +134,7 @@ def prepare(
         ]
         report = PrepareReport(
             counts=count(split.records),
-            unreadable=[(str(each.path), why) for each, why in pairs if isinstance(why, str)],
+            unreadable=read.unreadable,
             left_out=_count_left_out(left_out),
             left_out_files={
                 reason: sorted(record.path for record, why in left_out if why == reason)
@@ -134,8 +143,15 @@ def prepare(
             },
             duplicates=find_duplicates(split.records),
             official_test=len(official_test_in_training(split.records)),
-            patients=summarise_patients([each for each, _ in good]),
-            notes=[*found.notes, *notes],
+            patients=summarise_patients([scan.candidate for scan in read.scans]),
+            notes=[
+                *found.notes,
+                *read.notes,
+                *tell_pages(read.scans, page),
+                *tell_small(read.scans, size),
+            ],
+            formats=count_formats(read.scans),
+            reading=count_reading(read.scans),
             size=size,
             manifest_sha256=manifest_sha256(split.records),
         )
@@ -202,57 +218,52 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Read:
-    sha256: str
-    width: int
-    height: int
+    """scans : in the order of their pixels. unreadable : (path, why). notes : sentences on how it
+    went.
+    """
+
+    scans: list[FromFile]
+    unreadable: list[tuple[str, str]]
+    notes: list[str]
 
 
-def _read_one(task: tuple[Path, Preprocessing]) -> tuple[_Read, GrayImage] | str:
-    path, preprocessing = task
-    try:
-        data = read_file(path)
-        scan = read_scan(data, name=path.name)
-    except ScanError as error:
-        return str(error)
-    height, width = scan.pixels.shape
-    digest = hashlib.sha256(data).hexdigest()
-    return _Read(digest, width, height), preprocessing.prepare(scan.pixels)
+def _read_one(
+    task: tuple[Candidate, tuple[Preprocessing, int | None]],
+) -> list[tuple[FromFile, GrayImage] | Unreadable]:
+    candidate, (preprocessing, page) = task
+    return [
+        read
+        if isinstance(read, Unreadable)
+        else (
+            FromFile(read.record, candidate, read.format, read.pages, read.scan.notes),
+            preprocessing.prepare(read.scan.pixels),
+        )
+        for read in read_scans(candidate, page)
+    ]
 
 
 def _read_all(
     candidates: Sequence[Candidate],
-    preprocessing: Preprocessing,
+    how: tuple[Preprocessing, int | None],
     workers: int,
     pixels: Path,
     progress: Callable[[int, int], None],
-) -> tuple[list[_Read | str], list[str]]:
-    """(what each file is, or why it cannot be read; sentences on how it went). The readable ones'
-    pixels go to the file ``pixels``, one after the other: a large collection is larger than memory.
+) -> _Read:
+    """The readable scans' pixels go to the file ``pixels``, one after the other: a large collection
+    is larger than memory. how : the preprocessing, and the page or None for all.
     """
-    tasks = [(candidate.path, preprocessing) for candidate in candidates]
-    results: list[_Read | str] = []
-    notes: list[str] = []
-    with in_processes(_read_one, tasks, workers, notes) as pairs, pixels.open("wb") as file:
-        for done, result in enumerate(pairs, start=1):
-            if isinstance(result, str):
-                results.append(result)
-            else:
-                results.append(result[0])
-                file.write(result[1].tobytes())
+    tasks = [(candidate, how) for candidate in candidates]
+    read = _Read([], [], [])
+    with in_processes(_read_one, tasks, workers, read.notes) as files, pixels.open("wb") as file:
+        for done, results in enumerate(files, start=1):
+            for result in results:
+                if isinstance(result, Unreadable):
+                    read.unreadable.append((result.where, result.why))
+                else:
+                    read.scans.append(result[0])
+                    file.write(result[1].tobytes())
             progress(done, len(tasks))
-    return results, notes
-
-
-def _record(candidate: Candidate, read: _Read) -> Record:
-    patient = candidate.patient or f"file-{read.sha256[:16]}"
-    return Record(
-        os.path.abspath(candidate.path),
-        candidate.label,
-        patient,
-        read.sha256,
-        read.width,
-        read.height,
-    )
+    return read
 
 
 def _refuse_empty(records: Sequence[Record]) -> None:

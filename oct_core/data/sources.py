@@ -1,13 +1,25 @@
-"""Where scans come from: an OCT2017 folder, a plain folder of class folders, or a CSV manifest."""
+"""Where scans come from: an OCT2017 folder, a plain folder of class folders, a ZIP archive of one,
+a CSV manifest, or the arrays of OCTMNIST.
+"""
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+from oct_core.data.archives import (
+    ARRAYS,
+    ZIP,
+    ArrayRow,
+    ZipMember,
+    find_arrays,
+    is_archive,
+    walk_zip,
+)
 from oct_core.data.manifest import patient_of
 from oct_core.data.parts import SPLITS, UNCLEAR, part_named
 from oct_core.data.table import Row, is_table, read_table
@@ -25,7 +37,8 @@ FROM_NAMES, FROM_FOLDERS, FROM_TABLE = "file names", "folders", "manifest"
 class Candidate:
     """A file to read. given : the part it came with, or "". patient : "" if nothing tells it.
     told_by : FROM_NAMES, FROM_FOLDERS, FROM_TABLE or "", what told the patient. where : the line of
-    a manifest that names it, or "".
+    a manifest that names it, or "". inside : what of an archive it is; path is then
+    ARCHIVE/MEMBER, where no file lies.
     """
 
     path: Path
@@ -34,6 +47,7 @@ class Candidate:
     given: str
     told_by: str = ""
     where: str = ""
+    inside: ZipMember | ArrayRow | None = None
 
     def __str__(self) -> str:
         return f"{self.where}: {self.path}" if self.where else str(self.path)
@@ -50,13 +64,17 @@ class Found:
 
 
 def find_candidates(source: Path) -> Found:
-    """Every labelled file of a folder or CSV; raises DataError with what was expected."""
+    """Every labelled scan of a folder, a ZIP archive, a CSV or OCTMNIST; raises DataError with what
+    was expected.
+    """
     if is_table(source):
         return _from_table(source)
-    if not source.is_dir():
+    if is_archive(source, ARRAYS):
+        return _from_arrays(source)
+    if not source.is_dir() and not is_archive(source, ZIP):
         raise DataError(
-            "{source} is neither a folder nor a .csv manifest; give the folder that holds "
-            "{classes}",
+            "{source} is neither a folder nor a .csv manifest, a .zip of a folder or an .npz of "
+            "OCTMNIST; give the folder that holds {classes}",
             source=source,
             classes=", ".join(CLASSES),
         )
@@ -71,12 +89,13 @@ def find_candidates(source: Path) -> Found:
 
 
 def _from_folder(source: Path) -> Found:
+    """Of a folder or of a ZIP archive of one."""
     passed = PassedOver()
     candidates: list[Candidate] = []
     unlabelled: list[Path] = []
     other_files: list[Path] = []
     class_homes: set[Path] = set()
-    for folder, names in walk(source, passed, lambda folder: _meaning(folder, source)):
+    for folder, names, members in _folders(source, passed):
         label, above, below = _label_of(folder, source)
         pictures = [folder / name for name in names if is_scan_name(name)]
         if not label:
@@ -87,12 +106,79 @@ def _from_folder(source: Path) -> Found:
         other_files += [folder / name for name in names if not _is_known(name)]
         if pictures:
             given = _given_part(folder, [*above, *below])
-            candidates += [_candidate(path, label, below, given) for path in pictures]
+            found = [_candidate(path, label, below, given) for path in pictures]
+            candidates += _in_archive(found, source, dict(zip(names, members, strict=False)))
     _refuse_other_labels(unlabelled, source, class_homes)
     _refuse_two_patients_a_folder(candidates)
+    candidates, repeated = _without_repeated_trees(candidates)
     candidates, pooled = _pool_small_val(candidates)
-    notes = [*pooled, *passed.sentences(), *_passed_files(unlabelled, other_files)]
+    notes = [*repeated, *pooled, *passed.sentences(), *_passed_files(unlabelled, other_files)]
     return Found(tuple(candidates), tuple(notes))
+
+
+def _folders(source: Path, passed: PassedOver) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, names of its files, their names in the archive if it is one)."""
+    if source.is_dir():
+        for folder, names in walk(source, passed, lambda folder: _meaning(folder, source)):
+            yield folder, names, []
+    else:
+        yield from walk_zip(source, passed)
+
+
+def _in_archive(
+    found: list[Candidate], source: Path, members: Mapping[str, str]
+) -> list[Candidate]:
+    return [
+        replace(each, inside=ZipMember(source, members[each.path.name])) if members else each
+        for each in found
+    ]
+
+
+def _without_repeated_trees(
+    candidates: Sequence[Candidate],
+) -> tuple[list[Candidate], list[str]]:
+    """Without scans that lie in a second tree at the place that equal bytes have in a first: the
+    archive of OCT2017 on Kaggle holds all of it twice.
+    """
+    trees: dict[tuple[str, ...], list[Candidate]] = {}
+    once: list[Candidate] = []
+    again: list[tuple[Candidate, Candidate]] = []
+    for each in candidates:
+        same = trees.setdefault((each.given, each.label, *_below_label(each)), [])
+        first = next((other for other in same if _have_equal_bytes(other, each)), None)
+        if first is None:
+            same.append(each)
+            once.append(each)
+        else:
+            again.append((each, first))
+    if not again:
+        return once, []
+    note = say_count(
+        "{count} scan lies twice at the same place of two folders with the same bytes and was "
+        "taken once: {again} is {first}",
+        "{count} scans lie twice at the same place of two folders with the same bytes and were "
+        "taken once, such as {again}, which is {first}",
+        len(again),
+        again=again[0][0].path,
+        first=again[0][1].path,
+    )
+    return once, [note]
+
+
+def _below_label(candidate: Candidate) -> tuple[str, ...]:
+    """The folders below that of its class, and the name."""
+    parts = candidate.path.parts
+    homes = [k for k, part in enumerate(parts) if part.strip().upper() == candidate.label]
+    return parts[max(homes, default=-1) + 1 :]
+
+
+def _have_equal_bytes(one: Candidate, other: Candidate) -> bool:
+    if isinstance(one.inside, ZipMember) and isinstance(other.inside, ZipMember):
+        return one.inside.checksum() == other.inside.checksum()
+    try:
+        return filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:  # told when it is read
+        return False
 
 
 def _label_of(folder: Path, source: Path) -> tuple[str, list[str], list[str]]:
@@ -239,6 +325,27 @@ def _passed_files(unlabelled: Sequence[Path], others: Sequence[Path]) -> list[st
             )
         )
     return notes
+
+
+def _from_arrays(source: Path) -> Found:
+    """The parts of OCTMNIST stay as they were published: nothing says whose a scan is."""
+    parts = find_arrays(source)
+    candidates = tuple(
+        Candidate(
+            source / part.array / f"{row:06d}",
+            CLASSES[label],
+            "",
+            part.name,
+            inside=ArrayRow(source, part.array, row),
+        )
+        for part in parts
+        for row, label in enumerate(part.labels.tolist())
+    )
+    note = say(
+        "OCTMNIST has no patients: its parts stay as they were published, scans of one patient "
+        "may stand in several of them, and intervals may be too narrow"
+    )
+    return Found(candidates, (note,))
 
 
 def _from_table(source: Path) -> Found:

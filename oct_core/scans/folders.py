@@ -89,14 +89,15 @@ def walk(
             passed.locked.append((folder, str(error.strerror)))
             continue
         inside = [folder / name for name, is_folder in kinds if is_folder]
-        passed.hidden += [path for path in inside if _is_hidden(path.name)]
+        passed.hidden += [path for path in inside if is_hidden_folder(path.name)]
         waiting += [
-            (path, (*above, real)) for path in reversed(inside) if not _is_hidden(path.name)
+            (path, (*above, real)) for path in reversed(inside) if not is_hidden_folder(path.name)
         ]
         yield folder, [name for name, is_folder in kinds if not is_folder]
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden_folder(name: str) -> bool:
+    """Whether a folder of that name is one of programs or systems."""
     return name.startswith((".", "@")) or name.lower() in _OF_SYSTEMS
 
 

@@ -4,6 +4,8 @@ the way out; and files of a folder that are scans all the same.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from oct_core.errors import ScanError
@@ -110,3 +112,19 @@ def why_passed_over(path: Path) -> str | None:
                 suffixes=", ".join(READERS.get(key).suffixes),
             )
     return None
+
+
+def tell_apart(files: Iterable[Path]) -> tuple[list[tuple[str, str]], Counter[str]]:
+    """Of files that are no scans by their names: scans of other formats or with other names as
+    (path, why), and the suffixes of all others, which are no pictures. Hidden files do not count.
+    """
+    scans: list[tuple[str, str]] = []
+    others: Counter[str] = Counter()
+    for file in files:
+        if file.name.startswith("."):
+            continue
+        if reason := why_passed_over(file):
+            scans.append((str(file), reason))
+        else:
+            others[file.suffix.lower() or "without suffix"] += 1
+    return scans, others

@@ -74,7 +74,7 @@ def read_file(path: Path, limits: Limits = DEFAULT) -> bytes:
             raise ScanError(
                 "this is not a file but a folder, a pipe or a device; give the picture itself"
             )
-        _check_bytes(state.st_size, limits)
+        check_bytes(state.st_size, limits)
         return path.read_bytes()
     except OSError as error:
         raise ScanError(
@@ -83,7 +83,8 @@ def read_file(path: Path, limits: Limits = DEFAULT) -> bytes:
         ) from error
 
 
-def _check_bytes(size: int, limits: Limits) -> None:
+def check_bytes(size: int, limits: Limits = DEFAULT) -> None:
+    """Raise ScanError for a file of more bytes than are accepted."""
     if size > limits.bytes:
         raise ScanError(
             "the file has {size:.1f} MB, more than the {limit:.0f} MB that are accepted; export "
@@ -97,7 +98,7 @@ def _find_reader(data: bytes, limits: Limits) -> Reader:
     """The reader whose format the content is of, never mind the file's name."""
     if not data:
         raise ScanError("the file is empty; export or copy it again")
-    _check_bytes(len(data), limits)
+    check_bytes(len(data), limits)
     # A DICOM file may begin as a TIFF does, and a HEIC picture as JPEG 2000.
     if other := find_other(data):
         raise refuse_other(other)

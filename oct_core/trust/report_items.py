@@ -4,8 +4,7 @@ test part.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from oct_core.data.manifest import Record
 from oct_core.data.pack import open_pack
+from oct_core.data.reading import find_again
 from oct_core.errors import DataError, OctError
-from oct_core.scans import read_scan
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import VERSIONS
 from oct_core.types import CLASSES, Mask, Scan
@@ -98,10 +97,9 @@ def _validation_item(
 ) -> Item:
     key = f"val-{record.sha256[:16]}"
     try:
-        data = Path(record.path).read_bytes()
-        scan = read_scan(data, name="validation scan")
-        same = hashlib.sha256(data).hexdigest() == record.sha256
-    except (OSError, OctError):
+        found = find_again(record.path)
+        same = found.record.sha256 == record.sha256
+    except OctError:
         same = False
     if (
         not same
@@ -114,4 +112,6 @@ def _validation_item(
             record.patient,
             packed=True,
         )
-    return Item(key, VALIDATION, scan, record.label, record.patient)
+    return Item(
+        key, VALIDATION, replace(found.scan, name="validation scan"), record.label, record.patient
+    )

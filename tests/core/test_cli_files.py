@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from oct_core import cli
-from oct_core.cli.predict import find_passed_over, predict_files, tell_doubts
+from oct_core.cli.predict import find_files, predict_files, scan_files, tell_doubts
 from oct_core.scans.phantom import make_phantom
-from oct_core.scans.readers.picture import DAMAGED_IN_PLACES
+from oct_core.scans.readers.base import DAMAGED_IN_PLACES
 from oct_core.types import CLASSES, Judgement, Prediction, Scan, Verdict
 
 PICTURES = [Image.fromarray(make_phantom(label, 70, 96, 130).pixels) for label in CLASSES]
@@ -89,7 +89,7 @@ def test_predict_counts_and_names_what_it_leaves_out_and_doubts(
 
 
 def test_one_page_of_each_file_can_be_chosen(folder: Path) -> None:
-    judged, unreadable = predict_files([folder], answer_all, page=2)
+    judged, unreadable = predict_files(scan_files([folder]), answer_all, page=2)
     assert [Path(name).name for name, _ in judged] == ["hole.jpg", "volume.tif page 2"]
     assert [each.notes for _, each in judged] == [(DAMAGED_IN_PLACES,), ("page 2 of 3",)]
     assert [each.warnings for _, each in judged] == [(DAMAGED_IN_PLACES,), ()]
@@ -111,17 +111,33 @@ def test_progress_counts_files_and_batches_run_over_pages(tmp_path: Path) -> Non
         sizes.append(len(scans))
         return answer_all(scans)
 
-    judged, _ = predict_files([tmp_path], judge, lambda done, total: steps.append((done, total)))
+    judged, _ = predict_files(
+        scan_files([tmp_path]), judge, lambda done, total: steps.append((done, total))
+    )
     assert len(judged) == 41 and sizes == [16, 16, 9]
     assert steps == [(1, 2), (1, 2), (2, 2), (2, 2)]
 
 
 def test_files_given_by_name_are_not_passed_over(folder: Path) -> None:
-    scans, others = find_passed_over([folder / "IM0001", folder / "a.csv"])
-    assert not scans and not others
-    scans, others = find_passed_over([folder])
-    assert [Path(path).name for path, _ in scans] == ["IM0001", "volume.vol"]
-    assert others == {".csv": 2, "without suffix": 1}
+    found = find_files([folder / "IM0001", folder / "a.csv"])
+    assert len(found.files) == 2 and not found.passed_over and not found.others
+    found = find_files([folder])
+    assert [Path(path).name for path, _ in found.passed_over] == ["IM0001", "volume.vol"]
+    assert found.others == {".csv": 2, "without suffix": 1}
+
+
+def test_folders_are_walked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "deeper").mkdir()
+    scanned: list[str] = []
+    scandir = os.scandir
+
+    def counted(path: str | Path) -> object:
+        scanned.append(Path(path).name)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", counted)
+    assert len(find_files([folder]).files) == 2
+    assert scanned == ["scans", "deeper"]
 
 
 def test_of_many_doubts_the_rest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:

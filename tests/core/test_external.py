@@ -420,6 +420,31 @@ def test_the_command_takes_coarse_labels_and_a_name_and_tells_what_it_left_out(
     assert data["left_out"] == {"OTHER": 1} and data["unreadable"] == data["repeated"] == 1
 
 
+def test_files_that_are_passed_over_are_told_with_the_reason(
+    own: LoadedRun, command: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    for seed, label in enumerate(("DME", "NORMAL")):
+        picture = save(tmp_path / "mixed" / label / f"{seed}.png", label, seed)
+    (tmp_path / "mixed" / "DME" / "notes.txt").write_text("no picture")
+    status, said = command("--labelled", tmp_path / "mixed")
+    assert status == 0, "what is no picture is no scan that was left out"
+    assert "passed over, for they are no pictures: .txt 1" in said and "left out" not in said
+    dicom = tmp_path / "mixed" / "DME" / "a.dcm"
+    dicom.write_bytes(bytes(128) + b"DICM" + bytes(200))
+    shutil.copy(picture, tmp_path / "mixed" / "DME" / "IM0001")
+    status, said = command("--labelled", tmp_path / "mixed")
+    assert status == 1 and "several pages" not in said
+    with Image.open(picture) as image:
+        other = image.rotate(180)
+        image.save(dicom.with_name("two.tif"), save_all=True, append_images=[other])
+    assert (
+        "1 files have several pages; the first of each was scored"
+        in command("--labelled", tmp_path / "mixed")[1]
+    )
+    assert f"left out: {dicom}: this is a DICOM file, but a PNG" in said
+    assert "IM0001: this is a PNG picture by its content, but not by its name" in said
+
+
 @pytest.mark.parametrize("label", CLASSES)
 def test_one_class_one_patient_and_no_right_answer_are_said_without_nan(
     own: LoadedRun, command: Callable[..., tuple[int, str]], tmp_path: Path, label: str

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from oct_core import predict
-from oct_core.cli.predict import predict_files
+from oct_core.cli.predict import predict_files, scan_files
 from oct_core.evaluation import phantom_accuracy
 from oct_core.explanations import explain_with_predictions
 from oct_core.exports import predictions_csv
@@ -56,7 +56,7 @@ def test_a_predictor_without_a_network_goes_through_files_csv_and_phantoms(tmp_p
             for answer in both.predict(scans)
         ]
 
-    judged, unreadable = predict_files([tmp_path], judge)
+    judged, unreadable = predict_files(scan_files([tmp_path]), judge)
     rows = list(csv.DictReader(io.StringIO(predictions_csv(judged).decode())))
     assert not unreadable
     assert [(Path(row["image"]).name, row["run"], row["predicted"]) for row in rows] == [

@@ -28,7 +28,7 @@ from oct_core.scans import (
     why_passed_over,
 )
 from oct_core.scans.phantom import make_phantom
-from oct_core.scans.readers.picture import DAMAGED_IN_PLACES
+from oct_core.scans.readers.base import DAMAGED_IN_PLACES
 from oct_core.types import Scan
 
 GRAY = make_phantom("CNV", 3, 96, 128).pixels

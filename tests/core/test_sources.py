@@ -15,7 +15,7 @@ import pytest
 from scan_folders import class_folders, oct2017, records, save
 
 from oct_core import cli
-from oct_core.cli.predict import find_passed_over, scan_files
+from oct_core.cli.predict import find_files, scan_files
 from oct_core.data.manifest import Record, manifest_sha256, read_manifest, write_manifest
 from oct_core.data.official import official_test_hashes
 from oct_core.data.pack import open_pack, prepare
@@ -305,9 +305,8 @@ def test_hidden_folders_are_skipped_and_counted_by_prepare_and_predict(tmp_path:
     found = find_candidates(tmp_path)
     assert len(found.scans) == 4
     assert found.notes[0].startswith("4 hidden folders were passed over, such as ")
-    passed = PassedOver()
-    find_passed_over([tmp_path], passed)
-    assert len(scan_files([tmp_path])) == 4 and len(passed.hidden) == 4
+    predicted = find_files([tmp_path])
+    assert len(predicted.files) == 4 and len(predicted.folders.hidden) == 4
     hidden = save(tmp_path / ".own" / "CNV" / "a.png", 1).parent.parent
     assert len(find_candidates(hidden).scans) == 1, "what was asked for is looked into"
 

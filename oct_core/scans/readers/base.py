@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.types import Scan
-from oct_core.words import message, note
+from oct_core.words import Note, message, note
 
 DAMAGED = message("the picture is damaged or cut off and cannot be read; export or copy it again")
+DAMAGED_IN_PLACES = message(
+    "damaged in places: what the picture shows may be wrong there; export or copy it again"
+)
+_PAGE_NOTE = message("page {page} of {pages}")
 
 
 def refuse_kind(kind: str) -> ScanError:
@@ -105,4 +109,9 @@ def page_notes(page: int, pages: int) -> tuple[str, ...]:
     """Which of several B-scans this is, as the notes of a Scan."""
     if pages == 1:
         return ()
-    return (note("page {page} of {pages}", page=page + 1, pages=pages),)
+    return (note(_PAGE_NOTE, page=page + 1, pages=pages),)
+
+
+def is_page_note(text: str) -> bool:
+    """Whether a note of a Scan is that of ``page_notes``."""
+    return isinstance(text, Note) and text.messages == (_PAGE_NOTE,)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
 from PIL import Image
 
 from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import DAMAGED
+from oct_core.scans.readers.damage import (
+    JPEG_LS,
+    has_black_dash,
+    is_damaged_jpeg,
+    is_damaged_jpeg_2000,
+    is_damaged_webp,
+    read_header,
+)
 from oct_core.scans.readers.pillow import PillowReader
 from oct_core.types import GrayImage
-from oct_core.words import message, note
-
-DAMAGED_IN_PLACES = message(
-    "damaged in places: what the picture shows may be wrong there; export or copy it again"
-)
+from oct_core.words import note
 
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -61,94 +64,18 @@ class _PngReader(PillowReader):
         return data[24]
 
 
-_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
-"""JPEG's markers of a frame header (ITU-T T.81, B.1.1.3), and JPEG-LS's."""
-_SEQUENTIAL, _JPEG_LS = (0xC0, 0xC1), 0xF7
-_HUFFMAN, _START_OF_SCAN = 0xC4, 0xDA
-_BLANK = bytes(48)
-_NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
-_DECODER_WARNINGS = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
-
-
 @dataclass(frozen=True)
 class _JpegReader(PillowReader):
     def find_unreadable(self, data: bytes, place: int, limits: Limits, opened: bool) -> str:
         """JPEG-LS, and more than 8 bit."""
-        header = _read_header(data)
-        if header.frame == _JPEG_LS:
+        header = read_header(data)
+        if header.frame == JPEG_LS:
             return note("JPEG-LS of {bits} bit", bits=header.bits)
         return note("JPEG of {bits} bit", bits=header.bits) if header.bits not in (0, 8) else ""
 
-    def find_damage(self, data: bytes) -> str:
-        """What the decoder warns of and Pillow keeps to itself: a hole, or bytes that went astray,
-        shift and gray what comes after them.
-        """
-        return note(DAMAGED_IN_PLACES) if _warns(data) or _is_blank_inside(data) else ""
-
-
-def _warns(data: bytes) -> bool:
-    """Whether the decoder warns of the data; not of a kind that it does not know."""
-    try:
-        *_, colours, _ = simplejpeg.decode_jpeg_header(data)
-        simplejpeg.decode_jpeg(data, "CMYK" if colours in ("CMYK", "YCCK") else "GRAY")
-    except ValueError as error:
-        return str(error).startswith(_DECODER_WARNINGS)
-    return False
-
-
-def _is_blank_inside(data: bytes) -> bool:
-    """Whether a sequential JPEG holds a run of zeros that no encoder writes. The decoder often
-    takes one for pixels without a word.
-
-    Zeros are sound where they stand for flat blocks: the first code of every table, which is all
-    zeros, then means "no change" or "end of block".
-    """
-    header = _read_header(data)
-    if header.frame not in _SEQUENTIAL or data.find(_BLANK, header.pixels) < 0:
-        return False
-    return not header.first_codes <= {(0, 0), (1, 0)}
-
-
-@dataclass(frozen=True)
-class _Header:
-    """Of a JPEG, up to its first scan. frame : the marker of the frame header, 0 if there is none.
-    bits : of a sample. first_codes : (0 for DC or 1 for AC, symbol) of each Huffman table's first
-    code. pixels : where the first scan's pixels start.
-    """
-
-    frame: int = 0
-    bits: int = 0
-    first_codes: frozenset[tuple[int, int]] = frozenset()
-    pixels: int = 0
-
-
-def _read_header(data: bytes) -> _Header:
-    at, header = 2, _Header()
-    while at + 5 <= len(data) and data[at] == 0xFF:
-        marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        end = at + 2 + size
-        if marker == _START_OF_SCAN:
-            return replace(header, pixels=end)
-        if marker in _FRAMES:
-            header = replace(header, frame=marker, bits=data[at + 4])
-        elif marker == _HUFFMAN:
-            codes = _first_codes(data[at + 4 : end])
-            header = replace(header, first_codes=header.first_codes | codes)
-        if marker == 0xFF:  # a fill byte
-            end = at + 1
-        at = at + 2 if marker in _NO_LENGTH else end
-    return header
-
-
-def _first_codes(tables: bytes) -> frozenset[tuple[int, int]]:
-    """(class, symbol) of each table's first code (ITU-T T.81, B.2.4.2): a byte for class and place,
-    16 for the number of codes by length, then the symbols.
-    """
-    codes, at = set(), 0
-    while at + 17 < len(tables):
-        codes.add((tables[at] >> 4, tables[at + 17]))
-        at += 17 + sum(tables[at + 1 : at + 17])
-    return frozenset(codes)
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """A hole, or bytes that went astray, shift and gray what comes after them."""
+        return is_damaged_jpeg(data)
 
 
 _BMP_COMPRESSIONS = {4: "JPEG", 5: "PNG"}
@@ -163,12 +90,27 @@ class _BmpReader(PillowReader):
         packed = _BMP_COMPRESSIONS.get(int.from_bytes(data[30:34], "little"), "")
         return note("a {format} inside a BMP", format=packed) if packed else ""
 
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """See ``has_black_dash``. A negative height stands for rows from the top."""
+        return has_black_dash(image, upwards=int.from_bytes(data[22:26], "little", signed=True) > 0)
+
 
 @dataclass(frozen=True)
 class _WebpReader(PillowReader):
     def sniff(self, data: bytes) -> bool:
         """Other RIFF files are sound and video."""
         return data.startswith(self.magic) and data[8:12] == b"WEBP"
+
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """See ``is_damaged_webp``."""
+        return is_damaged_webp(data, image)
+
+
+@dataclass(frozen=True)
+class _Jpeg2000Reader(PillowReader):
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """See ``is_damaged_jpeg_2000``."""
+        return is_damaged_jpeg_2000(data)
 
 
 _SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
@@ -198,6 +140,10 @@ class _PnmReader(PillowReader):
         pixels: GrayImage = scaled[np.minimum(samples, most)]
         return b"%s %d %d %d\n" % (kind, width, height, _BYTE) + pixels.tobytes()
 
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """See ``has_black_dash``."""
+        return has_black_dash(image)
+
     def sniff(self, data: bytes) -> bool:
         """A letter, a digit and white space."""
         return data.startswith(self.magic) and data[2:3].isspace()
@@ -207,7 +153,7 @@ PNG = _PngReader("png", "PNG", (".png",), (_PNG_START,), "PNG")
 JPEG = _JpegReader("jpeg", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), (b"\xff\xd8\xff",), "JPEG")
 BMP = _BmpReader("bmp", "BMP", (".bmp", ".dib"), (b"BM",), "BMP")
 WEBP = _WebpReader("webp", "WebP", (".webp",), (b"RIFF",), "WEBP")
-JPEG2000 = PillowReader(
+JPEG2000 = _Jpeg2000Reader(
     "jpeg2000",
     "JPEG 2000",
     (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),

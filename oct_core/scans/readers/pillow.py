@@ -14,6 +14,7 @@ from oct_core.errors import ScanError
 from oct_core.scans.colour import COLOUR_NOTE, find_colour, is_coloured
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import (
+    DAMAGED_IN_PLACES,
     Reader,
     ScanInfo,
     check_page,
@@ -79,9 +80,9 @@ class PillowReader(Reader):
         """A note on what the file holds beside its B-scans (``pages``), or ""."""
         return ""
 
-    def find_damage(self, data: bytes) -> str:
-        """A note on damage in spite of which Pillow gives a picture, or ""."""
-        return ""
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """Whether Pillow gives a picture, ``image``, in spite of damage that can be told."""
+        return False
 
     def bit_depth(self, image: Image.Image, data: bytes) -> int:
         """Bits a sample of the file."""
@@ -122,7 +123,7 @@ class PillowReader(Reader):
                 scan = self._read_sixteen(image, data, place, limits)
             else:
                 scan = _to_gray(image, associated)
-        damage = (found,) if (found := self.find_damage(data)) else ()
+            damage = (note(DAMAGED_IN_PLACES),) if self.is_damaged(data, image) else ()
         left_out = (found,) if (found := self.say_left_out(data, pages, limits)) else ()
         return replace(
             scan,

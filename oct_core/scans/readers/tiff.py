@@ -11,6 +11,7 @@ from PIL import Image
 from oct_core.errors import ScanError
 from oct_core.scans.limits import Limits
 from oct_core.scans.readers.base import DAMAGED
+from oct_core.scans.readers.damage import has_black_dash, is_damaged_strip
 from oct_core.scans.readers.pillow import PillowReader
 from oct_core.scans.readers.tiff_tags import find_pages, read_page, scan_places
 from oct_core.types import FloatArray
@@ -18,6 +19,7 @@ from oct_core.words import note_count
 
 # Tags of the TIFF 6.0 specification.
 _PHOTOMETRIC, _BITS, _FORMAT = 262, 258, 339
+_COMPRESSION, _JPEG_TABLES = 259, 347
 _STRIPS, _TILES = (273, 279), (324, 325)
 _UNSIGNED, _SIGNED = 1, 2
 
@@ -63,6 +65,19 @@ class _TiffReader(PillowReader):
             pairs = zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
             if any(offset + length > size for offset, length in pairs):
                 raise ScanError(DAMAGED)
+
+    def is_damaged(self, data: bytes, image: Image.Image) -> bool:
+        """What libtiff passes over, strip by strip or tile by tile."""
+        tags = getattr(image, "tag_v2", {})
+        if tags.get(_COMPRESSION, 1) == 1:
+            return has_black_dash(image)
+        compression, tables = tags[_COMPRESSION], tags.get(_JPEG_TABLES, b"")
+        most = 16 * image.width * image.height + 2**20
+        return any(
+            is_damaged_strip(data[at : at + size], compression, tables, most)
+            for offsets, lengths in (_STRIPS, _TILES)
+            for at, size in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
+        )
 
     def bit_depth(self, image: Image.Image, data: bytes) -> int:
         """As the tag of the page says: Pillow shows 16 bit colour as 8 bit."""
