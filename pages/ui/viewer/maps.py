@@ -12,8 +12,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from oct_core.errors import ReportError
-from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of, shrink
+from oct_core.figures.overlay import COLORMAPS, MIDDLE, NEGATIVE, POSITIVE
+from oct_core.figures.pictures import caption_of, draw_map, shrink
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import message, say
 from pages.ui.app.services import report
@@ -30,9 +30,7 @@ GUIDED = ("guided_backprop", "guided_gradcam")
 
 
 def _caption(explanation: Explanation) -> str:
-    if not explanation.evidence:
-        return say("no evidence for {target}", target=explanation.target)
-    return say("maximum {maximum}", maximum=format_maximum(maximum_of(explanation)))
+    return caption_of(explanation)
 
 
 def map_figure(
@@ -111,7 +109,7 @@ def colour_key(choices: Choices) -> str:
     unsigned = ", ".join(
         f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist()
     )
-    signed = f"rgb{NEGATIVE}, #000, rgb{POSITIVE}"
+    signed = f"rgb{NEGATIVE}, rgb{MIDDLE}, rgb{POSITIVE}"
     highest = say("largest in this model") if choices.one_scale else say("its maximum")
     keys = []
     if False in kinds:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.errors import OctError
-from oct_core.figures.colours import model_colour
-from oct_core.figures.final_figure import FigureRow, final_figure
+from oct_core.figures.final_figure import final_figure
 from oct_core.figures.pictures import shrink
 from oct_core.types import Explanation, Judgement, RunCard, Scan
 from oct_core.words import keep_language, say
@@ -50,6 +49,7 @@ from pages.ui.viewer.compute import (
 from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
 from pages.ui.viewer.maps import colour_key, draw_model
 from pages.ui.viewer.reading import Reading, models_of
+from pages.ui.viewer.report import figure_rows
 from pages.ui.viewer.slow import land_finished, slow_map, slow_map_at_hand, watch_jobs
 
 
@@ -315,20 +315,7 @@ def _figure_download(
     scan: Scan, lead: Judgement, readings: Sequence[Reading], choices: Choices
 ) -> None:
     def make() -> bytes:
-        rows = []
-        for reading in readings:
-            cams = reading.of("gradcam")
-            rows.append(
-                FigureRow(
-                    reading.card,
-                    reading.title,
-                    model_colour(reading.card.architecture),
-                    reading.prediction,
-                    reading.target,
-                    cams,
-                    [reading.scale_of(each, choices.one_scale) for each in cams],
-                )
-            )
+        rows = figure_rows(readings, choices)
         return final_figure(scan, rows, lead, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(
