@@ -131,7 +131,7 @@ def explain_file(
         methods = choice.methods or default_methods(member.model)
         [maps] = make_maps(scan, member, target, methods, choice.layers or None)
         out.mkdir(parents=True, exist_ok=True)
-        png, npz = _unused(out, f"{stem}_{member.card.name}")
+        png, npz = unused_files(out, f"{stem}_{member.card.name}", (".png", ".npz"))
         tops = [maximum_of(each) for each in maps]
         row = FigureRow(
             member.card, member.title, member.colour, own.prediction, target, maps, tops, titles
@@ -144,7 +144,10 @@ def explain_file(
     return files
 
 
-def _unused(out: Path, stem: str) -> tuple[Path, Path]:
+def unused_files(folder: Path, stem: str, suffixes: tuple[str, str]) -> tuple[Path, Path]:
+    """The first of ``stem``, ``stem_2`` ... of which no file with either suffix is there."""
     ends = chain([""], (f"_{number}" for number in count(2)))
-    pairs = ((out / f"{stem}{end}.png", out / f"{stem}{end}.npz") for end in ends)
+    pairs = (
+        (folder / f"{stem}{end}{suffixes[0]}", folder / f"{stem}{end}{suffixes[1]}") for end in ends
+    )
     return next(pair for pair in pairs if not any(file.exists() for file in pair))

@@ -135,7 +135,7 @@ def final_figure(
     blocks = [
         _heading(scan, rows, judgement),
         *([_ensemble(judgement)] if judgement.members else []),
-        _keys(rows, opacity, colormap, one_scale),
+        _keys(colour_keys(rows, opacity, colormap, one_scale)),
         *(_model(scan, row, answered, opacity, colormap) for row in rows),
         _footer(rows),
     ]
@@ -195,37 +195,43 @@ def _heading(scan: Scan, rows: Sequence[FigureRow], judgement: Judgement) -> Pic
     return np.asarray(sheet)
 
 
+def grounds_of(judgement: Judgement) -> list[str]:
+    """What a verdict rests on beside the probabilities, in sentences."""
+    possible = ", ".join(judgement.verdict.prediction_set) or say("none")
+    grounds = [say("Possible classes: {labels}.", labels=possible)]
+    if judgement.members:
+        models = ", ".join(run_title(member.prediction.run) for member in judgement.members)
+        grounds.insert(
+            0, say("The mean of the calibrated probabilities of {models}.", models=models)
+        )
+    if judgement.scores is not None:
+        grounds.append(scores_words(judgement.scores))
+    return grounds
+
+
 def _ensemble(judgement: Judgement) -> Picture:
     """The ensemble's probabilities, and beside them what its verdict rests on."""
-    prediction, verdict = judgement.prediction, judgement.verdict
-    members = ", ".join(run_title(member.prediction.run) for member in judgement.members)
-    facts = [
-        say("The mean of the calibrated probabilities of {models}.", models=members),
-        say(
-            "Possible classes: {labels}.",
-            labels=", ".join(verdict.prediction_set) or say("none"),
-        ),
-    ]
-    if judgement.scores is not None:
-        facts.append(scores_words(judgement.scores))
     left = SIDE + GAP
-    lines = [line for words in facts for line in break_text(words, INK, _SMALL, _ACROSS - left)]
+    grounds = grounds_of(judgement)
+    lines = [line for words in grounds for line in break_text(words, INK, _SMALL, _ACROSS - left)]
     sheet, draw = _paper(max(_BARS, height_of(lines)) + GAP)
+    answered = judgement.verdict.kind != "refer"
     title = run_title(ENSEMBLE)
-    _draw_bars(draw, _Bars(title, ENSEMBLE_COLOUR, prediction, verdict.kind != "refer"))
+    _draw_bars(draw, _Bars(title, ENSEMBLE_COLOUR, judgement.prediction, answered))
     draw_lines(draw, lines, left, 4)
     return np.asarray(sheet)
 
 
-def _keys(rows: Sequence[FigureRow], opacity: float, colormap: str, one_scale: bool) -> Picture:
-    """What the colours of the maps mean, with a bar of each kind that is drawn."""
+def colour_keys(
+    rows: Sequence[FigureRow], opacity: float, colormap: str, one_scale: bool
+) -> list[tuple[Picture, str]]:
+    """Of each kind of map that is drawn its colours, uint8 (1, 256, 3), and what they mean."""
     kinds = {each.signed for row in rows for each in row.maps}
     scale = (
         say("one scale for the maps of a method within a model")
         if one_scale
         else say("each map scaled to its own maximum")
     )
-    height, length = _KEY
     keys = []
     if False in kinds:
         words = say(
@@ -241,6 +247,11 @@ def _keys(rows: Sequence[FigureRow], opacity: float, colormap: str, one_scale: b
             scale=scale,
         )
         keys.append((paint_signed(np.linspace(-0.25, 0.25, 256, dtype=np.float32)[None], 1), words))
+    return keys
+
+
+def _keys(keys: Sequence[tuple[Picture, str]]) -> Picture:
+    height, length = _KEY
     sheet, draw = _paper(len(keys) * (height + 14) + GAP)
     for place, (colours, words) in enumerate(keys):
         top = place * (height + 14)

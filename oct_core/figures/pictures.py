@@ -12,9 +12,14 @@ from PIL import Image
 
 from oct_core.figures.overlay import overlay, paint_signed
 from oct_core.types import Explanation, Float32Array, GrayImage
-from oct_core.words import say
+from oct_core.words import message, say
 
 Picture = NDArray[np.uint8]
+
+GUIDED_WARNING = message(
+    "Guided maps look sharp but follow edges more than the decision: they are known to fail the "
+    "test of random weights (Adebayo et al. 2018). Read them together with Grad-CAM."
+)
 
 
 def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "skimage": "scikit-image",
     "pytorch_grad_cam": "grad-cam",
     "google": "protobuf",
+    "fpdf": "fpdf2",
 }
 """Import name -> name of the package, where they differ."""
 OWN = {"oct_core", "pages"} | {

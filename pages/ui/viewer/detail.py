@@ -8,7 +8,7 @@ import streamlit as st
 
 from oct_core.exports import maps_npz
 from oct_core.figures.final_figure import overlay_png
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
+from oct_core.figures.pictures import GUIDED_WARNING, draw_map, format_maximum, maximum_of
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import keep_language, message, say
 from pages.ui.app.services import errors_on_page
@@ -17,7 +17,7 @@ from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import LARGE, data_uri, figure
 from pages.ui.viewer.compute import in_scan_pixels, make_map
 from pages.ui.viewer.controls import Choices, is_slow, method_titles
-from pages.ui.viewer.maps import GUIDED_WARNING, report_verdict
+from pages.ui.viewer.maps import report_verdict
 from pages.ui.viewer.measure import measure_panel
 from pages.ui.viewer.reading import Reading
 from pages.ui.viewer.slow import slow_map

@@ -13,19 +13,15 @@ from numpy.typing import NDArray
 
 from oct_core.errors import ReportError
 from oct_core.figures.overlay import COLORMAPS, MIDDLE, NEGATIVE, POSITIVE
-from oct_core.figures.pictures import caption_of, draw_map, shrink
+from oct_core.figures.pictures import GUIDED_WARNING, caption_of, draw_map, shrink
 from oct_core.types import Explanation, RunCard, Scan
-from oct_core.words import message, say
+from oct_core.words import say
 from pages.ui.app.services import report
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import data_uri, figure, grid
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.reading import Reading
 
-GUIDED_WARNING = message(
-    "Guided maps look sharp but follow edges more than the decision: they are known to fail the "
-    "test of random weights (Adebayo et al. 2018). Read them together with Grad-CAM."
-)
 GUIDED = ("guided_backprop", "guided_gradcam")
 
 

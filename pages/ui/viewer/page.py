@@ -49,7 +49,7 @@ from pages.ui.viewer.compute import (
 from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
 from pages.ui.viewer.maps import colour_key, draw_model
 from pages.ui.viewer.reading import Reading, models_of
-from pages.ui.viewer.report import figure_rows
+from pages.ui.viewer.report import figure_rows, report_downloads
 from pages.ui.viewer.slow import land_finished, slow_map, slow_map_at_hand, watch_jobs
 
 
@@ -303,6 +303,8 @@ def _below(
     if not readings:
         return
     _figure_download(scan, lead, readings, choices)
+    if item := state.item():
+        report_downloads(item, scan, lead, readings, choices)
     titles = method_titles([reading.card for reading in readings])
     detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
     with detail_tab:

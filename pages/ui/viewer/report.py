@@ -5,11 +5,21 @@ PDF.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
 
 from oct_core.figures.colours import model_colour
 from oct_core.figures.final_figure import FigureRow
+from oct_core.types import Judgement, Scan
+from oct_core.words import keep_language, say
+from pages.ui.app.session import Item
 from pages.ui.viewer.controls import Choices, method_titles
 from pages.ui.viewer.reading import Reading
+
+if TYPE_CHECKING:
+    from oct_core.scan_report.content import ScanReport
 
 
 def figure_rows(readings: Sequence[Reading], choices: Choices) -> list[FigureRow]:
@@ -31,3 +41,52 @@ def figure_rows(readings: Sequence[Reading], choices: Choices) -> list[FigureRow
             )
         )
     return rows
+
+
+def report_downloads(
+    item: Item, scan: Scan, lead: Judgement, readings: Sequence[Reading], choices: Choices
+) -> None:
+    """Two buttons for the report of the scan shown, as HTML and as PDF, made when they are clicked;
+    the file's name is in it only where its box is ticked.
+
+    lead : the judgement that the page leads with.
+    """
+    left, middle, right = st.columns([1, 1, 1.4], vertical_alignment="center")
+    with_name = right.checkbox(
+        say("File name in the report"),
+        key=f"report_name_{item.id}",
+        help=say("File names may carry patient names."),
+    )
+    name = item.scan.name if with_name else None
+
+    def content() -> ScanReport:
+        from oct_core.scan_report.content import ReportChoices, make_report
+
+        made = datetime.now().astimezone()
+        options = ReportChoices(made, name, choices.opacity, choices.colormap, choices.one_scale)
+        return make_report(scan, figure_rows(readings, choices), lead, options)
+
+    def html() -> bytes:
+        from oct_core.scan_report.html_page import html_page
+
+        return html_page(content()).encode("utf-8")
+
+    def pdf() -> bytes:
+        from oct_core.scan_report.pdf_page import pdf_page
+
+        return pdf_page(content())
+
+    for place, label, make, suffix, kind in (
+        (left, say("Report (HTML)"), html, "html", "text/html"),
+        (middle, say("Report (PDF)"), pdf, "pdf", "application/pdf"),
+    ):
+        place.download_button(
+            label,
+            keep_language(make),
+            f"oct_report.{suffix}",
+            kind,
+            key=f"report_{suffix}",
+            icon=":material/lab_profile:",
+            on_click="ignore",
+            width="stretch",
+        )
