@@ -205,7 +205,7 @@ def _facts(scan: Scan, name: str | None) -> tuple[Fact, ...]:
     )
     notes = [say(note) for note in scan.notes]
     if scan.source == "sample":
-        notes.insert(0, say("Synthetic sample, no patient."))
+        notes.insert(0, say("Synthetic sample, no patient.").rstrip("."))
     digest = hashlib.sha256(np.ascontiguousarray(scan.pixels).tobytes()).hexdigest()
     return (
         *([Fact(say("File"), name)] if name is not None else ()),

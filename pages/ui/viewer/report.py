@@ -51,8 +51,9 @@ def report_downloads(
 
     lead : the judgement that the page leads with.
     """
-    left, middle, right = st.columns([1, 1, 1.4], vertical_alignment="center")
-    with_name = right.checkbox(
+    place = st.container(horizontal=True, vertical_alignment="center")
+    buttons = [place.container(width="content") for _ in range(2)]
+    with_name = place.checkbox(
         say("File name in the report"),
         key=f"report_name_{item.id}",
         help=say("File names may carry patient names."),
@@ -76,11 +77,11 @@ def report_downloads(
 
         return pdf_page(content())
 
-    for place, label, make, suffix, kind in (
-        (left, say("Report (HTML)"), html, "html", "text/html"),
-        (middle, say("Report (PDF)"), pdf, "pdf", "application/pdf"),
+    for button, label, make, suffix, kind in (
+        (buttons[0], say("Report (HTML)"), html, "html", "text/html"),
+        (buttons[1], say("Report (PDF)"), pdf, "pdf", "application/pdf"),
     ):
-        place.download_button(
+        button.download_button(
             label,
             keep_language(make),
             f"oct_report.{suffix}",
@@ -88,5 +89,4 @@ def report_downloads(
             key=f"report_{suffix}",
             icon=":material/lab_profile:",
             on_click="ignore",
-            width="stretch",
         )
