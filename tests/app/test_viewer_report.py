@@ -1,9 +1,10 @@
 """What leaves the viewer as figure and report: what is chosen, in the language of the page, and the
-file's name only where it is asked for.
+file's name only where it is asked for; and what the page says of a map of zeros.
 """
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,13 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from oct_core.figures.pictures import explain_empty
 from oct_core.scans.phantom import make_phantom
+from oct_core.types import CLASSES, Explanation, Judgement, Prediction, RunCard, Verdict
 from oct_core.words import language, say
+from pages.ui.viewer.controls import Choices
+from pages.ui.viewer.maps import map_figure
+from pages.ui.viewer.reading import Reading
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "Gildong 1961.png"
@@ -101,3 +107,18 @@ def test_a_report_is_made_in_the_language_of_the_page(
     with language("ko"):
         assert say("What each model says") in page
     assert '<html lang="ko">' in page and say("What each model says") not in page
+
+
+def test_a_map_of_zeros_is_short_below_the_picture_and_a_sentence_for_a_screen_reader() -> None:
+    scan = make_phantom("DME", 3, 64, 64).scan
+    answer = Prediction("vgg16", np.zeros(4, np.float32), np.array([0.1, 0.7, 0.1, 0.1]))
+    judgement = Judgement(answer, Verdict("answer", "DME", 0.7))
+    card = RunCard("vgg16", Path("vgg16"), "done", "vgg16", CLASSES, {}, "ab", 1.0, 1, {})
+    zero = Explanation("vgg16", "gradcam", "block1", "DME", np.zeros((64, 64), np.float32), False)
+    choices = Choices(
+        None, 0.45, "inferno", False, ("gradcam",), False, False, False, ("vgg16",), 0.05
+    )
+    drawn = map_figure(scan, Reading(card, judgement, "DME"), zero, choices, "Grad-CAM")
+    alt, below = drawn.split("<figcaption>")
+    assert explain_empty(zero) in html.unescape(alt) and "no evidence" not in drawn
+    assert "<span>nothing in this layer raises DME</span>" in below

@@ -8,7 +8,13 @@ import streamlit as st
 
 from oct_core.exports import maps_npz
 from oct_core.figures.final_figure import overlay_png
-from oct_core.figures.pictures import GUIDED_WARNING, draw_map, format_maximum, maximum_of
+from oct_core.figures.pictures import (
+    GUIDED_WARNING,
+    draw_map,
+    explain_empty,
+    format_maximum,
+    maximum_of,
+)
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import keep_language, message, say
 from pages.ui.app.services import errors_on_page
@@ -99,12 +105,7 @@ def _show(
 
 def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
-        st.info(
-            say(
-                "No evidence for {target}: this map is zero everywhere.", target=explanation.target
-            ),
-            icon=":material/do_not_disturb_on:",
-        )
+        st.info(explain_empty(explanation), icon=":material/do_not_disturb_on:")
         return
     maximum = format_maximum(maximum_of(explanation))
     if choices.one_scale:

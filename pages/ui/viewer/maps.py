@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oct_core.errors import ReportError
 from oct_core.figures.overlay import COLORMAPS, MIDDLE, NEGATIVE, POSITIVE
-from oct_core.figures.pictures import GUIDED_WARNING, caption_of, draw_map, shrink
+from oct_core.figures.pictures import GUIDED_WARNING, caption_of, draw_map, explain_empty, shrink
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import say
 from pages.ui.app.services import report
@@ -25,14 +25,10 @@ from pages.ui.viewer.reading import Reading
 GUIDED = ("guided_backprop", "guided_gradcam")
 
 
-def _caption(explanation: Explanation) -> str:
-    return caption_of(explanation)
-
-
 def map_figure(
     scan: Scan, reading: Reading, explanation: Explanation, choices: Choices, title: str
 ) -> str:
-    """The HTML of one map with its caption: layer, maximum, or that there is no evidence."""
+    """The HTML of one map with its caption: method, layer, class, or that it is zero everywhere."""
     picture = draw_map(
         scan.pixels,
         explanation,
@@ -40,14 +36,14 @@ def map_figure(
         choices.colormap,
         reading.scale_of(explanation, choices.one_scale),
     )
-    caption = _caption(explanation)
+    caption = caption_of(explanation)
     alt = say(
         "{title} at {layer}, {model}, target {target}, {caption}",
         title=title,
         layer=explanation.layer,
         model=reading.title,
         target=explanation.target,
-        caption=caption,
+        caption=explain_empty(explanation) or caption,
     )
     heading = f"<b>{html.escape(title)}</b> · {html.escape(explanation.layer)}"
     return figure(data_uri(picture), alt, f"{heading}<br><span>{html.escape(caption)}</span>")
