@@ -152,7 +152,7 @@ class Explanation:
     values : float32 (H, W) in the scan's own pixels. Not signed: >= 0, raw scale. Signed: a
     derivative.
     target : the class explained. layer : a named layer, or "input".
-    evidence : False if the map is zero everywhere (no evidence for the target).
+    evidence : False if the map is zero everywhere.
     """
 
     run: str

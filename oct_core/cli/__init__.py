@@ -1,5 +1,5 @@
-"""python -m oct_core: prepare, audit, train, gate, evaluate, predict, explain, explain-report,
-runs, phantom, export.
+"""python -m oct_core: prepare, audit, train, gate, evaluate, predict, explain, report,
+explain-report, runs, phantom, export.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from oct_core.cli import (
     phantom,
     predict,
     prepare,
+    report,
     runs,
     train,
 )
@@ -45,6 +46,7 @@ program.command()(gate.gate)
 program.command()(evaluate.evaluate)
 program.command()(predict.predict)
 program.command()(explain.explain)
+program.command()(report.report)
 program.command("explain-report")(explain_report.explain_report)
 program.command()(runs.runs)
 program.command()(phantom.phantom)

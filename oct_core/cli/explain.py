@@ -58,8 +58,8 @@ def tell(written: Written) -> None:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
         err.print(
-            f"no evidence for {written.target}: these maps are zero everywhere: "
-            f"{', '.join(written.without_evidence)}",
+            f"zero everywhere, for nothing in these layers raises {written.target} (which is no "
+            f"word on whether {written.target} is there): {', '.join(written.without_evidence)}",
             soft_wrap=True,
         )
     if written.verdict.kind == "answer":
@@ -104,13 +104,12 @@ def explain_file(
     Nothing is written over: with either there, the names are ``<image>_<run>_2`` and so on (two
     folders may hold a scan of one name).
     """
-    from PIL import Image
-
     from oct_core.explanations import METHODS
     from oct_core.explanations import explain as make_maps
     from oct_core.explanations.api import default_methods, say_left_out
     from oct_core.exports import maps_npz
-    from oct_core.figures.contact_sheet import contact_sheet
+    from oct_core.figures.final_figure import FigureRow, final_figure
+    from oct_core.figures.pictures import maximum_of
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run, load_runs
     from oct_core.scans import inspect, read_file, read_scan
@@ -132,8 +131,12 @@ def explain_file(
         methods = choice.methods or default_methods(member.model)
         [maps] = make_maps(scan, member, target, methods, choice.layers or None)
         out.mkdir(parents=True, exist_ok=True)
-        png, npz = _unused(out, f"{stem}_{member.card.name}")
-        Image.fromarray(contact_sheet(scan, maps, judgement.verdict, titles)).save(png)
+        png, npz = unused_files(out, f"{stem}_{member.card.name}", (".png", ".npz"))
+        tops = [maximum_of(each) for each in maps]
+        row = FigureRow(
+            member.card, member.title, member.colour, own.prediction, target, maps, tops, titles
+        )
+        png.write_bytes(final_figure(scan, [row], judgement, 0.45, "inferno"))
         npz.write_bytes(maps_npz(member.card, own, maps))
         zero = tuple(each.key for each in maps if not each.evidence)
         left_out = "" if choice.methods else say_left_out(member.model)
@@ -141,7 +144,10 @@ def explain_file(
     return files
 
 
-def _unused(out: Path, stem: str) -> tuple[Path, Path]:
+def unused_files(folder: Path, stem: str, suffixes: tuple[str, str]) -> tuple[Path, Path]:
+    """The first of ``stem``, ``stem_2`` ... of which no file with either suffix is there."""
     ends = chain([""], (f"_{number}" for number in count(2)))
-    pairs = ((out / f"{stem}{end}.png", out / f"{stem}{end}.npz") for end in ends)
+    pairs = (
+        (folder / f"{stem}{end}{suffixes[0]}", folder / f"{stem}{end}{suffixes[1]}") for end in ends
+    )
     return next(pair for pair in pairs if not any(file.exists() for file in pair))

@@ -1,4 +1,6 @@
-"""A map laid over a scan, in colour: numpy in, numpy out."""
+"""Maps in colour, laid over a scan or, where they are signed, alone on mid-gray: numpy in, numpy
+out.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,15 @@ from oct_core.types import Float32Array, GrayImage
 from oct_core.words import message
 
 ColorImage = NDArray[np.uint8]
-NEGATIVE, POSITIVE = (70, 130, 255), (255, 80, 40)
-"""Of signed maps: against and for the class. Light enough for the dark ground of a B-scan, and
-colour-blind safe.
+MIDDLE = (127, 127, 127)
+"""Zero in a signed map, as guided maps are published."""
+NEGATIVE, POSITIVE = (10, 45, 140), (255, 190, 70)
+"""Of signed maps: against and for the class. As far below mid-gray in luminance as above it, so
+that a print in gray still tells them apart, and colour-blind safe.
+"""
+_FULL = np.float32(0.25)
+"""The share of the maximum from which on a signed map has its full colour: few of its pixels come
+near the maximum.
 """
 
 # 33 evenly spaced colours of matplotlib's maps; straight lines between them stay within 5 of 255 of
@@ -60,18 +68,16 @@ def overlay(
     opacity: float = 0.5,
     colormap: str = "viridis",
     maximum: float | None = None,
-    signed: bool = False,
 ) -> ColorImage:
-    """A map over its scan: uint8 (H, W) and float (H, W) -> uint8 (H, W, 3).
+    """A map that is not signed over its scan: uint8 (H, W) and float (H, W) -> uint8 (H, W, 3).
 
     Parameters
     ----------
-    opacity : 0 (the scan alone) to 1 (the map alone, a signed one on black). A map that is zero
-        everywhere leaves the scan as it is.
-    colormap : a name in COLORMAPS, for maps that are not signed. A signed map is blue below zero
-        and orange above; as few of its pixels are large, its strength is the root of its magnitude.
-    maximum : the value that gets the full colour; by default the map's own largest magnitude. One
-        for all gives one scale.
+    opacity : 0 (the scan alone) to 1 (the map alone). A map that is zero everywhere leaves the scan
+        as it is.
+    colormap : a name in COLORMAPS.
+    maximum : the value that gets the full colour; by default the map's own largest. One for all
+        gives one scale.
 
     Raises
     ------
@@ -89,22 +95,30 @@ def overlay(
         raise ExplanationError(
             "expected an opacity from 0 to 1, got {opacity}; 0.5 is usual", opacity=opacity
         )
-    scaled = _scaled(values, maximum, signed)
+    scaled = np.maximum(_scaled(values, maximum), 0)
+    table = COLORMAPS.get(colormap) * np.float32(opacity)
     if not scaled.any():
         return np.repeat(pixels[:, :, None], 3, axis=2)
     ground = pixels * np.float32(1 - opacity)
-    if not signed:
-        table = COLORMAPS.get(colormap) * np.float32(opacity)
-        return np.asarray(
-            np.rint(ground[:, :, None] + np.take(table, _positions(scaled), axis=0)), dtype=np.uint8
-        )
-    strength = np.sqrt(np.float32(opacity) * np.abs(scaled))
-    ground *= 1 - strength
-    above = np.where(scaled > 0, strength, np.float32(0))
-    below = strength - above
+    return np.asarray(
+        np.rint(ground[:, :, None] + np.take(table, _positions(scaled), axis=0)), dtype=np.uint8
+    )
+
+
+def paint_signed(values: Float32Array, maximum: float | None = None) -> ColorImage:
+    """A signed map alone: float (H, W) -> uint8 (H, W, 3), MIDDLE where it is zero, towards
+    POSITIVE above and NEGATIVE below by the root of its magnitude, in full from a quarter of the
+    maximum on.
+
+    maximum : by default the map's own largest magnitude; one for all gives one scale. Raises
+    ExplanationError for NaN or a maximum below zero.
+    """
+    scaled = _scaled(values, maximum)
+    strength = np.sqrt(np.minimum(np.abs(scaled) / _FULL, 1))
     channels = [
-        ground + above * np.float32(high) + below * np.float32(low)
-        for high, low in zip(POSITIVE, NEGATIVE, strict=True)
+        middle
+        + strength * np.where(scaled > 0, np.float32(high - middle), np.float32(low - middle))
+        for middle, high, low in zip(MIDDLE, POSITIVE, NEGATIVE, strict=True)
     ]
     return np.asarray(np.rint(np.stack(channels, axis=2)), dtype=np.uint8)
 
@@ -114,10 +128,8 @@ def _positions(scaled: Float32Array) -> NDArray[np.intp]:
     return np.asarray(np.rint(scaled * np.float32(255)), dtype=np.intp)
 
 
-def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float32Array:
-    """Values by their maximum, clipped to [0, 1], or [-1, 1] if signed; all zero if the maximum is
-    zero.
-    """
+def _scaled(values: Float32Array, maximum: float | None) -> Float32Array:
+    """Values by their maximum, clipped to [-1, 1]; all zero if the maximum is zero."""
     if not bool(np.isfinite(values).all()):
         raise ExplanationError(
             "expected finite map values, got NaN or infinity; explain the scan again"
@@ -129,6 +141,6 @@ def _scaled(values: Float32Array, maximum: float | None, signed: bool) -> Float3
         return np.zeros_like(values, dtype=np.float32)
     with np.errstate(over="ignore"):  # a value far above a tiny maximum is clipped all the same
         return np.asarray(
-            np.clip(np.asarray(values, dtype=np.float32) / top, -1.0 if signed else 0.0, 1.0),
+            np.clip(np.asarray(values, dtype=np.float32) / top, -1.0, 1.0),
             dtype=np.float32,
         )

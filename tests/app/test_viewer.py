@@ -351,7 +351,7 @@ def test_what_leaves_holds_no_metadata(
     one = overlay_png(scan, maps[0], 0.5, "viridis", 1.0)
     raw = maps_npz(run.card, judgement, in_scan_pixels(scan, small))
     for data in (whole, one):
-        assert b"Secret" not in data and Image.open(io.BytesIO(data)).info == {}
+        assert b"Secret" not in data and Image.open(io.BytesIO(data)).info.keys() <= {"dpi"}
     assert Image.open(io.BytesIO(one)).size == (160, 96)
     assert Image.open(io.BytesIO(whole)).info.keys().isdisjoint({"exif", "Comment", "Title"})
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:

@@ -27,7 +27,17 @@ from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES, Judgement, Prediction, Reason, Verdict
 
 torch.set_num_threads(1)
-COMMANDS = ("prepare", "train", "evaluate", "predict", "explain", "runs", "phantom", "export")
+COMMANDS = (
+    "prepare",
+    "train",
+    "evaluate",
+    "predict",
+    "explain",
+    "report",
+    "runs",
+    "phantom",
+    "export",
+)
 RUNS = ["vgg16", "resnet50", "densenet121"]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -376,7 +386,7 @@ def test_several_methods_and_layers_and_a_scan_without_evidence(
                 "hirescam/stem",
                 "hirescam/layer4",
             }
-        assert ("no evidence for" in capsys.readouterr().err) is (image is flat)
+        assert ("zero everywhere" in capsys.readouterr().err) is (image is flat)
 
 
 @pytest.mark.usefixtures("runs_here")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oct_core.errors import ExplanationError, UnknownNameError
-from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE, overlay
+from oct_core.figures.overlay import COLORMAPS, MIDDLE, NEGATIVE, POSITIVE, overlay, paint_signed
 
 PIXELS = np.array([[0, 100], [200, 255]], np.uint8)
 VALUES = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)
@@ -32,24 +32,24 @@ def test_opacity_goes_from_the_scan_to_the_map() -> None:
     assert half[0, 1].tolist() == [round((100 + 64) / 2)] * 3 and half.dtype == np.uint8
 
 
-def test_a_signed_map_is_blue_below_and_orange_above_zero_with_the_root_of_its_magnitude() -> None:
-    signed = np.array([[0.0, -2.0], [2.0, 0.5]], np.float32)
-    alone = overlay(PIXELS, signed, 1.0, signed=True)
-    assert (
-        alone[0, 0].tolist() == [0, 0, 0]
-        and alone[0, 1].tolist() == list(NEGATIVE)
-        and alone[1, 0].tolist() == list(POSITIVE)
-    )
-    assert alone[1, 1].tolist() == [
-        round(channel * 0.5) for channel in POSITIVE
-    ]  # the root of 0.5 / 2
-    np.testing.assert_array_equal(
-        overlay(PIXELS, signed, 0.0, signed=True), np.repeat(PIXELS[..., None], 3, axis=2)
-    )
-    quarter = overlay(PIXELS, signed, 0.25, signed=True)
-    assert quarter[1, 0].tolist() == [
-        round(200 * 0.75 * 0.5 + channel * 0.5) for channel in POSITIVE
-    ]
+def test_a_signed_map_stands_on_mid_gray_dark_below_and_bright_above_zero() -> None:
+    signed = np.array([[0.0, -2.0], [2.0, 0.125]], np.float32)
+    picture = paint_signed(signed)
+    assert picture.dtype == np.uint8 and MIDDLE == (127, 127, 127)
+    assert picture[0, 0].tolist() == [127, 127, 127]
+    assert picture[0, 1].tolist() == list(NEGATIVE) and picture[1, 0].tolist() == list(POSITIVE)
+    assert picture[1, 1].tolist() == [
+        round(127 + (channel - 127) * 0.5) for channel in POSITIVE
+    ]  # the root of 0.125 / (2 / 4)
+    quarter = np.array([[0.5, -0.5]], np.float32)
+    assert paint_signed(quarter, 2.0).tolist() == [[list(POSITIVE), list(NEGATIVE)]]
+    assert (paint_signed(np.zeros((3, 3), np.float32)) == 127).all()
+
+
+def test_for_and_against_differ_from_mid_gray_alike_in_a_print_without_colour() -> None:
+    weights = np.array([0.299, 0.587, 0.114])
+    above, below = np.array(POSITIVE) @ weights - 127, 127 - np.array(NEGATIVE) @ weights
+    assert above > 60 and below > 60 and abs(above - below) < 20
 
 
 def test_one_maximum_gives_one_scale_and_clips() -> None:
@@ -72,22 +72,18 @@ def test_a_literal_twin_in_float64_agrees_within_one_of_255(scale: float) -> Non
         for top in (float(np.abs(values).max()), 0.4 * scale):
             part = np.clip(np.abs(values).astype(float) / top, 0, 1)
             colours = gray * (1 - opacity) + table[np.rint(part * 255).astype(int)] * opacity
-            strength = np.sqrt(opacity * part)[..., None]
+            strength = np.sqrt(np.clip(4 * np.abs(values).astype(float) / top, 0, 1))[..., None]
             sides = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
-            signed = gray * (1 - opacity) * (1 - strength) + sides * strength
+            signed = 127 * (1 - strength) + sides * strength
             assert (
                 np.abs(overlay(pixels, np.abs(values), opacity, "turbo", top) - colours).max() <= 1
             )
-            assert (
-                np.abs(overlay(pixels, values, opacity, maximum=top, signed=True) - signed).max()
-                <= 1
-            )
+            assert np.abs(paint_signed(values, top) - signed).max() <= 1
 
 
-@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("maximum", [None, 0.0, 1e-60])
-def test_no_evidence_leaves_the_scan(signed: bool, maximum: float | None) -> None:
-    picture = overlay(PIXELS, np.zeros((2, 2), np.float32), 0.9, maximum=maximum, signed=signed)
+def test_a_map_of_zeros_leaves_the_scan(maximum: float | None) -> None:
+    picture = overlay(PIXELS, np.zeros((2, 2), np.float32), 0.9, maximum=maximum)
     np.testing.assert_array_equal(picture, np.repeat(PIXELS[..., None], 3, axis=2))
 
 
@@ -110,3 +106,17 @@ def test_wrong_overlays_say_what_was_expected(
 ) -> None:
     with pytest.raises(error, match=message):
         overlay(**{"pixels": PIXELS, "values": VALUES, **changed})
+
+
+@pytest.mark.parametrize(
+    ("values", "maximum", "message"),
+    [
+        (VALUES * np.nan, None, "expected finite map values"),
+        (VALUES, -1.0, "maximum of at least 0, got -1.0"),
+    ],
+)
+def test_a_wrong_signed_map_says_what_was_expected(
+    values: np.ndarray, maximum: float | None, message: str
+) -> None:
+    with pytest.raises(ExplanationError, match=message):
+        paint_signed(values, maximum)

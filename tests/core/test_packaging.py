@@ -24,6 +24,7 @@ DISTRIBUTIONS = {
     "pytorch_grad_cam": "grad-cam",
     "google": "protobuf",
     "markdown_it": "markdown-it-py",
+    "fpdf": "fpdf2",
 }
 """Import name -> name of the package, where they differ."""
 OWN = {"oct_core", "pages"} | {

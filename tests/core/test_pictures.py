@@ -1,11 +1,12 @@
-"""Scans and maps as pictures: sizes, scales, the contact sheet, the final figure."""
+"""Scans and maps as pictures: sizes, scales, captions, the final figure."""
 
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,23 @@ import pytest
 from PIL import Image
 
 from oct_core.figures.colours import CLASS_COLOURS
-from oct_core.figures.contact_sheet import contact_sheet
 from oct_core.figures.final_figure import (
+    DPI,
     FAINT,
+    GAP,
+    MARGIN,
+    SIDE,
+    WIDTH,
     FigureRow,
     final_figure,
     overlay_png,
 )
 from oct_core.figures.lettering import VERDICT_INKS
-from oct_core.figures.overlay import overlay
+from oct_core.figures.overlay import overlay, paint_signed
 from oct_core.figures.pictures import (
+    caption_of,
     draw_map,
+    explain_empty,
     fit_size,
     format_maximum,
     maximum_of,
@@ -44,6 +51,7 @@ from oct_core.types import (
     RunCard,
     Verdict,
 )
+from oct_core.words import language
 
 SCAN = make_phantom("CNV", 5, 90, 160).scan
 CARD = RunCard("mine", Path("mine"), "done", "vgg16", CLASSES, {}, "ab" * 32, 1.0, 3, {})
@@ -111,24 +119,85 @@ def test_the_maximum_is_the_largest_magnitude_in_three_digits() -> None:
 PLAIN = Judgement(ANSWER, Verdict("answer", "CNV", 0.7, prediction_set=("CNV",)))
 
 
-@pytest.mark.parametrize("maps", [[RAMP], [RAMP] * 4, [RAMP] * 5])
-def test_a_contact_sheet_has_the_scan_first_and_white_where_no_map_is(
-    maps: Sequence[Explanation],
+SIGNED = map_of(np.linspace(-1, 1, 90 * 160).reshape(90, 160), signed=True)
+
+
+def renamed(method: str, layer: str, explanation: Explanation = RAMP) -> Explanation:
+    return replace(explanation, method=method, layer=layer)
+
+
+def test_a_signed_map_is_drawn_alone_on_mid_gray_whatever_the_opacity() -> None:
+    for opacity in (0.0, 0.45, 1.0):
+        picture = draw_map(SCAN.pixels, SIGNED, opacity, "viridis", longest=160)
+        np.testing.assert_array_equal(picture, paint_signed(SIGNED.values))
+    middle = map_of(np.eye(90, 160), signed=True)
+    assert (draw_map(SCAN.pixels, middle, 0.45, "viridis", longest=160)[0, 1] == 127).all()
+
+
+def test_a_caption_says_the_class_and_the_maximum_only_when_asked() -> None:
+    assert caption_of(RAMP) == "for CNV"
+    assert caption_of(map_of(np.full((2, 2), 0.00068449)), maximum=True) == (
+        "for CNV, maximum 0.000684"
+    )
+    assert explain_empty(RAMP) == ""
+
+
+@pytest.mark.parametrize(
+    ("layer", "signed", "short", "long"),
+    [
+        ("block1", False, "nothing in this layer raises CNV", "is formed in other layers"),
+        ("block1", True, "nothing in this layer raises CNV", "cut off by the ReLU"),
+        ("input", True, "no pixel changes CNV", "any one pixel leaves the score of CNV as it is"),
+        ("input", False, "no part of the scan raises CNV", "no part of the scan by itself"),
+    ],
+)
+def test_a_map_of_zeros_is_no_word_on_the_class(
+    layer: str, signed: bool, short: str, long: str
 ) -> None:
-    sheet = contact_sheet(SCAN, maps, PLAIN.verdict, {"gradcam": "Grad-CAM"}, width=80)
-    rows, caption = -(-(1 + len(maps)) // 5), 44
-    head = sheet.shape[0] - (45 + caption) * rows
-    assert sheet.shape[1:] == (400, 3) and head > 60
-    assert (sheet[:head] != 255).any(), "the verdict stands above"
-    below = sheet[head:].reshape(rows, 45 + caption, 5, 80, 3).swapaxes(1, 2)
-    cells, captions = np.split(below.reshape(-1, 45 + caption, 80, 3), [45], axis=1)
-    assert [(each != 255).any() for each in captions] == [
-        place <= len(maps) for place in range(5 * rows)
+    zero = replace(NOTHING, layer=layer, signed=signed)
+    for maximum in (False, True):
+        assert caption_of(zero, maximum) == short
+    assert long in explain_empty(zero) and "no word on whether CNV is there" in explain_empty(zero)
+    with language("ko"):
+        assert re.search("[가-힣]", caption_of(zero)) and "CNV" in caption_of(zero)
+        assert not re.search("[a-z]{4,}", explain_empty(zero))
+
+
+def test_the_maps_of_a_method_have_rows_of_their_own_and_single_ones_share_one() -> None:
+    maps = [
+        *(renamed("gradcam", f"block{n}") for n in range(1, 6)),
+        renamed("guided_backprop", "input", SIGNED),
+        *(renamed("guided_gradcam", f"block{n}", SIGNED) for n in range(1, 6)),
+        renamed("hirescam", "block5"),
     ]
-    np.testing.assert_array_equal(cells[0][..., 0], shrink(SCAN.pixels, 80))
-    for cell in cells[1 : 1 + len(maps)]:
-        np.testing.assert_array_equal(cell, shrink(overlay(SCAN.pixels, RAMP.values), 80))
-    assert (cells[1 + len(maps) :] == 255).all()
+    row = FigureRow(CARD, "VGG16", "#0072B2", ANSWER, "CNV", maps, range(12))
+    lines = [[(each.key, maximum) for each, maximum in line] for line in row.grid()]
+    assert lines == [
+        [(f"gradcam/block{n}", n - 1) for n in range(1, 6)],
+        [(f"guided_gradcam/block{n}", n + 5) for n in range(1, 6)],
+        [("guided_backprop/input", 5), ("hirescam/block5", 11)],
+    ]
+    assert FigureRow(CARD, "VGG16", "#0072B2", ANSWER, "CNV", [], []).grid() == []
+
+
+def test_the_final_figure_holds_every_map_given_and_is_a_print_of_a4() -> None:
+    empty = renamed("hirescam", "block5", NOTHING)
+    maps = [renamed("gradcam", "block5"), renamed("guided_backprop", "input", SIGNED), empty]
+    row = FigureRow(CARD, "VGG16", "#0072B2", ANSWER, "CNV", maps, [1.0, 1.0, 0.0])
+    image = Image.open(io.BytesIO(final_figure(SCAN, [row], PLAIN, 0.5, "viridis")))
+    assert image.size[0] == WIDTH and round(image.size[0] / DPI * 25.4) == 210
+    assert [round(each) for each in image.info.pop("dpi")] == [DPI, DPI] and image.info == {}
+    sheet = np.asarray(image)
+    left = MARGIN + SIDE + GAP
+    cell = (WIDTH - MARGIN - left - 2 * GAP) // 3
+    size = cell, round(cell * 90 / 160)
+    for place, each in enumerate(maps):
+        picture = resize(draw_map(SCAN.pixels, each, 0.5, "viridis", longest=cell), size)
+        column = sheet[:, left + place * (cell + GAP) :][:, :cell]
+        assert any(
+            (column[top] == picture[0]).all() and (column[top : top + size[1]] == picture).all()
+            for top in range(len(column) - size[1])
+        ), each.key
 
 
 def figure_of(
@@ -146,8 +215,8 @@ def test_the_final_figure_has_a_row_a_model_in_its_title_and_colour() -> None:
     assert blue.any() and not (figure_of(1, colour="#D55E00") == (0, 0x72, 0xB2)).all(axis=2).any()
     assert (figure_of(1, title="Another") != one).any()
     long = figure_of(1, title="VGG16 (a run with a name that is much too long)")
-    title = slice(36 + 300, 36 + 314)  # between the first column and the first map
-    footer = one.shape[0] - 100
+    title = slice(MARGIN + SIDE, MARGIN + SIDE + GAP)  # before the first map
+    footer = one.shape[0] - 250
     np.testing.assert_array_equal(long[:footer, title], one[:footer, title])
 
 
@@ -169,7 +238,7 @@ def test_the_verdict_leads_the_final_figure_and_without_an_answer_percentages_ar
         )
     }
     for kind, picture in pictures.items():
-        inks = {name: has(picture[:300], to_hex(ink)) for name, ink in VERDICT_INKS.items()}
+        inks = {name: has(picture[:500], to_hex(ink)) for name, ink in VERDICT_INKS.items()}
         assert inks == {name: name == kind for name in VERDICT_INKS}
         assert has(picture, CLASS_COLOURS["CNV"]) is (kind != "refer")
         assert has(picture, to_hex(FAINT)) is (kind == "refer")
@@ -191,7 +260,7 @@ def test_long_reasons_are_broken_into_lines_and_make_the_figure_higher() -> None
     many = (Reason("unfamiliar", (("probability", 0.5), ("least", 0.9))),) * 6
     long = figure_of(1, judgement=Judgement(ANSWER, Verdict("caution", "CNV", 0.7, many)))
     assert long.shape[0] > figure_of(1).shape[0] and long.shape[1] == figure_of(1).shape[1]
-    assert (long[:, -20:] == 255).all(), "nothing runs into the margin"
+    assert (long[:, -MARGIN:] == 255).all(), "nothing runs into the margin"
 
 
 def test_an_overlay_is_a_png_of_the_scans_size() -> None:
@@ -201,7 +270,7 @@ def test_an_overlay_is_a_png_of_the_scans_size() -> None:
 
 def test_pictures_are_drawn_without_plotly_torch_or_streamlit() -> None:
     code = (
-        "import sys, oct_core.figures.final_figure, oct_core.figures.contact_sheet; "
+        "import sys, oct_core.figures.final_figure; "
         "print([name for name in ('plotly', 'torch', 'streamlit') if name in sys.modules])"
     )
     done = subprocess.run(

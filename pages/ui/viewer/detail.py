@@ -8,7 +8,13 @@ import streamlit as st
 
 from oct_core.exports import maps_npz
 from oct_core.figures.final_figure import overlay_png
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
+from oct_core.figures.pictures import (
+    GUIDED_WARNING,
+    draw_map,
+    explain_empty,
+    format_maximum,
+    maximum_of,
+)
 from oct_core.types import Explanation, RunCard, Scan
 from oct_core.words import keep_language, message, say
 from pages.ui.app.services import errors_on_page
@@ -17,7 +23,7 @@ from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import LARGE, draw_figure
 from pages.ui.viewer.compute import in_scan_pixels, make_map
 from pages.ui.viewer.controls import Choices, is_slow, method_titles
-from pages.ui.viewer.maps import GUIDED_WARNING, report_verdict
+from pages.ui.viewer.maps import report_verdict
 from pages.ui.viewer.measure import measure_panel
 from pages.ui.viewer.reading import Reading
 from pages.ui.viewer.slow import slow_map
@@ -107,12 +113,7 @@ def _show(
 
 def _facts(card: RunCard, explanation: Explanation, top: float, choices: Choices) -> None:
     if not explanation.evidence:
-        st.info(
-            say(
-                "No evidence for {target}: this map is zero everywhere.", target=explanation.target
-            ),
-            icon=":material/do_not_disturb_on:",
-        )
+        st.info(explain_empty(explanation), icon=":material/do_not_disturb_on:")
         return
     if choices.scale:
         st.caption(_scale(explanation, top, choices))

@@ -12,10 +12,10 @@ import streamlit as st
 
 from oct_core.errors import ReportError
 from oct_core.figures.colours import model_colour
-from oct_core.figures.overlay import COLORMAPS, NEGATIVE, POSITIVE
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
+from oct_core.figures.overlay import COLORMAPS, MIDDLE, NEGATIVE, POSITIVE
+from oct_core.figures.pictures import GUIDED_WARNING, caption_of, draw_map, explain_empty
 from oct_core.types import Explanation, RunCard, Scan
-from oct_core.words import message, say
+from oct_core.words import say
 from pages.ui.app.services import report
 from pages.ui.app.session import keep_choice
 from pages.ui.shared.markdown import escape_markdown
@@ -23,23 +23,11 @@ from pages.ui.shared.pictures import draw_figure
 from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.reading import Reading
 
-GUIDED_WARNING = message(
-    "Guided maps look sharp but follow edges more than the decision: they are known to fail the "
-    "test of random weights (Adebayo et al. 2018). Read them together with Grad-CAM."
-)
 GUIDED = ("guided_backprop", "guided_gradcam")
 ALL = "all"
 """The choice of all models, one method."""
 SIDE = 480
 """Longer side of a map on the page, in pixels: the light table makes it larger."""
-
-
-def _caption(explanation: Explanation, choices: Choices) -> str:
-    if not explanation.evidence:
-        return say("no evidence for {target}", target=explanation.target)
-    if not choices.scale:
-        return ""
-    return say("maximum {maximum}", maximum=format_maximum(maximum_of(explanation)))
 
 
 def map_figure(
@@ -50,7 +38,9 @@ def map_figure(
     title: str,
     place: tuple[int, int] = (0, 0),
 ) -> str:
-    """The HTML of one map with its caption. place : (row, column) in its grid."""
+    """The HTML of one map with its caption: method and layer, that it is zero everywhere, its
+    maximum where asked for. place : (row, column) in its grid.
+    """
     picture = draw_map(
         scan.pixels,
         explanation,
@@ -69,8 +59,9 @@ def map_figure(
         )
     ]
     caption = f"<b>{html.escape(title)}</b> · {html.escape(explanation.layer)}"
-    if more := _caption(explanation, choices):
-        words.append(more)
+    if choices.scale or not explanation.evidence:
+        more = caption_of(explanation, choices.scale)
+        words.append(explain_empty(explanation) or more)
         caption += f"<br><span>{html.escape(more)}</span>"
     alt = ", ".join(words)
     row, column = place
@@ -184,7 +175,7 @@ def colour_key(choices: Choices) -> str:
     unsigned = ", ".join(
         f"rgb({r},{g},{b})" for r, g, b in table[:: (len(table) - 1) // 5].tolist()
     )
-    signed = f"rgb{NEGATIVE}, #7f7f7f, rgb{POSITIVE}"
+    signed = f"rgb{NEGATIVE}, rgb{MIDDLE}, rgb{POSITIVE}"
     highest = say("largest in this model") if choices.one_scale else say("its maximum")
     keys = []
     if False in kinds:

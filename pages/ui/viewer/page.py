@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from oct_core.errors import OctError
-from oct_core.figures.colours import model_colour
-from oct_core.figures.final_figure import FigureRow, final_figure
+from oct_core.figures.final_figure import final_figure
 from oct_core.figures.pictures import shrink
 from oct_core.types import Explanation, Judgement, RunCard, Scan
 from oct_core.words import keep_language, say
@@ -53,6 +52,7 @@ from pages.ui.viewer.controls import Choices, controls, is_slow, method_titles
 from pages.ui.viewer.light_table import light_table
 from pages.ui.viewer.maps import colour_key, deepest_map, layers
 from pages.ui.viewer.reading import Reading, models_of
+from pages.ui.viewer.report import figure_rows, report_downloads
 from pages.ui.viewer.slow import (
     land_finished,
     offer_slow_maps,
@@ -344,6 +344,8 @@ def _below(
     if not readings:
         return
     _figure_download(scan, lead, readings, choices)
+    if item := state.item():
+        report_downloads(item, scan, lead, readings, choices)
     titles = method_titles([reading.card for reading in readings])
     detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
     with detail_tab:
@@ -356,20 +358,7 @@ def _figure_download(
     scan: Scan, lead: Judgement, readings: Sequence[Reading], choices: Choices
 ) -> None:
     def make() -> bytes:
-        rows = []
-        for reading in readings:
-            cams = reading.of("gradcam")
-            rows.append(
-                FigureRow(
-                    reading.card,
-                    reading.title,
-                    model_colour(reading.card.architecture),
-                    reading.prediction,
-                    reading.target,
-                    cams,
-                    [reading.scale_of(each, choices.one_scale) for each in cams],
-                )
-            )
+        rows = figure_rows(readings, choices)
         return final_figure(scan, rows, lead, choices.opacity, choices.colormap, choices.one_scale)
 
     st.download_button(

@@ -1,0 +1,1 @@
+"""A report of one scan: what is in it (content), and the same drawn as HTML and as PDF."""
