@@ -4,6 +4,7 @@ shares, tables. No streamlit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from oct_core.figures.charts import REGION_COLOURS, Profile
 from oct_core.figures.colours import run_colours
-from oct_core.metrics.intervals import Interval, interval_text
+from oct_core.metrics.intervals import Interval
 from oct_core.models import catalog
 from oct_core.trust.report_file import Report, interval_of
 from oct_core.words import message, say
@@ -220,9 +221,18 @@ def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
 
 
 def figure_text(row: dict[str, Any]) -> str:
-    """0.27 (0.18 to 0.36), n 24."""
-    interval = interval_text(interval_of(row), 2, row["patients"])
-    return say("{interval}, n {n}", interval=interval, n=row["n"])
+    """``27% (18% to 36%)``: all measures are shares or differences of probabilities; without an
+    interval ``27%``.
+    """
+    interval = interval_of(row)
+    if math.isnan(interval.low):
+        return f"{interval.value:.0%}"
+    return say(
+        "{value:.0%} ({low:.0%} to {high:.0%})",
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+    )
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:

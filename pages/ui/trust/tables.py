@@ -56,13 +56,14 @@ def in_short(report: Report) -> None:
                     | cells
                 )
     if rows:
-        st.markdown(
+        st.subheader(say("Grad-CAM beside maps that do not use the network"), anchor=False)
+        _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
+        st.caption(
             say(
-                "##### Summary: Grad-CAM at the last layer on phantoms, beside maps that do not "
-                "use the network"
+                "Grad-CAM at the last layer, on phantoms, with 95% intervals. Point at a heading "
+                "for its definition."
             )
         )
-        _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
@@ -81,7 +82,7 @@ def wider(report: Report) -> None:
     """The other methods at the last layer beside the core and the baselines, and why some were left
     out.
     """
-    st.markdown(say("##### Other methods, last layer"))
+    st.subheader(say("Other methods, last layer"), anchor=False)
     source = choose_source(report, "report_wider_source")
     frame = data.wider_frame(report, source, _WIDER)
     if frame.empty:
@@ -125,7 +126,7 @@ def whole(report: Report) -> None:
         say_count("Download {count} row (CSV)", "Download {count} rows (CSV)", len(frame)),
         table_csv(
             list(frame.columns),
-            frame.astype(object).where(frame.notna(), None).itertuples(index=False),
+            frame.round(3).astype(object).where(frame.notna(), None).itertuples(index=False),
         ),
         "explanations.csv",
         "text/csv",

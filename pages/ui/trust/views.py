@@ -39,7 +39,8 @@ _INTRODUCTION = message(
 
 
 def introduction() -> None:
-    """What the page is about, in plain words."""
+    """What was asked of the maps, in plain words."""
+    st.header(say("What was measured"), anchor=False)
     st.markdown(say(_INTRODUCTION))
 
 
@@ -245,7 +246,7 @@ def localisation(report: Report) -> None:
         say("{model} {right} of {total}", model=escape_markdown(run), right=right, total=total)
         for run, (right, total) in counts.items()
     ]
-    st.markdown(say("##### On the lesion (phantoms)"))
+    st.subheader(say("On the lesion (phantoms)"), anchor=False)
     st.caption(
         say(
             "Over the phantoms with a lesion that the model classifies correctly: {counts}. Maps "
@@ -261,7 +262,7 @@ def localisation(report: Report) -> None:
                 colours = data.colours(report)
                 show(charts.lesion_bars(scores, areas, colours, title, title), measure)
                 definition(report, measure)
-    st.markdown(say("##### On the retina"))
+    st.subheader(say("On the retina"), anchor=False)
     source = choose_source(report, "report_place_source")
     title = say("Where the maps lie: {scans}", scans=data.source_title(source))
     show(charts.region_shares(data.region_scores(report, source), title), "regions")
