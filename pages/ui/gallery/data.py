@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from oct_core.types import Prediction, RunCard, Scan, Verdict
 from oct_core.words import message, say
 from pages.ui.app import services
 from pages.ui.app.cache import cache_data
-from pages.ui.shared.data_folder import holds_name, open_picture
+from pages.ui.shared.data_folder import names_held, open_picture
 from pages.ui.shared.samples import Sample, all_samples
 
 # Pictures are stored with at most this longer side (pixels): what a row of six shows, and a tenth
@@ -126,7 +127,10 @@ def test_examples(members: Sequence[RunCard]) -> list[Example]:
     if not all(map(len, tables.values())):
         return []
     table = scored_table(members, tables)
-    table = table.take(np.array([holds_name(str(image)) for image in table.image]))
+    held = names_held()
+    table = table.take(
+        np.array([Path(str(image)).name in held for image in table.image], dtype=bool)
+    )
     judge = services.judge_of(members, LEVEL)
     return [
         Example(FolderScan(str(image), str(sha256)), table.classes[label], verdict)
