@@ -38,6 +38,9 @@ from oct_core.reasons import reasons_words
 from oct_core.runs.files import read_card, read_predictions, write_predictions
 from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.verdict import give_verdicts
+from oct_core.types import Verdict
+from pages.ui.gallery.data import Example, arrange, synthetic_examples
+from pages.ui.gallery.views import SCANS_PER_PAGE
 from pages.ui.predictions import everything, rows_csv
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
@@ -544,31 +547,78 @@ def test_with_data_a_click_opens_the_real_scan(
     assert page.session_state["open_scan"].name == "CNV-0-1.png"
 
 
-def test_gallery_of_phantoms(root: Path) -> None:
-    write_run(root, "resnet50", weights=True)
-    page = visit(GALLERY)
-    page.selectbox(key="gallery_choice").set_value("doubtful")
-    page.selectbox(key="gallery_count").set_value(1).run()
-    assert not page.exception and not page.error
-    layers = [one.value for one in page.caption]
-    assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
-    assert [one.value for one in page.subheader] == [
-        f"Predicted class {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
-    ]
+def gallery_rows(page: AppTest) -> list[tuple[str, str]]:
+    """The HTML of each scan's head and of its row of pictures."""
+    bodies = [one.proto.body for one in page.get("html")]
+    heads = [body for body in bodies if body.startswith("<h2")]
+    return list(zip(heads, [body for body in bodies if "<figure>" in body], strict=True))
 
 
-def test_gallery_of_the_ensemble_shows_each_models_last_map_and_the_verdict(root: Path) -> None:
-    for seed, name in enumerate(("vgg16", "resnet50")):
+def test_gallery_shows_all_models_on_one_scan_in_a_row(root: Path) -> None:
+    names = ("vgg16", "resnet50")
+    for seed, name in enumerate(names):
         write_run(root, name, weights=True, seed=seed)
     page = visit(GALLERY)
     page.selectbox(key="gallery_choice").set_value("doubtful").run()
     assert not page.exception and not page.error
-    assert page.selectbox(key="gallery_run").options == ["Ensemble", "VGG16", "ResNet50"]
-    layers = {one.value.replace("\\", "").split(":")[0] for one in page.caption}
-    assert {"scan", "VGG16, block5", "ResNet50, layer4"} <= layers and "stem" not in layers
-    badges = [one for one in page.get("html") if 'data-testid="badge"' in one.proto.body]
-    assert badges and len(badges) == sum(one.value == "scan" for one in page.caption)
-    assert all("because" in one.proto.body for one in badges), "no gate, so no plain answer"
+    rows = gallery_rows(page)
+    assert len(rows) == SCANS_PER_PAGE and "Page 1 of 2" in said(page)
+    members = [read_card(root / name) for name in names]
+    examples = arrange(synthetic_examples(members), "doubtful", "")
+    for example, (head, pictures) in zip(examples, rows, strict=False):
+        assert example.name in head and f"true class {example.true}" in head
+        assert f"{example.confidence:.1%}" in head and 'data-testid="badge"' in head
+        assert "because" in head, "no gate, so no plain answer"
+        assert pictures.count("<img") == 3, "the scan and one map a model"
+        places = [pictures.index(word) for word in (">scan<", ">VGG16<", ">ResNet50<")]
+        assert places == sorted(places) and "block5" in pictures and "layer4" in pictures
+        for label, share in example.answers:
+            mark = "✓ Correct" if label == example.true else "✗ Wrong"
+            assert f"{label} {share:.1%} {mark}" in pictures
+    page.pills(key="gallery_models").set_value(["resnet50"]).run()
+    alone = gallery_rows(page)
+    assert all(row.count("<img") == 2 and "VGG16" not in head + row for head, row in alone)
+    page.selectbox(key="gallery_depth").set_value("1").run()
+    assert all("layer3" in row and "layer4" not in row for _, row in gallery_rows(page))
+    page.pills(key="gallery_models").set_value([]).run()
+    assert "Choose at least one model" in said(page) and not page.exception
+
+
+def test_gallery_turns_its_pages_above_and_below_and_starts_anew_with_another_choice(
+    root: Path,
+) -> None:
+    write_run(root, "resnet50", weights=True)
+    page = visit(GALLERY)
+    page.selectbox(key="gallery_choice").set_value("doubtful").run()
+    first = [head for head, _ in gallery_rows(page)]
+    assert page.button(key="gallery_top_-1").disabled
+    page.button(key="gallery_top_1").click().run()
+    second = [head for head, _ in gallery_rows(page)]
+    assert "Page 2 of 2" in said(page) and len(first) + len(second) == 12
+    assert not set(first) & set(second) and page.button(key="gallery_bottom_1").disabled
+    page.button(key="gallery_bottom_-1").click().run()
+    assert [head for head, _ in gallery_rows(page)] == first
+    page.button(key="gallery_bottom_1").click().run()
+    page.selectbox(key="gallery_depth").set_value("1").run()
+    assert [head for head, _ in gallery_rows(page)] == first
+
+
+def test_gallery_arranges_by_what_is_asked() -> None:
+    def example(number: int, true: str, label: str, share: float, *votes: str) -> Example:
+        verdict = Verdict("answer", label, share)
+        answers = tuple((vote, share) for vote in votes or (label,))
+        return Example(Sample(true, number), true, verdict, answers)
+
+    right, sure = example(1, "CNV", "CNV", 0.6), example(2, "CNV", "CNV", 0.9)
+    other = example(3, "DME", "DME", 0.7, "DME", "CNV")
+    wrong = example(4, "DRUSEN", "CNV", 0.8)
+    examples = [right, other, wrong, sure]
+    assert arrange(examples, "typical", "") == [sure, other, right], "the classes in turn"
+    assert arrange(examples, "typical", "CNV") == [sure, right]
+    assert arrange(examples, "doubtful", "") == [right, other, wrong, sure]
+    assert arrange(examples, "mistakes", "") == [wrong]
+    assert arrange(examples, "split", "") == [other]
+    assert arrange(examples, "mistakes", "NORMAL") == []
 
 
 def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
@@ -610,7 +660,9 @@ def test_gallery_of_the_data_folder(
         and not page.error
         and page.selectbox(key="gallery_source").value == "test"
     )
-    assert f"**{escape_markdown('CNV-0-1.png')}**" in said(page) and "CNV-4-1.png" not in said(page)
+    heads = [head for head, _ in gallery_rows(page)]
+    assert any(">CNV-0-1.png<" in head for head in heads)
+    assert not any("CNV-4-1.png" in head for head in heads), "another content under that name"
 
 
 def test_choices_survive_a_visit_to_another_page(root: Path) -> None:
