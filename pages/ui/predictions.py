@@ -23,7 +23,7 @@ from pages.ui.app import services, session
 from pages.ui.app.services import title_of
 from pages.ui.shared.links import open_in_viewer
 from pages.ui.shared.markdown import escape_markdown
-from pages.ui.shared.pager import first_page
+from pages.ui.shared.pager import first_page, open_page_of, pager
 from pages.ui.shared.samples import all_samples
 from pages.ui.shared.tables import offer_table, prediction_frame
 from pages.ui.shared.verdicts import SHORT_TITLES
@@ -41,6 +41,7 @@ ORDERS = {
     "class": message("By true class"),
     "verdict": message("By verdict, no answer first"),
 }
+PHANTOMS_PER_PAGE = 4
 _WORST_FIRST = ["refer", "caution", "answer", ""]
 _SCAN = ["image", "sha256"]
 
@@ -301,21 +302,20 @@ def phantom_grid() -> None:
         )
     )
     samples = all_samples()
-    for start in range(0, len(samples), 4):
-        for column, sample in zip(
-            st.columns(4, gap="medium"), samples[start : start + 4], strict=False
-        ):
-            phantom = sample.phantom()
-            with column:
-                st.image(
-                    phantom.pixels,
-                    width="stretch",
-                    alt=say("Synthetic B-scan: {title}", title=say(CLASS_TITLES[sample.label])),
-                )
-                if st.button(
-                    sample.title,
-                    key=f"phantom_{sample.seed}",
-                    icon=":material/open_in_new:",
-                    width="stretch",
-                ):
-                    open_in_viewer(sample)
+    pager(len(samples), PHANTOMS_PER_PAGE, "phantoms", "top")
+    page = samples[open_page_of(len(samples), PHANTOMS_PER_PAGE, "phantoms")]
+    for column, sample in zip(st.columns(PHANTOMS_PER_PAGE, gap="medium"), page, strict=False):
+        phantom = sample.phantom()
+        with column:
+            st.image(
+                phantom.pixels,
+                width="stretch",
+                alt=say("Synthetic B-scan: {title}", title=say(CLASS_TITLES[sample.label])),
+            )
+            if st.button(
+                sample.title,
+                key=f"phantom_{sample.seed}",
+                icon=":material/open_in_new:",
+                width="stretch",
+            ):
+                open_in_viewer(sample)

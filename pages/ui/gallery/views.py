@@ -23,7 +23,7 @@ from pages.ui.shared.pager import first_page, open_page_of, pager
 from pages.ui.shared.pictures import data_uri, figure
 from pages.ui.shared.run_data import one_of_each
 from pages.ui.shared.samples import Sample
-from pages.ui.shared.scan_rows import OUTCOMES
+from pages.ui.shared.scan_rows import outcome_words
 from pages.ui.shared.verdicts import small_line
 
 SCANS_PER_PAGE = 6
@@ -191,7 +191,7 @@ def _head(example: Example, members: Sequence[RunCard]) -> str:
         predicted=example.predicted,
         confidence=example.confidence,
     )
-    outcome = say(OUTCOMES[example.true == example.predicted])
+    outcome = outcome_words(example.true == example.predicted)
     return (
         '<h2 style="font-size:1.05rem;margin:0;padding:0;overflow-wrap:anywhere">'
         f"{html.escape(example.name)}</h2>"
@@ -216,7 +216,7 @@ def _row(example: Example, strip: Strip, members: Sequence[RunCard]) -> str:
             name=example.name,
             predicted=example.predicted,
         )
-        answer = f"{label} {share:.1%} {say(OUTCOMES[label == example.true])}"
+        answer = f"{label} {share:.1%} {outcome_words(label == example.true)}"
         where = layer if evidence else say("{layer}: no evidence", layer=layer)
         caption = (
             f"<b>{html.escape(title_of(card))}</b><br>{html.escape(answer)}"

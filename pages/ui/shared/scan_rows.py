@@ -20,9 +20,15 @@ from pages.ui.shared.verdicts import SHORT_TITLES
 
 PICTURES_PER_PAGE = 8
 PICTURE_SIDE = 360
-OUTCOMES = {True: message("✓ Correct"), False: message("✗ Wrong")}
-"""Whether an answer is right -> how a row says it."""
-_LAST = ("reason", "patient", "p(true)")
+OUTCOMES = {True: ("✓", message("Correct")), False: ("✗", message("Wrong"))}
+"""Whether an answer is right -> its mark and its word."""
+_LAST = ("reason", "model", "patient", "p(true)")
+
+
+def outcome_words(right: bool) -> str:
+    """``✓ Correct`` or ``✗ Wrong``."""
+    mark, word = OUTCOMES[bool(right)]
+    return f"{mark} {say(word)}"
 
 
 def show_scans(rows: pd.DataFrame, key: str, at_hand: bool) -> None:
@@ -50,12 +56,12 @@ def _words_of(rows: pd.DataFrame) -> pd.DataFrame:
     first stands first.
     """
     shown = rows.drop(columns=["sha256", "right"])
-    shown["outcome"] = [say(OUTCOMES[bool(right)]) for right in rows["right"]]
+    shown["outcome"] = [outcome_words(right) for right in rows["right"]]
     if "verdict" in shown:
         shown["verdict"] = [say(SHORT_TITLES[kind]) if kind else "" for kind in rows["verdict"]]
     shares = [name for name in rows if name == "confidence" or str(name).startswith("p(")]
     shown[shares] = rows[shares] * 100
-    first = ["image", "model", "true", "predicted", "outcome", "verdict", "confidence", "agreement"]
+    first = ["image", "true", "predicted", "outcome", "verdict", "confidence", "agreement"]
     last = [*_LAST, *(name for name in shares if name not in (*first, *_LAST))]
     models = [name for name in shown if name not in first and name not in last]
     return shown[[name for name in (*first, *models, *last) if name in shown]]
@@ -66,7 +72,7 @@ def _table(rows: pd.DataFrame, **options: Any) -> Any:
     columns = {
         "confidence": st.column_config.ProgressColumn(
             say(COLUMNS["confidence"]),
-            width=110,
+            width=100,
             min_value=0,
             max_value=100,
             format="%.1f%%",
@@ -75,12 +81,17 @@ def _table(rows: pd.DataFrame, **options: Any) -> Any:
         "p(true)": st.column_config.NumberColumn(
             say(COLUMNS["p(true)"]), format="%.1f%%", help=say("The probability of the true class.")
         ),
-        "outcome": st.column_config.TextColumn(say("Outcome"), width=90),
+        "outcome": st.column_config.TextColumn(say("Outcome"), width=85),
         "agreement": st.column_config.TextColumn(
-            say("Agreement"), width=90, help=say("How many models give the commonest answer.")
+            say("Agreement"), width=80, help=say("How many models give the commonest answer.")
         ),
-        "verdict": st.column_config.TextColumn(say(COLUMNS["verdict"]), width=90),
+        "verdict": st.column_config.TextColumn(say(COLUMNS["verdict"]), width=80),
         "reason": st.column_config.TextColumn(say(COLUMNS["reason"]), width=320),
+    }
+    columns |= {
+        name: st.column_config.Column(width=95)
+        for name in map(str, shown.columns)
+        if name not in COLUMNS and name not in columns and not name.startswith("p(")
     }
     columns |= {
         name: st.column_config.NumberColumn(format="%.1f%%", help=_class_title(name))
@@ -144,7 +155,7 @@ def _picture(row: pd.Series[Any], key: str) -> None:
         picture = figure(data_uri(shrink(scan.pixels, PICTURE_SIDE)), alt)
         st.html(f'<div class="oct-maps">{picture}</div>')
     badge = "green" if row["right"] else "red"
-    outcome = say(OUTCOMES[bool(row["right"])])
+    outcome = outcome_words(row["right"])
     st.markdown(f"**{row['predicted']}** {row['confidence']:.1%} :{badge}-badge[{outcome}]")
     words = [
         say("{model} · true class {true}", model=escape_markdown(row["model"]), true=row["true"])

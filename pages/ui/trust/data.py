@@ -225,14 +225,15 @@ def figure_text(row: dict[str, Any]) -> str:
     interval ``27%``.
     """
     interval = interval_of(row)
+    value, low, high = map(_percent, (interval.value, interval.low, interval.high))
     if math.isnan(interval.low):
-        return f"{interval.value:.0%}"
-    return say(
-        "{value:.0%} ({low:.0%} to {high:.0%})",
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-    )
+        return value
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
+
+
+def _percent(share: float) -> str:
+    """``27%``, and never ``-0%``."""
+    return f"{share:.0%}".replace("-0%", "0%")
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def lights(report: Report) -> None:
     core = [name for name in data.CORE if name in methods]
     if core:
         for column, name in zip(st.columns(len(core), gap="medium"), core, strict=True):
-            with column.container(border=True):
+            with column.container(border=True, height="stretch", gap="small"):
                 _card(report, name)
     _explain(report)
     others = [name for name in methods if name not in data.CORE]
@@ -60,10 +60,9 @@ def _card(report: Report, method: str) -> None:
     light = light_of(report, method)
     st.subheader(escape_markdown(data.method_title(report, method)), anchor=False)
     st.html(light_html(light))
-    sentences = [*light.sentences]
     if method in _GRAINS:
-        sentences[-1] = f"{say(_GRAINS[method])} {sentences[-1]}"
-    st.markdown("\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences))
+        st.caption(say(_GRAINS[method]))
+    st.markdown("\n".join(f"- {escape_markdown(sentence)}" for sentence in light.sentences))
     if light.missing and len(light.missing) < len(report.runs):
         models = ", ".join(data.run_title(report, run) for run in light.missing)
         st.caption(say("Not all was measured of {models}.", models=escape_markdown(models)))
