@@ -5,7 +5,7 @@ shares, tables. No streamlit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -112,6 +112,21 @@ def layer_profiles(
             if (method, "input") in scores:
                 levels[title][method_title(report, method)] = scores[method, "input"].value
     return profiles, levels
+
+
+def scale_of(
+    profiles: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mapping[str, float]]
+) -> tuple[float, float]:
+    """The lowest and the highest figure of all runs with their intervals, and zero: one scale for
+    charts that are compared.
+    """
+    numbers = [0.0, *(value for level in levels.values() for value in level.values())]
+    for score in (score for lines in profiles.values() for line in lines for score in line.scores):
+        numbers += [score.value, score.low, score.high]
+    known = [number for number in numbers if not math.isnan(number)]
+    low, high = min(known), max(known)
+    room = 0.05 * (high - low or 1.0)
+    return (low - room if low < 0 else 0.0), high + room
 
 
 def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Profile]]:

@@ -4,6 +4,9 @@ tables have files of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from oct_core.figures import charts
@@ -227,9 +230,18 @@ def faithfulness(report: Report) -> None:
         definition(report, measure)
     profiles, levels = data.layer_profiles(report, measure, source)
     name = data.measure_title(report, measure)
-    title = say(_BY_LAYER[report.measures[measure]["better"]], measure=name)
+    st.subheader(say(_BY_LAYER[report.measures[measure]["better"]], measure=name), anchor=False)
     colours = data.colours(report)
-    show(charts.scores_by_layer(profiles, levels, colours, title, name), "faithfulness")
+    scale = data.scale_of(profiles, levels)
+    charts_by_model(
+        {
+            run: charts.scores_by_layer(
+                {run: lines}, {run: levels[run]}, colours, run, name
+            ).update_yaxes(range=scale)
+            for run, lines in profiles.items()
+        },
+        "faithfulness",
+    )
     st.caption(
         say(
             "Solid and dotted lines: the maps of each layer, with 95% intervals by patient. Gray "
@@ -237,6 +249,21 @@ def faithfulness(report: Report) -> None:
             "it scores better than noise and than the edges of the picture."
         )
     )
+
+
+def charts_by_model(figures: Mapping[str, Any], key: str) -> None:
+    """One chart a model, side by side where there is room and one below the other on a phone, so
+    that no label stands over another. figures : title of the run -> its chart, called so.
+    """
+    if not figures:
+        st.info(say("No scan has been measured yet."), icon=":material/hourglass_top:")
+        return
+    columns = st.columns(len(figures), gap="medium")
+    for column, (run, figure) in zip(columns, figures.items(), strict=True):
+        with column:
+            figure.layout.annotations = ()  # the panel's own heading: the chart is called so
+            figure.update_layout(legend={"y": -0.5}, height=500)
+            show(figure, f"{key}_{run}")
 
 
 def localisation(report: Report) -> None:
@@ -264,8 +291,13 @@ def localisation(report: Report) -> None:
                 definition(report, measure)
     st.subheader(say("On the retina"), anchor=False)
     source = choose_source(report, "report_place_source")
-    title = say("Where the maps lie: {scans}", scans=data.source_title(source))
-    show(charts.region_shares(data.region_scores(report, source), title), "regions")
+    charts_by_model(
+        {
+            run: charts.region_shares({run: maps}, run)
+            for run, maps in data.region_scores(report, source).items()
+        },
+        "regions",
+    )
     st.caption(
         say(
             "The retina is estimated from the scan, between the inner limiting membrane and "
