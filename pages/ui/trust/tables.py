@@ -18,15 +18,6 @@ from pages.ui.trust import data as data
 from pages.ui.trust.views import choose_source, definition_text, measure_of
 
 _SHORT = ("deletion_mean", "insertion_mean", "road", "pointing", "energy")
-_WIDER = (
-    "deletion_mean",
-    "insertion_mean",
-    "road",
-    "average_drop",
-    "pointing",
-    "energy",
-    "mass_retina",
-)
 
 
 def in_short(report: Report) -> None:
@@ -84,26 +75,38 @@ def wider(report: Report) -> None:
     """
     st.subheader(say("Other methods, last layer"), anchor=False)
     source = choose_source(report, "report_wider_source")
-    frame = data.wider_frame(report, source, _WIDER)
+    frame = data.wider_frame(report, source, _SHORT)
     if frame.empty:
         st.info(say("No other method has been measured yet."), icon=":material/hourglass_top:")
     else:
-        _table(report, frame, _WIDER, say("Scores of other methods"))
+        _table(report, frame, _SHORT, say("Scores of other methods"))
         st.caption(
             say(
                 "All rows of a model come from the same few scans, so the intervals are wide. "
                 "Point at a heading for its definition."
             )
         )
-    for row in report.raw["skipped"]:
+    for (reason, runs), methods in _left_out(report).items():
+        models = ", ".join(data.run_title(report, run) for run in runs)
         st.caption(
             say(
                 "Not measured: **{method}** for {model}. {reason}",
-                method=data.method_title(report, row["method"]),
-                model=escape_markdown(data.run_title(report, row["run"])),
-                reason=escape_markdown(row["reason"]),
+                method=escape_markdown(", ".join(methods)),
+                model=escape_markdown(models),
+                reason=escape_markdown(reason[:1].upper() + reason[1:]),
             )
         )
+
+
+def _left_out(report: Report) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """(why, of which runs) -> the methods that were not measured."""
+    by_method: dict[tuple[str, str], list[str]] = {}
+    for row in report.raw["skipped"]:
+        by_method.setdefault((row["method"], row["reason"]), []).append(row["run"])
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (method, reason), runs in by_method.items():
+        groups.setdefault((reason, tuple(runs)), []).append(data.method_title(report, method))
+    return groups
 
 
 def whole(report: Report) -> None:

@@ -261,9 +261,23 @@ def charts_by_model(figures: Mapping[str, Any], key: str) -> None:
     columns = st.columns(len(figures), gap="medium")
     for column, (run, figure) in zip(columns, figures.items(), strict=True):
         with column:
-            figure.layout.annotations = ()  # the panel's own heading: the chart is called so
-            figure.update_layout(legend={"y": -0.5}, height=500)
-            show(figure, f"{key}_{run}")
+            show(_alone(figure, run), f"{key}_{run}")
+
+
+def _alone(figure: Any, run: str) -> Any:
+    """The chart of one model, for a narrow place: no heading of a panel and no name of the model
+    before each line, since the chart is called so, and the legend below all labels.
+    """
+    figure.layout.annotations = ()
+    for trace in figure.data:
+        trace.name = trace.name.removeprefix(f"{run}: ")
+    named = sum(trace.showlegend is not False for trace in figure.data)
+    below = 120 + 21 * named
+    return figure.update_layout(
+        height=300 + below,
+        margin={"t": 50, "b": below},
+        legend={"yref": "container", "y": 0, "yanchor": "bottom"},
+    )
 
 
 def localisation(report: Report) -> None:
@@ -277,7 +291,8 @@ def localisation(report: Report) -> None:
     st.caption(
         say(
             "Over the phantoms with a lesion that the model classifies correctly: {counts}. Maps "
-            "at the last layer, or at the input.",
+            "at the last layer, or at the input. Dashed: the share of the picture that the lesion "
+            "covers.",
             counts="; ".join(lines),
         )
     )
@@ -287,13 +302,13 @@ def localisation(report: Report) -> None:
                 scores, areas = data.lesion_scores(report, measure)
                 title = data.measure_title(report, measure)
                 colours = data.colours(report)
-                show(charts.lesion_bars(scores, areas, colours, title, title), measure)
+                show(_upright(charts.lesion_bars(scores, areas, colours, title, title)), measure)
                 definition(report, measure)
     st.subheader(say("On the retina"), anchor=False)
     source = choose_source(report, "report_place_source")
     charts_by_model(
         {
-            run: charts.region_shares({run: maps}, run)
+            run: _on_two_lines(charts.region_shares({run: maps}, run))
             for run, maps in data.region_scores(report, source).items()
         },
         "regions",
@@ -306,3 +321,17 @@ def localisation(report: Report) -> None:
         )
     )
     definition(report, "mass_retina")
+
+
+def _upright(figure: Any) -> Any:
+    """Bars whose names stand upright below them, with the legend above: nothing meets."""
+    figure.layout.annotations = ()  # the dashed line is named in the caption
+    figure.update_xaxes(tickangle=-90, title_text="", automargin=True)
+    return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin={"t": 80})
+
+
+def _on_two_lines(figure: Any) -> Any:
+    """Bars with their names broken at spaces, so that a narrow place leaves room for the bars."""
+    for trace in figure.data:
+        trace.y = [name.replace(" ", "<br>", 1) for name in trace.y]
+    return figure.update_yaxes(title_text="")
