@@ -20,15 +20,14 @@ from pages.ui.shared.verdicts import SHORT_TITLES
 
 PICTURES_PER_PAGE = 8
 PICTURE_SIDE = 360
-OUTCOMES = {True: ("✓", message("Correct")), False: ("✗", message("Wrong"))}
-"""Whether an answer is right -> its mark and its word."""
+OUTCOMES = {True: message("Correct"), False: message("Wrong")}
+_MARKS = {True: "✓", False: "✗"}
 _LAST = ("reason", "model", "patient", "p(true)")
 
 
 def outcome_words(right: bool) -> str:
     """``✓ Correct`` or ``✗ Wrong``."""
-    mark, word = OUTCOMES[bool(right)]
-    return f"{mark} {say(word)}"
+    return f"{_MARKS[bool(right)]} {say(OUTCOMES[bool(right)])}"
 
 
 def show_scans(rows: pd.DataFrame, key: str, at_hand: bool) -> None:
