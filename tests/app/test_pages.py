@@ -499,6 +499,7 @@ def test_a_damaged_gate_hides_no_prediction(root: Path) -> None:
 
 def test_an_upload_of_a_test_scan_is_shown_and_another_file_is_refused(root: Path) -> None:
     write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
     page = visit(PREDICTIONS)
     assert any(button.label == "Synthetic CNV 1" for button in page.button)
     page.file_uploader[0].set_value(
@@ -513,6 +514,9 @@ def test_an_upload_of_a_test_scan_is_shown_and_another_file_is_refused(root: Pat
     pictures = [one for one in page.get("html") if "<figure>" in one.proto.body]
     assert len(pictures) == 1 and "true class CNV" in pictures[0].proto.body
     assert [b.label for b in page.button].count("Open in the viewer") == 1
+    for model in ("VGG16", "ResNet50"):
+        label, share = demo_answers(root, "vgg16", "resnet50")[model][0]
+        assert f"{model} {label} {share:.1%}" in said(page), "the answers of all below the picture"
 
 
 def test_without_data_a_phantom_opens_in_the_viewer(

@@ -195,7 +195,8 @@ def _head(example: Example, members: Sequence[RunCard]) -> str:
     return (
         '<h2 style="font-size:1.05rem;margin:0;padding:0;overflow-wrap:anywhere">'
         f"{html.escape(example.name)}</h2>"
-        f'<p style="margin:.1rem 0 .3rem">{html.escape(words)} · <b>{html.escape(outcome)}</b></p>'
+        f'<p style="margin:.1rem 0 .3rem">{html.escape(words)} · '
+        f'<b style="white-space:nowrap">{html.escape(outcome)}</b></p>'
         f"{small_line(example.verdict)}"
     )
 

@@ -163,6 +163,11 @@ def _picture(row: pd.Series[Any], key: str) -> None:
         words.append(say("verdict: {verdict}", verdict=say(SHORT_TITLES[row["verdict"]])))
     if row.get("agreement"):
         words.append(say("models that agree: {agreement}", agreement=row["agreement"]))
+    words += [
+        f"{escape_markdown(name)} {row[name]}"
+        for name in map(str, row.index)
+        if name not in COLUMNS and name not in ("sha256", "agreement") and name[:2] != "p("
+    ]
     st.caption(" · ".join(words))
     if scan is not None and st.button(
         say("Open in the viewer"), key=key, icon=":material/open_in_new:", width="stretch"
