@@ -1,5 +1,5 @@
-"""Gallery: for each predicted class, examples with their layer-wise Grad-CAMs, as a teacher would
-show them.
+"""Gallery: scans in rows, each with the Grad-CAM of every model beside it, as a teacher would show
+them; a few a page.
 """
 
 from __future__ import annotations

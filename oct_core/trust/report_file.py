@@ -130,6 +130,13 @@ class Report:
         """As ``verdict_of``, whatever weights are installed. Said anew from the figures, since the
         file's own sentence is in English.
         """
+        left = self.left_over(run, method, layer)
+        return "" if left is None else verdict(*left)
+
+    def left_over(self, run: str, method: str, layer: str) -> tuple[float, float] | None:
+        """Rank correlation left with the upper half of the network random, and with all of it;
+        None if it was not measured.
+        """
         place = {"run": run, "method": method, "layer": layer}
         left = {
             int(row["depth"]): row["rank_correlation"]["value"]
@@ -138,7 +145,7 @@ class Report:
         }
         deepest = max(left, default=0)
         half, whole = left.get(half_depth(deepest)), left.get(deepest)
-        return "" if half is None or whole is None else verdict(float(half), float(whole))
+        return None if half is None or whole is None else (float(half), float(whole))
 
     @property
     def note(self) -> str:

@@ -61,6 +61,7 @@ def quotations(folder: Path) -> tuple[str, ...]:
         *(about["source"] for about in raw["measures"].values() if ":" in about["source"]),
         *(ARCHITECTURES.get(name).citation for name in ARCHITECTURES),
         *(citation for _, citation, _ in MAP_REFERENCES),
+        *(title for title in raw["methods"].values() if " " not in title),  # names: HiResCAM
     )
 
 

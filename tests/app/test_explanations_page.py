@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from oct_core.runs.weights import load_runs
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust import report as report_module
+from oct_core.trust.lights import light_of
 from oct_core.trust.report import ReportOptions, write_report
 from oct_core.trust.report_file import read_report
 
@@ -109,12 +110,47 @@ def test_filled(filled: Path) -> None:
     assert any("HiResCAM" in set(one.value.get("method", [])) for one in page.dataframe)
 
 
+def test_the_top_says_of_each_method_how_far_it_may_be_trusted(filled: Path) -> None:
+    page = visit()
+    report = read_report(filled / "explanations.json")
+    assert report is not None
+    lights = [one.proto.body for one in page.get("html") if "oct-light" in one.proto.body]
+    methods = ("gradcam", "guided_backprop", "guided_gradcam", "hirescam")
+    assert len(lights) == len(methods)
+    for method, drawn in zip(methods, lights, strict=True):
+        light = light_of(report, method)
+        assert f"<b>{light.word}</b>" in drawn
+        assert all(escape_markdown(sentence) in said(page) for sentence in light.sentences)
+    assert "It has no map of its own" in said(page)
+    assert page.header[0].value == "How far each map may be trusted"
+    methods_left = "Not measured at all: Grad-CAM++"
+    assert methods_left in said(page).replace("\\", "")
+
+
+def test_a_light_changes_with_the_report(filled: Path) -> None:
+    raw = json.loads((filled / "explanations.json").read_text())
+    sanity = [row | {"rank_correlation": {"value": 0.9}} for row in raw["sanity"]]
+    change(filled, sanity=sanity)
+    page = visit()
+    lights = [one.proto.body for one in page.get("html") if "oct-light" in one.proto.body]
+    assert ["Do not rely on it" in light for light in lights[:3]] == [True, True, True]
+    change(filled, sanity=[])
+    page = visit()
+    assert "Whether it follows what the network learned was not measured" in said(page)
+
+
+def test_the_headings_go_down_one_step_at_a_time(filled: Path) -> None:
+    page = visit()
+    assert len(page.title) == 1 and page.header and page.subheader
+    assert not [one.value for one in page.markdown if one.value.startswith("#")]
+
+
 def test_another_measure_is_drawn_and_defined(filled: Path) -> None:
     page = visit()
     page.selectbox(key="report_measure").set_value("road").run()
-    assert not page.exception and "ROAD by layer (higher is better)" in str(
-        page.get("plotly_chart")[0].proto
-    )
+    headings = [one.value for one in page.subheader]
+    assert not page.exception and "ROAD by layer (higher is better)" in headings
+    assert "ROAD" in str(page.get("plotly_chart")[0].proto)
     assert escape_markdown("arXiv:2202.00449") in said(page) and "Higher is better" in said(page)
 
 

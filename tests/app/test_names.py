@@ -85,7 +85,7 @@ def as_read(markdown: str) -> str:
         ("", 2),
         ("2_Training_curves", 10),
         ("3_Performance", 10),
-        ("4_Predictions", 4),
+        ("4_Predictions", 3),
         ("5_Gallery", 3),
         ("6_Explanations", 10),
         ("7_Data_and_models", 3),

@@ -4,6 +4,7 @@ failing.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import os
@@ -20,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import (
     EPOCHS,
+    picture_bytes,
     table,
     write_data_folder,
     write_record,
@@ -36,6 +38,10 @@ from oct_core.reasons import reasons_words
 from oct_core.runs.files import read_card, read_predictions, write_predictions
 from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.verdict import give_verdicts
+from oct_core.types import Verdict
+from pages.ui.gallery.data import Example, arrange, synthetic_examples
+from pages.ui.gallery.views import SCANS_PER_PAGE
+from pages.ui.predictions import everything, rows_csv
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
 
@@ -360,24 +366,98 @@ def test_confusion_in_per_cent(root: Path) -> None:
     assert not page.exception and str(page.get("plotly_chart")[0].proto) != counts
 
 
+def demo_answers(root: Path, *names: str) -> dict[str, Any]:
+    """Title -> (predicted class, its probability) of each test row, as written by hand: the runs
+    and the mean of them.
+    """
+    chances = {
+        run_title(name): softmax(read_predictions(root / name).of_split("test").logits, 1.2)
+        for name in names
+    }
+    chances["Ensemble"] = np.mean(list(chances.values()), axis=0)
+    names_ = ("CNV", "DME", "DRUSEN", "NORMAL")
+    return {
+        title: [(names_[row.argmax()], float(row.max())) for row in rows]
+        for title, rows in chances.items()
+    }
+
+
+def test_predictions_have_one_row_a_scan_with_all_models(root: Path) -> None:
+    for seed, name in enumerate(("vgg16", "resnet50", "densenet121")):
+        write_run(root, name, seed=seed)
+    rows = visit(PREDICTIONS).dataframe[0].value
+    answers = demo_answers(root, "vgg16", "resnet50", "densenet121")
+    assert len(rows) == 32 and rows["image"].is_unique and set(rows["model"]) == {"Ensemble"}
+    models = ["VGG16", "ResNet50", "DenseNet121"]
+    for place, row in rows.iterrows():
+        labels = [answers[model][place][0] for model in models]
+        for model in models:
+            label, share = answers[model][place]
+            assert row[model] == f"{label} {share:.1%}"
+        most = max(labels.count(label) for label in labels)
+        assert row["agreement"] == f"{most} of 3"
+        assert row["predicted"] == answers["Ensemble"][place][0]
+        assert row["confidence"] == pytest.approx(100 * answers["Ensemble"][place][1])
+        right = row["predicted"] == row["true"]
+        assert row["outcome"] == ("✓ Correct" if right else "✗ Wrong")
+    assert set(rows["outcome"]) == {"✓ Correct", "✗ Wrong"} and rows["agreement"].nunique() > 1
+    assert not len(rows.select_dtypes("bool").columns), "a box that asks to be ticked"
+
+
 def test_predictions_filters(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
     page = visit(PREDICTIONS)
-    assert len(page.dataframe[0].value) == 96
-    assert page.dataframe[0].value["model"][0] == "Ensemble"
+    assert len(page.dataframe[0].value) == 32
     page.selectbox(key="prediction_model").set_value("VGG16")
     page.selectbox(key="prediction_true").set_value("DME")
     page.selectbox(key="prediction_outcome").set_value("wrong").run()
     rows = page.dataframe[0].value
-    assert (
-        len(rows)
-        and set(rows["true"]) == {"DME"}
-        and set(rows["model"]) == {"VGG16"}
-        and not rows["right"].any()
-    )
-    page.slider(key="prediction_confidence").set_value((0.0, 0.01)).run()
+    assert len(rows) and set(rows["true"]) == {"DME"} and set(rows["model"]) == {"VGG16"}
+    assert set(rows["outcome"]) == {"✗ Wrong"} and "VGG16 is wrong on" in said(page)
+    page.slider(key="prediction_confidence").set_value((0, 1)).run()
     assert "No scan matches" in said(page) and not page.exception
+
+
+def test_predictions_by_agreement_and_in_order(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(PREDICTIONS)
+    page.selectbox(key="prediction_agreement").set_value("some").run()
+    split = page.dataframe[0].value
+    page.selectbox(key="prediction_agreement").set_value("all").run()
+    same = page.dataframe[0].value
+    assert set(split["agreement"]) == {"1 of 2"} and set(same["agreement"]) == {"2 of 2"}
+    assert len(split) + len(same) == 32 and "The models disagree on 0." in said(page)
+    page.selectbox(key="prediction_agreement").set_value("")
+    page.selectbox(key="prediction_order").set_value("unsure").run()
+    assert page.dataframe[0].value["confidence"].is_monotonic_increasing
+    page.selectbox(key="prediction_order").set_value("wrong").run()
+    rows = page.dataframe[0].value
+    wrong = int((rows["outcome"] == "✗ Wrong").sum())
+    assert 0 < wrong < 32 and set(rows["outcome"][:wrong]) == {"✗ Wrong"}
+    assert rows["confidence"][:wrong].is_monotonic_decreasing
+    page.selectbox(key="prediction_order").set_value("split").run()
+    assert page.dataframe[0].value["agreement"][0] == "1 of 2"
+    page.selectbox(key="prediction_order").set_value("class").run()
+    assert page.dataframe[0].value["true"].is_monotonic_increasing
+
+
+def test_the_file_of_predictions_is_what_is_shown(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    answers = everything([read_card(root / name) for name in ("vgg16", "resnet50")])
+    rows = answers.rows("Ensemble").iloc[[5, 2]]
+    lines = list(csv.DictReader(rows_csv(answers, rows).decode().splitlines()))
+    assert [line["image"] for line in lines] == rows["image"].tolist()
+    expected = demo_answers(root, "vgg16", "resnet50")
+    for place, line in zip((5, 2), lines, strict=True):
+        for title, stem in (("Ensemble", ""), ("VGG16", "VGG16_"), ("ResNet50", "ResNet50_")):
+            label, share = expected[title][place]
+            assert line[f"{stem}predicted"] == label
+            assert line[f"{stem}confidence"] == f"{share:.3f}"
+        assert line["outcome"] == ("right" if line["predicted"] == line["true"] else "wrong")
+        assert line["models_asked"] == "2" and line["answer_of"] == "Ensemble"
 
 
 def test_predictions_have_verdicts_where_a_gate_has_been_fitted(root: Path) -> None:
@@ -386,12 +466,9 @@ def test_predictions_have_verdicts_where_a_gate_has_been_fitted(root: Path) -> N
     assert "verdict" not in visit(PREDICTIONS).dataframe[0].value, "no run has a gate"
     for name in ("vgg16", "resnet50"):
         write_scores(root / name)
-    rows = visit(PREDICTIONS).dataframe[0].value
-    by_model = {model: rows[rows["model"] == model] for model in rows["model"].unique()}
-    for model in ("Ensemble", "DenseNet121"):
-        assert not by_model[model]["verdict"].any(), "a member without a gate"
+    assert "verdict" not in visit(PREDICTIONS).dataframe[0].value, "a member without a gate"
     write_scores(root / "densenet121")
-    rows = visit(PREDICTIONS).dataframe[0].value
+    page = visit(PREDICTIONS)
     cards = [read_card(root / name) for name in ("vgg16", "resnet50", "densenet121")]
     tables = {card.name: read_predictions(card.folder).of_split("test") for card in cards}
     kinds = {"answer": "Answer", "caution": "Caution", "refer": "No answer"}
@@ -400,10 +477,16 @@ def test_predictions_have_verdicts_where_a_gate_has_been_fitted(root: Path) -> N
         answers = scored_table(chosen, {card.name: tables[card.name] for card in chosen})
         expected = give_verdicts(answers, judge.rule, judge.sets)
         title = "Ensemble" if len(chosen) > 1 else run_title(chosen[0].name)
-        shown = rows[rows["model"] == title]
-        assert shown["reason"].tolist() == [reasons_words(each) for each in expected]
-        assert shown["verdict"].tolist() == [kinds[each.kind] for each in expected]
-        assert shown["verdict"].nunique() > 1 and "No answer" in shown["verdict"].tolist()
+        page.selectbox(key="prediction_model").set_value(title).run()
+        rows = page.dataframe[0].value
+        assert rows["reason"].tolist() == [reasons_words(each) for each in expected]
+        assert rows["verdict"].tolist() == [kinds[each.kind] for each in expected]
+        assert rows["verdict"].nunique() > 1 and "No answer" in rows["verdict"].tolist()
+    page.selectbox(key="prediction_verdict").set_value("refer").run()
+    assert set(page.dataframe[0].value["verdict"]) == {"No answer"}
+    page.selectbox(key="prediction_verdict").set_value("")
+    page.selectbox(key="prediction_order").set_value("verdict").run()
+    assert page.dataframe[0].value["verdict"][0] == "No answer"
 
 
 def test_a_damaged_gate_hides_no_prediction(root: Path) -> None:
@@ -412,6 +495,28 @@ def test_a_damaged_gate_hides_no_prediction(root: Path) -> None:
     page = visit(PREDICTIONS)
     assert not page.exception and len(page.dataframe[0].value) == 32
     assert "verdict" not in page.dataframe[0].value and escape_markdown("gate.npz") in said(page)
+
+
+def test_an_upload_of_a_test_scan_is_shown_and_another_file_is_refused(root: Path) -> None:
+    write_run(root, "vgg16")
+    write_run(root, "resnet50", seed=1)
+    page = visit(PREDICTIONS)
+    assert any(button.label == "Synthetic CNV 1" for button in page.button)
+    page.file_uploader[0].set_value(
+        [
+            ("renamed.png", picture_bytes("CNV", 0), "image/png"),
+            ("other.png", picture_bytes("CNV", 99), "image/png"),
+        ]
+    ).run()
+    assert not page.exception and not page.error
+    assert "Files taken: 1. Files that are none of these scans: 1" in said(page)
+    assert not any(button.label == "Synthetic CNV 1" for button in page.button)
+    pictures = [one for one in page.get("html") if "<figure>" in one.proto.body]
+    assert len(pictures) == 1 and "true class CNV" in pictures[0].proto.body
+    assert [b.label for b in page.button].count("Open in the viewer") == 1
+    for model in ("VGG16", "ResNet50"):
+        label, share = demo_answers(root, "vgg16", "resnet50")[model][0]
+        assert f"{model} {label} {share:.1%}" in said(page), "the answers of all below the picture"
 
 
 def test_without_data_a_phantom_opens_in_the_viewer(
@@ -446,31 +551,78 @@ def test_with_data_a_click_opens_the_real_scan(
     assert page.session_state["open_scan"].name == "CNV-0-1.png"
 
 
-def test_gallery_of_phantoms(root: Path) -> None:
-    write_run(root, "resnet50", weights=True)
-    page = visit(GALLERY)
-    page.selectbox(key="gallery_choice").set_value("doubtful")
-    page.selectbox(key="gallery_count").set_value(1).run()
-    assert not page.exception and not page.error
-    layers = [one.value for one in page.caption]
-    assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
-    assert [one.value for one in page.subheader] == [
-        f"Predicted class {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
-    ]
+def gallery_rows(page: AppTest) -> list[tuple[str, str]]:
+    """The HTML of each scan's head and of its row of pictures."""
+    bodies = [one.proto.body for one in page.get("html")]
+    heads = [body for body in bodies if body.startswith("<h2")]
+    return list(zip(heads, [body for body in bodies if "<figure>" in body], strict=True))
 
 
-def test_gallery_of_the_ensemble_shows_each_models_last_map_and_the_verdict(root: Path) -> None:
-    for seed, name in enumerate(("vgg16", "resnet50")):
+def test_gallery_shows_all_models_on_one_scan_in_a_row(root: Path) -> None:
+    names = ("vgg16", "resnet50")
+    for seed, name in enumerate(names):
         write_run(root, name, weights=True, seed=seed)
     page = visit(GALLERY)
     page.selectbox(key="gallery_choice").set_value("doubtful").run()
     assert not page.exception and not page.error
-    assert page.selectbox(key="gallery_run").options == ["Ensemble", "VGG16", "ResNet50"]
-    layers = {one.value.replace("\\", "").split(":")[0] for one in page.caption}
-    assert {"scan", "VGG16, block5", "ResNet50, layer4"} <= layers and "stem" not in layers
-    badges = [one for one in page.get("html") if 'data-testid="badge"' in one.proto.body]
-    assert badges and len(badges) == sum(one.value == "scan" for one in page.caption)
-    assert all("because" in one.proto.body for one in badges), "no gate, so no plain answer"
+    rows = gallery_rows(page)
+    assert len(rows) == SCANS_PER_PAGE and "Page 1 of 2" in said(page)
+    members = [read_card(root / name) for name in names]
+    examples = arrange(synthetic_examples(members), "doubtful", "")
+    for example, (head, pictures) in zip(examples, rows, strict=False):
+        assert example.name in head and f"true class {example.true}" in head
+        assert f"{example.confidence:.1%}" in head and 'data-testid="badge"' in head
+        assert "because" in head, "no gate, so no plain answer"
+        assert pictures.count("<img") == 3, "the scan and one map a model"
+        places = [pictures.index(word) for word in (">scan<", ">VGG16<", ">ResNet50<")]
+        assert places == sorted(places) and "block5" in pictures and "layer4" in pictures
+        for label, share in example.answers:
+            mark = "✓ Correct" if label == example.true else "✗ Wrong"
+            assert f"{label} {share:.1%} {mark}" in pictures
+    page.pills(key="gallery_models").set_value(["resnet50"]).run()
+    alone = gallery_rows(page)
+    assert all(row.count("<img") == 2 and "VGG16" not in head + row for head, row in alone)
+    page.selectbox(key="gallery_depth").set_value("1").run()
+    assert all("layer3" in row and "layer4" not in row for _, row in gallery_rows(page))
+    page.pills(key="gallery_models").set_value([]).run()
+    assert "Choose at least one model" in said(page) and not page.exception
+
+
+def test_gallery_turns_its_pages_above_and_below_and_starts_anew_with_another_choice(
+    root: Path,
+) -> None:
+    write_run(root, "resnet50", weights=True)
+    page = visit(GALLERY)
+    page.selectbox(key="gallery_choice").set_value("doubtful").run()
+    first = [head for head, _ in gallery_rows(page)]
+    assert page.button(key="gallery_top_-1").disabled
+    page.button(key="gallery_top_1").click().run()
+    second = [head for head, _ in gallery_rows(page)]
+    assert "Page 2 of 2" in said(page) and len(first) + len(second) == 12
+    assert not set(first) & set(second) and page.button(key="gallery_bottom_1").disabled
+    page.button(key="gallery_bottom_-1").click().run()
+    assert [head for head, _ in gallery_rows(page)] == first
+    page.button(key="gallery_bottom_1").click().run()
+    page.selectbox(key="gallery_depth").set_value("1").run()
+    assert [head for head, _ in gallery_rows(page)] == first
+
+
+def test_gallery_arranges_by_what_is_asked() -> None:
+    def example(number: int, true: str, label: str, share: float, *votes: str) -> Example:
+        verdict = Verdict("answer", label, share)
+        answers = tuple((vote, share) for vote in votes or (label,))
+        return Example(Sample(true, number), true, verdict, answers)
+
+    right, sure = example(1, "CNV", "CNV", 0.6), example(2, "CNV", "CNV", 0.9)
+    other = example(3, "DME", "DME", 0.7, "DME", "CNV")
+    wrong = example(4, "DRUSEN", "CNV", 0.8)
+    examples = [right, other, wrong, sure]
+    assert arrange(examples, "typical", "") == [sure, other, right], "the classes in turn"
+    assert arrange(examples, "typical", "CNV") == [sure, right]
+    assert arrange(examples, "doubtful", "") == [right, other, wrong, sure]
+    assert arrange(examples, "mistakes", "") == [wrong]
+    assert arrange(examples, "split", "") == [other]
+    assert arrange(examples, "mistakes", "NORMAL") == []
 
 
 def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:
@@ -512,7 +664,9 @@ def test_gallery_of_the_data_folder(
         and not page.error
         and page.selectbox(key="gallery_source").value == "test"
     )
-    assert f"**{escape_markdown('CNV-0-1.png')}**" in said(page) and "CNV-4-1.png" not in said(page)
+    heads = [head for head, _ in gallery_rows(page)]
+    assert any(">CNV-0-1.png<" in head for head in heads)
+    assert not any("CNV-4-1.png" in head for head in heads), "another content under that name"
 
 
 def test_choices_survive_a_visit_to_another_page(root: Path) -> None:

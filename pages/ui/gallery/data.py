@@ -1,5 +1,4 @@
-"""What the gallery shows: examples for each predicted class, and their pictures with Grad-CAM on
-top.
+"""What the gallery shows: scans, what every model answers to them, and their maps by Grad-CAM.
 
 Examples are phantoms or the operator's own data folder, never uploads, so the pictures may be
 shared between sessions.
@@ -9,28 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
 from oct_core.errors import OctError
 from oct_core.figures.pictures import Picture, draw_map, shrink
+from oct_core.metrics.calibration import softmax
+from oct_core.models.catalog import ARCHITECTURES
 from oct_core.trust.conformal import LEVEL
 from oct_core.trust.judge import scored_table
 from oct_core.trust.verdict import give_verdicts
-from oct_core.types import Prediction, RunCard, Scan, Verdict
-from oct_core.words import message, say
+from oct_core.types import CLASSES, Prediction, PredictionTable, RunCard, Scan, Verdict
+from oct_core.words import message
 from pages.ui.app import services
 from pages.ui.app.cache import cache_data
-from pages.ui.shared.data_folder import holds_name, open_picture
+from pages.ui.shared.data_folder import names_held, open_picture
 from pages.ui.shared.samples import Sample, all_samples
 
-# Pictures are stored with at most this longer side (pixels): what a row of six shows, and a tenth
+# Pictures are stored with at most this longer side (pixels): what a row of four shows, and a tenth
 # of the memory of full maps.
-PICTURE_SIDE = 256
+PICTURE_SIDE = 320
 CHOICES = {
     "typical": message("Typical: confident and correct"),
     "doubtful": message("Uncertain: lowest confidence"),
     "mistakes": message("Errors: confident but wrong"),
+    "split": message("Disagreement between the models"),
 }
 
 
@@ -47,12 +51,13 @@ class FolderScan:
 @dataclass(frozen=True)
 class Example:
     """One candidate for the gallery. source : what it shows. true : its class. verdict : what may
-    be made of the answer to it.
+    be made of the answer of all models to it. answers : (class, probability) of each model.
     """
 
     source: Sample | FolderScan
     true: str
     verdict: Verdict
+    answers: tuple[tuple[str, float], ...]
 
     @property
     def predicted(self) -> str:
@@ -63,6 +68,11 @@ class Example:
     def confidence(self) -> float:
         """The calibrated probability of the class predicted, 0 to 1."""
         return self.verdict.probability
+
+    @property
+    def split(self) -> bool:
+        """Whether the models give different answers."""
+        return len({label for label, _ in self.answers}) > 1
 
     @property
     def name(self) -> str:
@@ -84,8 +94,8 @@ def scan_of(source: Sample | FolderScan) -> Scan | None:
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """An example as pictures, uint8. scan : (h, w). maps : (layer, or model and layer, (h, w, 3),
-    whether the map holds any evidence).
+    """An example as pictures, uint8. scan : (h, w). maps : of each model (layer, (h, w, 3), whether
+    the map holds any evidence).
     """
 
     scan: Picture
@@ -93,11 +103,16 @@ class Strip:
 
 
 def synthetic_examples(members: Sequence[RunCard]) -> list[Example]:
-    """The app's samples as one run reads them, or as the ensemble of several does."""
+    """The app's samples as these models read them."""
     answers = [_read_samples(card.name, services.answer_stamp(card)) for card in members]
     judge = services.judge_of(members, LEVEL)
     return [
-        Example(sample, sample.label, judge.of(sample.phantom().scan, predictions).verdict)
+        Example(
+            sample,
+            sample.label,
+            judge.of(sample.phantom().scan, predictions).verdict,
+            tuple((each.predicted, float(each.probabilities.max())) for each in predictions),
+        )
         for sample, *predictions in zip(all_samples(), *answers, strict=True)
     ]
 
@@ -119,71 +134,97 @@ def test_images(card: RunCard) -> list[str]:
 
 def test_examples(members: Sequence[RunCard]) -> list[Example]:
     """The test scans of predictions.csv that the data folder seems to hold; they are read only when
-    shown. members : one run, or those of the ensemble. Raises CheckpointError if those did not
-    answer the same scans.
+    shown. Raises CheckpointError if the models did not answer the same scans.
     """
     tables = {card.name: services.prediction_table(card).of_split("test") for card in members}
     if not all(map(len, tables.values())):
         return []
     table = scored_table(members, tables)
-    table = table.take(np.array([holds_name(str(image)) for image in table.image]))
+    held = names_held()
+    table = table.take(np.array([Path(str(image)).name in held for image in table.image], bool))
     judge = services.judge_of(members, LEVEL)
+    by_model = [table.members.get(card.name, table) for card in members]
+    answers = zip(*map(_answers, by_model), strict=True)
     return [
-        Example(FolderScan(str(image), str(sha256)), table.classes[label], verdict)
-        for image, sha256, label, verdict in zip(
+        Example(FolderScan(str(image), str(sha256)), table.classes[label], verdict, each)
+        for image, sha256, label, verdict, each in zip(
             table.image,
             table.sha256,
             table.label,
             give_verdicts(table, judge.rule, judge.sets),
+            answers,
             strict=True,
         )
     ]
 
 
-def pick(examples: Sequence[Example], predicted: str, choice: str, count: int) -> list[Example]:
-    """The ``count`` examples that best show one predicted class. choice : a key of CHOICES."""
-    candidates = [example for example in examples if example.predicted == predicted]
-    if choice == "typical":
-        candidates = [example for example in candidates if example.true == predicted]
-    elif choice == "mistakes":
-        candidates = [example for example in candidates if example.true != predicted]
-    candidates.sort(key=lambda example: example.confidence, reverse=choice != "doubtful")
-    return candidates[:count]
+def _answers(table: PredictionTable) -> list[tuple[str, float]]:
+    """(class, probability) of each row of calibrated answers."""
+    chances = softmax(table.logits)
+    return [(table.classes[row.argmax()], float(row.max())) for row in chances]
 
 
-def strip(members: Sequence[RunCard], example: Example) -> Strip | None:
-    """The scan and its Grad-CAM for the predicted class: at every named layer of one run, or at the
-    last of each member of the ensemble; None if there is no picture.
+def arrange(examples: Sequence[Example], choice: str, label: str) -> list[Example]:
+    """The examples that are asked for, the best first; of all classes in turn.
+
+    choice : a key of CHOICES. label : the class predicted, "" for any.
     """
-    if len(members) == 1:
-        return _strip_of(members[0], example)
-    strips = [strip for card in members if (strip := _strip_of(card, example, last=True))]
+    keep = {
+        "typical": lambda example: example.true == example.predicted,
+        "mistakes": lambda example: example.true != example.predicted,
+        "split": lambda example: example.split,
+    }.get(choice, lambda example: True)
+    rows = sorted(
+        filter(keep, examples),
+        key=lambda example: example.confidence,
+        reverse=choice in ("typical", "mistakes"),
+    )
+    classes = [[row for row in rows if row.predicted == name] for name in CLASSES]
+    if label:
+        return classes[CLASSES.index(label)]
+    return [row for turn in zip_longest(*classes) for row in turn if row is not None]
+
+
+def layer_at(card: RunCard, depth: int) -> str:
+    """The layer ``depth`` places above the last, or the first if there are fewer."""
+    layers = list(ARCHITECTURES.get(card.architecture).layers)
+    return layers[max(0, len(layers) - 1 - depth)]
+
+
+def strip(members: Sequence[RunCard], example: Example, depth: int) -> Strip | None:
+    """The scan and its Grad-CAM by each model at one layer, for the class that all of them together
+    predict; None if there is no picture. depth : as in ``layer_at``.
+    """
+    strips = [
+        one
+        for card in members
+        if (
+            one := _strip(
+                card.name,
+                card.weights_sha256,
+                example.source,
+                example.predicted,
+                layer_at(card, depth),
+            )
+        )
+    ]
     if not strips:
         return None
-    maps = [
-        (say("{model}, {layer}", model=services.title_of(card), layer=layer), picture, evidence)
-        for card, strip in zip(members, strips, strict=True)
-        for layer, picture, evidence in strip.maps
-    ]
-    return Strip(strips[0].scan, tuple(maps))
+    return Strip(strips[0].scan, tuple(one for each in strips for one in each.maps))
 
 
-def _strip_of(card: RunCard, example: Example, last: bool = False) -> Strip | None:
-    return _strip(card.name, card.weights_sha256, example.source, example.predicted, last)
-
-
-@cache_data(max_entries=72)
+@cache_data(max_entries=96)
 def _strip(
-    run: str, weights_sha256: str, source: Sample | FolderScan, target: str, last: bool
+    run: str, weights_sha256: str, source: Sample | FolderScan, target: str, layer: str
 ) -> Strip | None:
     from oct_core.explanations import explain
 
     scan = scan_of(source)
     if scan is None:
         return None
-    loaded = services.get_run(run)
-    layers = [*loaded.layers][-1:] if last else None
-    maps = explain(scan, loaded, target=target, methods=("gradcam",), layers=layers)[0]
+    maps = explain(
+        scan, services.get_run(run), target=target, methods=("gradcam",), layers=(layer,)
+    )[0]
     overlays = (
         (
             explanation.layer,

@@ -4,14 +4,15 @@ shares, tables. No streamlit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from oct_core.figures.charts import REGION_COLOURS, Profile
 from oct_core.figures.colours import run_colours
-from oct_core.metrics.intervals import Interval, interval_text
+from oct_core.metrics.intervals import Interval
 from oct_core.models import catalog
 from oct_core.trust.report_file import Report, interval_of
 from oct_core.words import message, say
@@ -111,6 +112,21 @@ def layer_profiles(
             if (method, "input") in scores:
                 levels[title][method_title(report, method)] = scores[method, "input"].value
     return profiles, levels
+
+
+def scale_of(
+    profiles: Mapping[str, Sequence[Profile]], levels: Mapping[str, Mapping[str, float]]
+) -> tuple[float, float]:
+    """The lowest and the highest figure of all runs with their intervals, and zero: one scale for
+    charts that are compared.
+    """
+    numbers = [0.0, *(value for level in levels.values() for value in level.values())]
+    for score in (score for lines in profiles.values() for line in lines for score in line.scores):
+        numbers += [score.value, score.low, score.high]
+    known = [number for number in numbers if not math.isnan(number)]
+    low, high = min(known), max(known)
+    room = 0.05 * (high - low or 1.0)
+    return (low - room if low < 0 else 0.0), high + room
 
 
 def stage_profiles(report: Report, score: str, depth: int) -> dict[str, list[Profile]]:
@@ -220,9 +236,19 @@ def lesion_counts(report: Report) -> dict[str, tuple[int, int]]:
 
 
 def figure_text(row: dict[str, Any]) -> str:
-    """0.27 (0.18 to 0.36), n 24."""
-    interval = interval_text(interval_of(row), 2, row["patients"])
-    return say("{interval}, n {n}", interval=interval, n=row["n"])
+    """``27% (18% to 36%)``: all measures are shares or differences of probabilities; without an
+    interval ``27%``.
+    """
+    interval = interval_of(row)
+    value, low, high = map(_percent, (interval.value, interval.low, interval.high))
+    if math.isnan(interval.low):
+        return value
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
+
+
+def _percent(share: float) -> str:
+    """``27%``, and never ``-0%``."""
+    return f"{share:.0%}".replace("-0%", "0%")
 
 
 def wider_frame(report: Report, source: str, measures: Sequence[str]) -> pd.DataFrame:

@@ -18,11 +18,10 @@ from oct_core.types import CLASSES, RunCard
 from oct_core.words import Note, message, note, say
 from pages.ui.app import services
 from pages.ui.app.session import Bounded
-from pages.ui.shared.charts import show
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import data_uri, figure, grid
 from pages.ui.trust import data as data
-from pages.ui.trust.views import definition
+from pages.ui.trust.views import charts_by_model, definition
 
 SCORES = {
     "rank_correlation": message("Rank correlation"),
@@ -77,13 +76,16 @@ def _curves(report: Report) -> None:
     )
     depths = range(max(len(data.layers_of(report, run)) for run in report.runs))
     depth = right.selectbox(say("Layer explained"), depths, format_func=_place, key="report_depth")
-    show(
-        charts.likeness_by_stage(
-            data.stage_profiles(report, score, depth),
-            data.colours(report),
-            say(_TITLES[score]),
-            say(SCORES[score]),
-        ),
+    st.subheader(say(_TITLES[score]), anchor=False)
+    profiles, colours = data.stage_profiles(report, score, depth), data.colours(report)
+    scale = data.scale_of(profiles, {})
+    charts_by_model(
+        {
+            run: charts.likeness_by_stage(
+                {run: lines}, colours, run, say(SCORES[score])
+            ).update_yaxes(range=scale)
+            for run, lines in profiles.items()
+        },
         "sanity",
     )
     definition(report, score)
@@ -111,7 +113,7 @@ def _store() -> Bounded[Strip]:
 
 def _strip(report: Report, cards: list[RunCard]) -> None:
     """Choose a run, a method and a phantom; a button computes the maps of every stage."""
-    st.markdown(say("##### Example: one phantom, one map at each stage"))
+    st.subheader(say("Example: one phantom, one map at each stage"), anchor=False)
     ready = {card.name: card for card in cards if card.status == "done" and card.weights_sha256}
     if not ready:
         st.caption(say("No measured model is installed here, so its maps cannot be drawn."))

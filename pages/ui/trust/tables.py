@@ -18,15 +18,6 @@ from pages.ui.trust import data as data
 from pages.ui.trust.views import choose_source, definition_text, measure_of
 
 _SHORT = ("deletion_mean", "insertion_mean", "road", "pointing", "energy")
-_WIDER = (
-    "deletion_mean",
-    "insertion_mean",
-    "road",
-    "average_drop",
-    "pointing",
-    "energy",
-    "mass_retina",
-)
 
 
 def in_short(report: Report) -> None:
@@ -56,13 +47,14 @@ def in_short(report: Report) -> None:
                     | cells
                 )
     if rows:
-        st.markdown(
+        st.subheader(say("Grad-CAM beside maps that do not use the network"), anchor=False)
+        _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
+        st.caption(
             say(
-                "##### Summary: Grad-CAM at the last layer on phantoms, beside maps that do not "
-                "use the network"
+                "Grad-CAM at the last layer, on phantoms, with 95% intervals. Point at a heading "
+                "for its definition."
             )
         )
-        _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
 
 
 def _table(report: Report, frame: pd.DataFrame, measures: tuple[str, ...], alt: str) -> None:
@@ -81,28 +73,40 @@ def wider(report: Report) -> None:
     """The other methods at the last layer beside the core and the baselines, and why some were left
     out.
     """
-    st.markdown(say("##### Other methods, last layer"))
+    st.subheader(say("Other methods, last layer"), anchor=False)
     source = choose_source(report, "report_wider_source")
-    frame = data.wider_frame(report, source, _WIDER)
+    frame = data.wider_frame(report, source, _SHORT)
     if frame.empty:
         st.info(say("No other method has been measured yet."), icon=":material/hourglass_top:")
     else:
-        _table(report, frame, _WIDER, say("Scores of other methods"))
+        _table(report, frame, _SHORT, say("Scores of other methods"))
         st.caption(
             say(
                 "All rows of a model come from the same few scans, so the intervals are wide. "
                 "Point at a heading for its definition."
             )
         )
-    for row in report.raw["skipped"]:
+    for (reason, runs), methods in _left_out(report).items():
+        models = ", ".join(data.run_title(report, run) for run in runs)
         st.caption(
             say(
                 "Not measured: **{method}** for {model}. {reason}",
-                method=data.method_title(report, row["method"]),
-                model=escape_markdown(data.run_title(report, row["run"])),
-                reason=escape_markdown(row["reason"]),
+                method=escape_markdown(", ".join(methods)),
+                model=escape_markdown(models),
+                reason=escape_markdown(reason[:1].upper() + reason[1:]),
             )
         )
+
+
+def _left_out(report: Report) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """(why, of which runs) -> the methods that were not measured."""
+    by_method: dict[tuple[str, str], list[str]] = {}
+    for row in report.raw["skipped"]:
+        by_method.setdefault((row["method"], row["reason"]), []).append(row["run"])
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (method, reason), runs in by_method.items():
+        groups.setdefault((reason, tuple(runs)), []).append(data.method_title(report, method))
+    return groups
 
 
 def whole(report: Report) -> None:
@@ -125,7 +129,7 @@ def whole(report: Report) -> None:
         say_count("Download {count} row (CSV)", "Download {count} rows (CSV)", len(frame)),
         table_csv(
             list(frame.columns),
-            frame.astype(object).where(frame.notna(), None).itertuples(index=False),
+            frame.round(3).astype(object).where(frame.notna(), None).itertuples(index=False),
         ),
         "explanations.csv",
         "text/csv",

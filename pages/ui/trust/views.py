@@ -4,6 +4,9 @@ tables have files of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from oct_core.figures import charts
@@ -39,7 +42,8 @@ _INTRODUCTION = message(
 
 
 def introduction() -> None:
-    """What the page is about, in plain words."""
+    """What was asked of the maps, in plain words."""
+    st.header(say("What was measured"), anchor=False)
     st.markdown(say(_INTRODUCTION))
 
 
@@ -226,15 +230,53 @@ def faithfulness(report: Report) -> None:
         definition(report, measure)
     profiles, levels = data.layer_profiles(report, measure, source)
     name = data.measure_title(report, measure)
-    title = say(_BY_LAYER[report.measures[measure]["better"]], measure=name)
+    st.subheader(say(_BY_LAYER[report.measures[measure]["better"]], measure=name), anchor=False)
     colours = data.colours(report)
-    show(charts.scores_by_layer(profiles, levels, colours, title, name), "faithfulness")
+    scale = data.scale_of(profiles, levels)
+    charts_by_model(
+        {
+            run: charts.scores_by_layer(
+                {run: lines}, {run: levels[run]}, colours, run, name
+            ).update_yaxes(range=scale)
+            for run, lines in profiles.items()
+        },
+        "faithfulness",
+    )
     st.caption(
         say(
             "Solid and dotted lines: the maps of each layer, with 95% intervals by patient. Gray "
             "dashed lines: maps that do not depend on the layer. A map is informative only where "
             "it scores better than noise and than the edges of the picture."
         )
+    )
+
+
+def charts_by_model(figures: Mapping[str, Any], key: str) -> None:
+    """One chart a model, side by side where there is room and one below the other on a phone, so
+    that no label stands over another. figures : title of the run -> its chart, called so.
+    """
+    if not figures:
+        st.info(say("No scan has been measured yet."), icon=":material/hourglass_top:")
+        return
+    columns = st.columns(len(figures), gap="medium")
+    for column, (run, figure) in zip(columns, figures.items(), strict=True):
+        with column:
+            show(_alone(figure, run), f"{key}_{run}")
+
+
+def _alone(figure: Any, run: str) -> Any:
+    """The chart of one model, for a narrow place: no heading of a panel and no name of the model
+    before each line, since the chart is called so, and the legend below all labels.
+    """
+    figure.layout.annotations = ()
+    for trace in figure.data:
+        trace.name = trace.name.removeprefix(f"{run}: ")
+    named = sum(trace.showlegend is not False for trace in figure.data)
+    below = 120 + 21 * named
+    return figure.update_layout(
+        height=300 + below,
+        margin={"t": 50, "b": below},
+        legend={"yref": "container", "y": 0, "yanchor": "bottom"},
     )
 
 
@@ -245,11 +287,12 @@ def localisation(report: Report) -> None:
         say("{model} {right} of {total}", model=escape_markdown(run), right=right, total=total)
         for run, (right, total) in counts.items()
     ]
-    st.markdown(say("##### On the lesion (phantoms)"))
+    st.subheader(say("On the lesion (phantoms)"), anchor=False)
     st.caption(
         say(
             "Over the phantoms with a lesion that the model classifies correctly: {counts}. Maps "
-            "at the last layer, or at the input.",
+            "at the last layer, or at the input. Dashed: the share of the picture that the lesion "
+            "covers.",
             counts="; ".join(lines),
         )
     )
@@ -259,12 +302,17 @@ def localisation(report: Report) -> None:
                 scores, areas = data.lesion_scores(report, measure)
                 title = data.measure_title(report, measure)
                 colours = data.colours(report)
-                show(charts.lesion_bars(scores, areas, colours, title, title), measure)
+                show(_upright(charts.lesion_bars(scores, areas, colours, title, title)), measure)
                 definition(report, measure)
-    st.markdown(say("##### On the retina"))
+    st.subheader(say("On the retina"), anchor=False)
     source = choose_source(report, "report_place_source")
-    title = say("Where the maps lie: {scans}", scans=data.source_title(source))
-    show(charts.region_shares(data.region_scores(report, source), title), "regions")
+    charts_by_model(
+        {
+            run: _on_two_lines(charts.region_shares({run: maps}, run))
+            for run, maps in data.region_scores(report, source).items()
+        },
+        "regions",
+    )
     st.caption(
         say(
             "The retina is estimated from the scan, between the inner limiting membrane and "
@@ -273,3 +321,17 @@ def localisation(report: Report) -> None:
         )
     )
     definition(report, "mass_retina")
+
+
+def _upright(figure: Any) -> Any:
+    """Bars whose names stand upright below them, with the legend above: nothing meets."""
+    figure.layout.annotations = ()  # the dashed line is named in the caption
+    figure.update_xaxes(tickangle=-90, title_text="", automargin=True)
+    return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin={"t": 80})
+
+
+def _on_two_lines(figure: Any) -> Any:
+    """Bars with their names broken at spaces, so that a narrow place leaves room for the bars."""
+    for trace in figure.data:
+        trace.y = [name.replace(" ", "<br>", 1) for name in trace.y]
+    return figure.update_yaxes(title_text="")
