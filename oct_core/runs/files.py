@@ -27,8 +27,6 @@ WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
     "steps.csv",
     "predictions.csv",
 )
-SENSITIVITY = "val_sensitivity_"
-"""history.csv has a column of this and the class for each class; older ones have none."""
 GATE_COLUMNS = tuple(f"gate_{question}" for question in QUESTIONS)
 STATUSES = ("training", "done", "failed")
 

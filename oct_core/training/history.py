@@ -11,9 +11,9 @@ import numpy as np
 from oct_core.data.pack import Pack
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.curves import macro_auc
-from oct_core.runs.files import SENSITIVITY, write_atomically
+from oct_core.runs.files import write_atomically
 from oct_core.training.loop import EpochResult
-from oct_core.types import CLASSES, Float32Array, IntArray
+from oct_core.types import CLASSES, SENSITIVITY, Float32Array, IntArray
 
 
 def history_row(
