@@ -153,7 +153,15 @@ def _best(
 def _finish(figure: go.Figure, title: str, axes: tuple[str, str], alt: str) -> go.Figure:
     """As ``finish``, the legend beside the plot; axes : what they are called."""
     return finish(figure, title, *axes, alt).update_layout(
-        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+        legend={
+            "orientation": "v",
+            "x": 1.02,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "itemwidth": 30,
+            "font": {"size": 11},
+        }
     )
 
 

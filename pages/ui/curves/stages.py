@@ -22,6 +22,9 @@ def how_trained(stages: dict[RunCard, list[Stage]]) -> None:
     for card, all_stages in stages.items():
         st.markdown(f"**{escape_markdown(title_of(card))}**")
         lines = [stage_words(stage, place) for place, stage in enumerate(all_stages)]
+        for place, stage in enumerate(all_stages[:-1]):
+            name = escape_markdown(stage.name)
+            lines[place] += " " + say("It is the run **{run}**.", run=name)
         st.markdown("\n".join(f"{place}. {line}" for place, line in enumerate(lines, start=1)))
 
 
@@ -71,7 +74,7 @@ def _learned(stage: Stage) -> str:
     if stage.phantoms:
         both = say_count("{count} phantom", "{count} phantoms", stage.phantoms)
         words = say("{scans} and {phantoms}", scans=words, phantoms=both)
-    return say("Learns {scans}, {epochs} times at most.", scans=words, epochs=epochs)
+    return say("Learns {scans} in {epochs} epochs.", scans=words, epochs=epochs)
 
 
 def _taught(stage: Stage) -> str:
@@ -101,8 +104,17 @@ def why_losses_differ(stages: dict[RunCard, list[Stage]]) -> None:
         for card, all_stages in stages.items()
         if (words := loss_words(card, all_stages[-1]))
     ]
-    if lines:
-        st.markdown("\n".join(lines))
+    if not lines:
+        return
+    st.markdown(say("**Why the two losses differ**"))
+    st.markdown("\n".join(lines))
+    if any(of_run[-1].training.get("weight_averaging") for of_run in stages.values()):
+        st.caption(
+            say(
+                "Validation scans stay as they were recorded, and the weights that read them are "
+                "averaged over the last steps."
+            )
+        )
 
 
 def loss_words(card: RunCard, stage: Stage) -> str:
@@ -112,25 +124,18 @@ def loss_words(card: RunCard, stage: Stage) -> str:
         return ""
     train, val = (float(stage.history[name][row]) for name in ("train_loss", "val_loss"))
     told = say(
-        "At epoch {epoch} the training loss is {train:.3f}, the validation loss {val:.3f}.",
+        "Epoch {epoch}: training {train:.3f}, validation {val:.3f}.",
         epoch=int(stage.history["epoch"][row]),
         train=train,
         val=val,
     )
-    harder = _what_makes_it_harder(card, stage)
     if train <= val:
-        why = say("The training loss is the lower one: the network knows its training scans best.")
-    elif harder:
-        why = say(
-            "The training loss is the higher one because training is made harder: {reasons}.",
-            reasons=", ".join(harder),
-        )
+        why = say("The network knows its training scans best.")
+    elif harder := _what_makes_it_harder(card, stage):
+        why = say("Training is made harder: {reasons}.", reasons=", ".join(harder))
     else:
-        why = say(
-            "Nothing in its settings makes training harder; the training loss is a mean over the "
-            "epoch, the validation loss is measured at its end."
-        )
-    return f"{told} {why}{_averaged(stage)}"
+        why = say("No setting makes training harder; its loss is a mean over the whole epoch.")
+    return f"{told} {why}"
 
 
 def _row(card: RunCard, stage: Stage) -> int | None:
@@ -164,9 +169,3 @@ def _what_makes_it_harder(card: RunCard, stage: Stage) -> Sequence[str]:
 
 
 _SETTINGS = ("augmentation", "styles", "lesions", "widening", "label_smoothing")
-
-
-def _averaged(stage: Stage) -> str:
-    if not stage.training.get("weight_averaging"):
-        return ""
-    return " " + say("Validation scans stay as recorded and are given to the averaged weights.")
