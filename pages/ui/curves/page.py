@@ -15,10 +15,10 @@ from oct_core.words import message, say, say_count
 from pages.ui.app import services
 from pages.ui.app.services import title_of
 from pages.ui.app.session import keep_choice, read_choice
-from pages.ui.curves.stages import how_trained, why_losses_differ
 from pages.ui.shared.charts import show
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Columns, columns_of, find_runs, seconds_since_growth
+from pages.ui.shared.stages import how_trained, why_losses_differ
 from pages.ui.shared.tables import COLUMNS, STATUSES, duration_text, show_table
 
 # A run that has recorded nothing for this long (seconds) has probably been stopped.

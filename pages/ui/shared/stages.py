@@ -59,21 +59,23 @@ def _fresh(stage: Stage) -> str:
     )
 
 
-def learned_scans(stage: Stage) -> int:
-    """Recorded scans that it learned; 0 if its card does not say."""
-    scans = stage.count("train")
-    limit = stage.training.get("limit")
-    return min(scans, int(limit)) if limit else scans
+def learned_words(stage: Stage) -> str:
+    """``584 scans and 100 phantoms``; "" if its card does not say."""
+    scans, limit = stage.count("train"), stage.training.get("limit")
+    scans = min(scans, int(limit)) if limit else scans
+    if not scans:
+        return ""
+    words = say_count("{count} scan", "{count} scans", scans)
+    if not stage.phantoms:
+        return words
+    both = say_count("{count} phantom", "{count} phantoms", stage.phantoms)
+    return say("{scans} and {phantoms}", scans=words, phantoms=both)
 
 
 def _learned(stage: Stage) -> str:
-    scans, epochs = learned_scans(stage), stage.training.get("epochs")
-    if not scans or not epochs:
+    words, epochs = learned_words(stage), stage.training.get("epochs")
+    if not words or not epochs:
         return ""
-    words = say_count("{count} scan", "{count} scans", scans)
-    if stage.phantoms:
-        both = say_count("{count} phantom", "{count} phantoms", stage.phantoms)
-        words = say("{scans} and {phantoms}", scans=words, phantoms=both)
     return say("Learns {scans} in {epochs} epochs.", scans=words, epochs=epochs)
 
 
