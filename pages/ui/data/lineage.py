@@ -18,7 +18,8 @@ _STYLE = """
 <style>
 ol.oct-line.oct-line { list-style: none; margin: .2rem 0 1rem; padding: 0; }
 .oct-line > li {
-  position: relative; margin: 0; padding: 0 0 .9rem 1.5rem; overflow-wrap: anywhere; line-height: 1.4;
+  position: relative; margin: 0; padding: 0 0 .9rem 1.5rem; line-height: 1.4;
+  overflow-wrap: anywhere;
 }
 .oct-line > li::before {
   content: ""; position: absolute; left: .2rem; top: .35rem; width: .7rem; height: .7rem;
@@ -143,7 +144,8 @@ def _teachers(stage: Stage) -> str:
         f"{html.escape(name)} <code>{html.escape(digest)}</code>"
         for name, _, digest in (teacher.partition(":") for teacher in stage.teachers)
     ]
-    return f"{html.escape(say('Teacher models'))}: {', '.join(names)}"
+    title = html.escape(say("Teacher models"))
+    return f"{title}: {', '.join(names)}"
 
 
 def _end_lines(card: RunCard) -> list[str]:
