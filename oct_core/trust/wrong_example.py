@@ -21,6 +21,7 @@ from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from oct_core.scans.phantom import make_phantom
 from oct_core.trust.judge import Judge
 from oct_core.types import CLASSES, VERDICTS, GrayImage, Judgement, Reason, RunCard, Scan, Verdict
+from oct_core.words import note
 
 FILE = "wrong_example.json"
 SEEDS = range(500_000, 500_010)
@@ -118,13 +119,18 @@ def write_example(path: Path, example: WrongExample) -> None:
     write_atomically(path, (json.dumps(asdict(example), indent=1) + "\n").encode())
 
 
+def _value(text: str | float) -> str | float:
+    """A value of a reason, said in the language of the moment where it is a message."""
+    return note(text) if isinstance(text, str) else text
+
+
 def read_example(path: Path) -> WrongExample | None:
     """The example of a file, None if there is none; raises CheckpointError for a damaged one."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         verdict = raw["verdict"]
         reasons = tuple(
-            Reason(each["key"], tuple((name, value) for name, value in each["values"]))
+            Reason(each["key"], tuple((name, _value(value)) for name, value in each["values"]))
             for each in verdict["reasons"]
         )
         return WrongExample(

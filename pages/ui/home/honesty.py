@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import streamlit as st
 
 from oct_core.metrics.summary import Evaluation
 from oct_core.models.catalog import ENSEMBLE, run_title
+from oct_core.reasons import reasons_words, verdict_title
 from oct_core.trust.wrong_example import (
     CLEAN,
     Picture,
@@ -15,13 +17,13 @@ from oct_core.trust.wrong_example import (
     example_file,
     read_example,
 )
-from oct_core.types import CLASS_TITLES, GrayImage, RunCard
+from oct_core.types import CLASS_TITLES, GrayImage, RunCard, Verdict
 from oct_core.words import say, say_count
 from pages.ui.app.cache import cache_data
 from pages.ui.app.services import title_of
 from pages.ui.shared.elsewhere import external_sets, shares_of
 from pages.ui.shared.run_data import ensemble_evaluation, one_of_each, stored_evaluation
-from pages.ui.shared.verdicts import small_line
+from pages.ui.shared.verdicts import mark
 
 NORMAL = "NORMAL"
 
@@ -98,7 +100,7 @@ def wrong_answer(cards: Sequence[RunCard]) -> None:
     with right:
         made = _made(picture)
         st.markdown(say("It shows **{label}** ({made}).", label=picture.label, made=made))
-        st.html(f'<div data-testid="wrong-example">{small_line(example.verdict)}</div>')
+        st.html(_verdict(example.verdict))
         st.markdown(_called(example, members))
         st.caption(_one_of(example))
         st.caption(_lesson(example.verdict.kind))
@@ -107,6 +109,16 @@ def wrong_answer(cards: Sequence[RunCard]) -> None:
 @cache_data(max_entries=4)
 def _pixels(label: str, seed: int, corruption: str) -> GrayImage:
     return Picture(label, seed, corruption).draw()
+
+
+def _verdict(verdict: Verdict) -> str:
+    """As the viewer has it: mark, title, reasons."""
+    reasons = reasons_words(verdict) or say(CLASS_TITLES.get(verdict.label, verdict.label))
+    title, reasons = map(html.escape, (verdict_title(verdict), reasons[:1].upper() + reasons[1:]))
+    return (
+        f'<div class="oct-verdict oct-{verdict.kind}" data-testid="wrong-example">'
+        f"{mark(verdict.kind)}<p><b>{title}</b> {reasons}.</p></div>"
+    )
 
 
 def _made(picture: Picture) -> str:
