@@ -136,7 +136,7 @@ def test_the_lineage_goes_from_the_first_weights_to_the_last(root: Path) -> None
     write_card(second, raw)
     page = data_page()
     assert not page.exception and not page.error
-    own = [one.proto.body for one in page.get("html") if "Run: my-vgg16" in one.proto.body][0]
+    own = next(one.proto.body for one in page.get("html") if "Run: my-vgg16" in one.proto.body)
     texts = (
         "Initial weights",
         "random weights",

@@ -14,12 +14,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, serve
 from playwright.sync_api import Browser, Page, expect
-from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
 from demo_runs import picture_bytes, write_run
 
-from oct_core.cli import program
 from oct_core.types import CLASSES
 
 expect.set_options(timeout=90_000)
@@ -40,20 +38,21 @@ def training(tmp_path: Path) -> Iterator[Path]:
     """The folder of runs in which one is being trained, on prepared phantoms; it ends with the
     test.
     """
-    for number in range(6):
-        for label in CLASSES:
-            path = tmp_path / "scans" / label / f"{label}-{number}-1.png"
+    for number in range(8):
+        for place, label in enumerate(CLASSES):
+            path = tmp_path / "scans" / label / f"{label}-{100 * place + number}-1.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture_bytes(label, number))
-    prepare = ["prepare", str(tmp_path / "scans"), "--out", str(tmp_path / "data"), "--size", "64"]
-    prepared = CliRunner().invoke(program, prepare)
-    assert prepared.exit_code == 0, prepared.output
     root = tmp_path / "checkpoints"
     root.mkdir()
+    oct_core = [sys.executable, "-m", "oct_core"]
+    # In a process of its own: it forks, which a browser in this one does not bear.
+    prepare = [*oct_core, "prepare", str(tmp_path / "scans"), "--out", str(tmp_path / "data")]
+    subprocess.run([*prepare, "--size", "64"], cwd=ROOT, check=True, timeout=90)
     train = [
-        *(sys.executable, "-m", "oct_core", "train", "densenet121", "--run", "mine"),
-        *("--data", str(tmp_path / "data"), "--init", "random", "--phantoms", "0"),
-        *("--epochs", "500", "--limit", "16", "--device", "cpu"),
+        *(*oct_core, "train", "densenet121", "--run", "mine", "--data", str(tmp_path / "data")),
+        *("--init", "random", "--phantoms", "0", "--epochs", "500", "--limit", "16"),
+        *("--device", "cpu"),
     ]
     environment = {**os.environ, "OCT_CHECKPOINTS": str(root), "OMP_NUM_THREADS": "1"}
     with (
@@ -65,16 +64,20 @@ def training(tmp_path: Path) -> Iterator[Path]:
     print((tmp_path / "train.log").read_text(errors="replace"))
 
 
-def test_the_curve_of_a_run_in_training_grows_without_a_click(
-    page: Page, training: Path, tmp_path: Path
-) -> None:
-    with serve(training, tmp_path / "server.log") as (address, _):
-        page.goto(f"{address}/Training_curves")
-        page.wait_for_function(f"({POINTS})() > 0", polling=200)
-        points = int(page.evaluate(POINTS))
-        page.wait_for_function(f"({POINTS})() > {points}", polling=200)
-        assert "DenseNet121 (mine) is being trained" in page.get_by_test_id("stMain").inner_text()
-        assert page.get_by_test_id("stException").count() == 0
+@pytest.fixture
+def watched(training: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a server on that folder."""
+    with serve(training, tmp_path / "watched.log") as (address, _):
+        yield address
+
+
+def test_the_curve_of_a_run_in_training_grows_without_a_click(page: Page, watched: str) -> None:
+    page.goto(f"{watched}/Training_curves")
+    page.wait_for_function(f"({POINTS})() > 0", polling=200)
+    points = int(page.evaluate(POINTS))
+    page.wait_for_function(f"({POINTS})() > {points}", polling=200)
+    assert "DenseNet121 (mine) is being trained" in page.get_by_test_id("stMain").inner_text()
+    assert page.get_by_test_id("stException").count() == 0
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def introduction() -> None:
         "layer by layer, where each network seems to look.",
         networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
     )
-    st.html(f'<p style="font-size:1.15rem;font-weight:500">{html.escape(words)}</p>')
+    st.markdown(words)
 
 
 def three_steps() -> None:
