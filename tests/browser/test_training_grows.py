@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -26,11 +27,11 @@ NAVIGATION = (
     *("Explanations", "Data and models"),
 )
 POINTS = """() => {
-  const plots = [...document.querySelectorAll(".js-plotly-plot")];
-  const loss = plots.find(plot => plot.layout?.title?.text?.includes("Loss by epoch"));
-  return loss?.data.find(line => line.name.endsWith("validation") && line.x[0] !== null)?.x.length
-    ?? 0;
+  const loss = [...document.querySelectorAll(".js-plotly-plot")].find(
+    plot => plot.querySelector(".gtitle")?.textContent.includes("Loss by epoch"));
+  return loss ? loss.querySelectorAll(".scatterlayer path.point").length : 0;
 }"""
+"""How many points are drawn in the chart of the loss."""
 
 
 @pytest.fixture
@@ -66,7 +67,10 @@ def training(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def watched(training: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a server on that folder."""
+    """The address of a server on that folder, once the run has its card."""
+    until = time.monotonic() + 60
+    while not (training / "mine" / "card.json").is_file() and time.monotonic() < until:
+        time.sleep(0.1)
     with serve(training, tmp_path / "watched.log") as (address, _):
         yield address
 
