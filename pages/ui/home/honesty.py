@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Sequence
 
 import streamlit as st
+from PIL import Image
 
 from oct_core.metrics.summary import Evaluation
 from oct_core.models.catalog import ENSEMBLE, run_title
@@ -17,23 +19,24 @@ from oct_core.trust.wrong_example import (
     example_file,
     read_example,
 )
-from oct_core.types import CLASS_TITLES, GrayImage, RunCard, Verdict
+from oct_core.types import CLASS_TITLES, RunCard, Verdict
 from oct_core.words import say, say_count
 from pages.ui.app.cache import cache_data
 from pages.ui.app.services import title_of
 from pages.ui.shared.elsewhere import external_sets, shares_of
-from pages.ui.shared.run_data import ensemble_evaluation, one_of_each, stored_evaluation
+from pages.ui.shared.run_data import one_of_each, stored_evaluation
 from pages.ui.shared.verdicts import mark
 
 NORMAL = "NORMAL"
 
 
-def what_auc_hides(cards: Sequence[RunCard]) -> None:
-    """One sentence: the threshold, how many are ill, other devices."""
-    members = one_of_each([card for card in cards if card.status == "done"])
+def what_auc_hides(members: Sequence[RunCard], together: Evaluation | None) -> None:
+    """One sentence: the threshold, how many are ill, other devices.
+
+    members : finished runs, one of each network. together : their figures as an ensemble.
+    """
     if not members:
         return
-    together = ensemble_evaluation(members)
     scores = together or stored_evaluation(members[0])
     if scores is None or NORMAL not in scores.classes:
         return
@@ -93,7 +96,7 @@ def wrong_answer(cards: Sequence[RunCard]) -> None:
     picture = example.picture
     left, right = st.columns([1, 2], gap="medium")
     left.image(
-        _pixels(picture.label, picture.seed, picture.corruption),
+        _png(picture.label, picture.seed, picture.corruption),
         width="stretch",
         alt=say("Synthetic B-scan: {title}", title=say(CLASS_TITLES[picture.label])),
     )
@@ -107,8 +110,11 @@ def wrong_answer(cards: Sequence[RunCard]) -> None:
 
 
 @cache_data(max_entries=4)
-def _pixels(label: str, seed: int, corruption: str) -> GrayImage:
-    return Picture(label, seed, corruption).draw()
+def _png(label: str, seed: int, corruption: str) -> bytes:
+    """The picture as a file, made once."""
+    file = io.BytesIO()
+    Image.fromarray(Picture(label, seed, corruption).draw()).save(file, "PNG")
+    return file.getvalue()
 
 
 def _verdict(verdict: Verdict) -> str:

@@ -116,7 +116,7 @@ def the_models(cards: Sequence[RunCard]) -> None:
         with st.container(border=True):
             _head(run_title(ENSEMBLE), ENSEMBLE_COLOUR, say(ENSEMBLE_BLURB))
             _figures(together)
-    what_auc_hides(cards)
+    what_auc_hides(members, together)
     for start in range(0, len(cards), 3):
         row = cards[start : start + 3]
         for column, card in zip(st.columns(3, gap="medium"), row, strict=False):
