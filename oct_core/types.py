@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from oct_core.words import message
 
 CLASSES: tuple[str, ...] = ("CNV", "DME", "DRUSEN", "NORMAL")
+SENSITIVITY = "val_sensitivity_"
+"""history.csv has a column of this and the class for each class; older ones have none."""
 CLASS_TITLES: dict[str, str] = {
     "CNV": message("Choroidal neovascularisation"),
     "DME": message("Diabetic macular oedema"),

@@ -1,5 +1,5 @@
-"""Training curves: loss, accuracy and learning rate of any set of runs, growing while a run is
-being trained.
+"""Training curves: loss, accuracy, sensitivity by class and learning rate of any set of runs,
+growing while a run is being trained; and the stages of each.
 """
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ from __future__ import annotations
 import streamlit as st
 
 from oct_core.words import message, say
-from pages.ui import curves as curves_views
 from pages.ui.app.language import fragment
 from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
+from pages.ui.curves import page as curves_views
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 

@@ -1,13 +1,15 @@
-"""Data and models: what the models learned from, where it came from, run cards, licence, citation,
-training on own scans.
+"""Data and models: what the models learned from, where data and weights came from, what to expect
+on other devices, run cards, training on own scans, licence, citation.
 """
 
 from __future__ import annotations
 
 from oct_core.words import message
-from pages.ui import data as data_views
 from pages.ui.app.layout import open_page
 from pages.ui.app.services import errors_on_page
+from pages.ui.data import page as data_views
+from pages.ui.data.expected import expected
+from pages.ui.data.lineage import lineage
 from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.run_data import find_runs
 
@@ -20,6 +22,12 @@ with open_page(message("Data and models")):
         else:
             say_no_runs(runs)
     data_views.origins()
+    with errors_on_page():
+        if runs.cards:
+            lineage(runs.cards)
+    with errors_on_page():
+        if runs.cards:
+            expected(runs.cards)
     with errors_on_page():
         if runs.cards:
             data_views.run_cards(runs.cards)

@@ -27,6 +27,7 @@ class Architecture:
     colour : "#RRGGBB", of its runs in every figure.
     activations : class names of the activation modules that it is made of, sorted; see
     ``explanations.methods.activations_of``.
+    dropout : the largest share of a layer's outputs that training drops at random, 0 for none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Architecture:
     head: str
     colour: str
     activations: tuple[str, ...] = ("ReLU",)
+    dropout: float = 0.0
 
     @property
     def last_layer(self) -> str:
@@ -58,6 +60,7 @@ ARCHITECTURES.add(
         {f"block{i}": f"features.{index}" for i, index in enumerate((3, 8, 15, 22, 29), start=1)},
         "classifier",
         "#0072B2",
+        dropout=0.5,
     ),
 )
 ARCHITECTURES.add(

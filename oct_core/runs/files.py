@@ -202,16 +202,24 @@ def _read_numbers(path: Path) -> dict[str, FloatArray]:
 
 
 def append_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Append to a CSV of numbers, with a header if it is new."""
+    """Append to a CSV of numbers, with a header if it is new; else in the columns that it has."""
     if not rows:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
+    header = _header(path)
+    names = header or list(rows[0])
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        if new:
+        writer = csv.DictWriter(file, names, "nan", "ignore", lineterminator="\n")
+        if not header:
             writer.writeheader()
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+
+
+def _header(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
 
 
 def write_predictions(folder: Path, table: PredictionTable) -> None:

@@ -14,6 +14,7 @@ from oct_core.data.manifest import count, manifest_sha256
 from oct_core.data.pack import Pack
 from oct_core.models.precision import best_precision
 from oct_core.runs.files import SCHEMA
+from oct_core.runs.lineage import earlier_stages
 from oct_core.runs.versions import versions
 from oct_core.scans.preprocess import Preprocessing
 from oct_core.training.config import TrainingConfig
@@ -58,6 +59,7 @@ def settings_of(card: RunCard) -> dict[str, Any]:
 def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device) -> dict[str, Any]:
     """The card of a run that starts now."""
     mean, std = config.normalisation
+    digest = initial_sha256(config.initialisation)
     return {
         "schema": SCHEMA,
         "name": name,
@@ -69,7 +71,8 @@ def new_card(config: TrainingConfig, pack: Pack, name: str, device: torch.device
         ).to_dict(),
         "weights_sha256": "",
         "initialisation": config.to_dict()["initialisation"],
-        "initial_weights_sha256": initial_sha256(config.initialisation),
+        "initial_weights_sha256": digest,
+        "earlier_stages": earlier_stages(config.initialisation, digest),
         "fresh_tensors": fresh_tensors(config),
         "data": {"manifest_sha256": manifest_sha256(pack.records), "counts": count(pack.records)},
         "training": config.to_dict(),

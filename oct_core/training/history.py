@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from oct_core.metrics.calibration import softmax
 from oct_core.metrics.curves import macro_auc
 from oct_core.runs.files import write_atomically
 from oct_core.training.loop import EpochResult
-from oct_core.types import Float32Array
+from oct_core.types import CLASSES, SENSITIVITY, Float32Array, IntArray
 
 
 def history_row(
@@ -33,6 +34,19 @@ def history_row(
         "learning_rate": result.learning_rate,
         "seconds": result.seconds,
         "images_per_second": result.images_per_second,
+        **_sensitivities(labels, logits.argmax(1)),
+    }
+
+
+def _sensitivities(labels: IntArray, called: IntArray) -> dict[str, float]:
+    """``val_sensitivity_CNV`` and so on: the share of the class's scans that are called so, NaN of
+    a class without a scan.
+    """
+    return {
+        f"{SENSITIVITY}{name}": float((called[labels == index] == index).mean())
+        if (labels == index).any()
+        else math.nan
+        for index, name in enumerate(CLASSES)
     }
 
 

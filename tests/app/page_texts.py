@@ -17,7 +17,7 @@ from oct_core.explanations.methods import METHODS
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
-from pages.ui.data import MAP_REFERENCES
+from pages.ui.data.page import MAP_REFERENCES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ["", *sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))]

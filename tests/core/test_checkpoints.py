@@ -54,6 +54,7 @@ HISTORY_COLUMNS = [
     "learning_rate",
     "seconds",
     "images_per_second",
+    *(f"val_sensitivity_{name}" for name in CLASSES),
 ]
 CARD_KEYS = {
     "schema",

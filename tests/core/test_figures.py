@@ -69,6 +69,7 @@ def steps(n: int = 70) -> dict[str, np.ndarray]:
 
 
 HISTORIES = {run: history(6) for run in RUNS}
+BY_CLASS = history(6) | {f"val_sensitivity_{name}": np.linspace(0, 1, 6) for name in CLASSES}
 STEPS = {run: steps() for run in RUNS}
 SCORES_AT = (Interval(0.2, 0.1, 0.35), Interval(0.5, 0.4, 0.55), Interval(0.7, np.nan, np.nan))
 PROFILES = {
@@ -88,6 +89,7 @@ RISK = RiskCoverage(np.array([0.25, 0.5, 0.75, 1]), np.array([0, 0, 0.1, 0.2]), 
 SHARES = dict(zip(charts.REGION_COLOURS, (0.5, 0.2, 0.15, 0.1, 0.05), strict=True))
 BUILDERS: dict[str, Callable[[], go.Figure]] = {
     "training_curves": lambda: charts.training_curves(HISTORIES, COLOURS, "accuracy", {"vgg16": 3}),
+    "class_curves": lambda: charts.class_curves(BY_CLASS, "vgg16", 3),
     "step_curves": lambda: charts.step_curves(STEPS, COLOURS, "loss", smoothing=5),
     "learning_rate_curves": lambda: charts.learning_rate_curves(STEPS, COLOURS),
     "confusion_matrix": lambda: charts.confusion_matrix(EVALUATIONS["vgg16"].confusion),
@@ -130,6 +132,9 @@ BUILDERS: dict[str, Callable[[], go.Figure]] = {
 EMPTY: dict[str, Callable[[], go.Figure]] = {
     "training_curves": lambda: charts.training_curves({}, {}),
     "training_curves, no epoch yet": lambda: charts.training_curves({"vgg16": history(0)}, COLOURS),
+    "class_curves": lambda: charts.class_curves(
+        history(0) | {f"val_sensitivity_{name}": np.zeros(0) for name in CLASSES}, "vgg16"
+    ),
     "step_curves": lambda: charts.step_curves({"vgg16": steps(0)}, COLOURS),
     "learning_rate_curves": lambda: charts.learning_rate_curves({}, {}),
     "sensitivity_specificity": lambda: charts.sensitivity_specificity({}, {}),
@@ -197,16 +202,73 @@ def test_training_curves_overlay_runs_and_star_the_best_epoch() -> None:
     figure = charts.training_curves(
         HISTORIES, COLOURS, "loss", {"vgg16": 3, "resnet50": None, "densenet121": 99}
     )
-    assert len(figure.data) == 7
-    star = next(trace for trace in figure.data if "best" in trace.name)
+    drawn = [trace for trace in figure.data if trace.showlegend is False]
+    assert len(drawn) == 7
+    star = next(trace for trace in drawn if "best" in trace.name)
     assert (star.x[0], star.y[0], star.name) == (
         3,
         HISTORIES["vgg16"]["val_loss"][2],
         "vgg16, best epoch 3",
     )
-    dashes = {trace.line.dash for trace in figure.data if "training" in trace.name}
-    assert dashes == {"dot"} and figure.data[0].legendgroup == figure.data[1].legendgroup == "vgg16"
-    assert len(charts.training_curves(HISTORIES, COLOURS, "auc").data) == 3
+    dashes = {trace.line.dash for trace in drawn if "training" in trace.name}
+    assert dashes == {"dot"} and drawn[0].legendgroup == drawn[1].legendgroup == "vgg16"
+    of_auc = charts.training_curves(HISTORIES, COLOURS, "auc").data
+    assert len([trace for trace in of_auc if trace.showlegend is False]) == 3
+
+
+def test_the_legend_lies_beside_the_plot_and_names_each_run_and_dash_once() -> None:
+    for figure in (
+        charts.training_curves(HISTORIES, COLOURS, "loss", {"vgg16": 3}),
+        charts.class_curves(BY_CLASS, "vgg16"),
+        charts.step_curves(STEPS, COLOURS),
+        charts.learning_rate_curves(HISTORIES, COLOURS),
+    ):
+        legend = figure.layout.legend
+        assert legend.x > 1 and legend.xanchor == "left" and legend.orientation == "v"
+        entries = [trace for trace in figure.data if trace.showlegend is not False]
+        names = [trace.name for trace in entries]
+        assert len(set(names)) == len(names) and all(list(trace.x) == [None] for trace in entries)
+        groups = {trace.legendgroup for trace in figure.data if trace.showlegend is False}
+        assert groups <= {trace.legendgroup for trace in entries}
+    loss = charts.training_curves(HISTORIES, COLOURS, "loss", {"vgg16": 3})
+    named = [trace.name for trace in loss.data if trace.showlegend is not False]
+    assert named == [*RUNS, "validation", "training", "saved epoch"]
+
+
+def test_a_long_name_in_the_legend_takes_several_lines() -> None:
+    name = "VGG16 (2026-11-28-vgg16-at-224-px-with-phantoms)"
+    figure = charts.learning_rate_curves({name: history(3)}, {name: "#0072B2"})
+    assert max(map(len, figure.data[-1].name.split("<br>"))) <= 20
+
+
+def test_curves_by_time_are_in_minutes_or_hours() -> None:
+    quick = {"vgg16": HISTORIES["vgg16"] | {"hours": np.arange(1, 7) / 60}}
+    figure = charts.training_curves(quick, COLOURS, "loss", {"vgg16": 3}, by="time")
+    assert figure.layout.xaxis.title.text == "Minutes of training"
+    np.testing.assert_allclose(figure.data[0].x, np.arange(1, 7))
+    assert next(trace for trace in figure.data if "best" in trace.name).x[0] == pytest.approx(3)
+    slow = {"vgg16": HISTORIES["vgg16"] | {"hours": np.arange(1, 7)}}
+    figure = charts.learning_rate_curves(slow, COLOURS, "time")
+    assert figure.layout.xaxis.title.text == "Hours of training"
+    np.testing.assert_allclose(figure.data[0].x, np.arange(1, 7))
+    with pytest.raises(MetricError, match="expected a column 'hours'"):
+        charts.training_curves(HISTORIES, COLOURS, by="time")
+
+
+def test_stages_are_parted_by_a_line() -> None:
+    columns = {name: np.r_[values[:3], np.nan, values[3:]] for name, values in history(6).items()}
+    figure = charts.training_curves({"vgg16": columns}, COLOURS)
+    assert [shape.x0 for shape in figure.layout.shapes] == [3.5]
+    assert not charts.training_curves(HISTORIES, COLOURS).layout.shapes
+
+
+def test_curves_of_classes_are_in_their_colours() -> None:
+    figure = charts.class_curves(BY_CLASS, "vgg16", 3)
+    lines = {trace.name: trace for trace in figure.data if trace.mode == "lines+markers"}
+    assert {name: line.line.color for name, line in lines.items()} == CLASS_COLOURS
+    np.testing.assert_allclose(lines["DME"].y, np.linspace(0, 1, 6))
+    with pytest.raises(MetricError, match="expected a column 'val_sensitivity_CNV'"):
+        charts.class_curves(HISTORIES["vgg16"], "vgg16")
 
 
 def test_curves_refuse_what_they_cannot_draw() -> None:

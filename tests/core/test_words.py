@@ -138,7 +138,7 @@ FROM_ELSEWHERE = {
     "note",  # pages/ui/viewer/page.py: a note of a reader, marked there
     "other",  # oct_core/scans/reading.py: one of the marked constants
     "way_out",  # oct_core/training/initial.py: one of two, marked there
-    "part",  # pages/ui/data.py: a method's title, or the proper name of a network
+    "part",  # pages/ui/data/page.py: a method's title, or the proper name of a network
     "str(part)",  # a sentence of a run card, written by oct_core/training
     "name",  # of a corruption, marked where it is registered
     "str(each['name'])",  # of a corruption, a change or a kind of picture, marked there

@@ -30,7 +30,12 @@ from oct_core.figures.charts.performance import (
 )
 from oct_core.figures.charts.predictions import class_distribution
 from oct_core.figures.charts.style import alt_text
-from oct_core.figures.charts.training import learning_rate_curves, step_curves, training_curves
+from oct_core.figures.charts.training import (
+    class_curves,
+    learning_rate_curves,
+    step_curves,
+    training_curves,
+)
 from oct_core.figures.charts.verdicts import risk_coverage_curves, verdict_bars
 
 __all__ = [
@@ -39,6 +44,7 @@ __all__ = [
     "LineStyle",
     "Profile",
     "alt_text",
+    "class_curves",
     "class_distribution",
     "class_styles",
     "confusion_matrix",

@@ -115,16 +115,16 @@ _LINK = '[data-testid="stSidebarNavItems"] > li{} [data-testid="stSidebarNavLink
 
 def _menu_style() -> str:
     """The names in the menu. It names pages by their files, and the first "streamlit app"; only
-    st.navigation has a setting for it, which breaks a first visit to a page by its address.
+    st.navigation has a setting for it, which breaks a first visit to a page by its address. Theirs
+    are not displayed at all, so that no screen reader reads them out beside ours.
     """
     rules = []
     for address, title in MENU.items():
         place = ("", f'[href$="/{address}"]') if address else (":first-child", "")
         link = _LINK.format(*place)
         name = json.dumps(say(title), ensure_ascii=False)
-        rules.append(
-            f"{link} {{ font-size: 0; }} {link}::before {{ content: {name}; font-size: .875rem; }}"
-        )
+        rules.append(f"{link} * {{ display: none; }}")
+        rules.append(f"{link}::before {{ content: {name}; font-size: .875rem; }}")
     return f"<style>{' '.join(rules)}</style>"
 
 

@@ -58,6 +58,7 @@ COLUMNS = {
     "mcnemar_holm": message("McNemar's, after Holm"),
     "delong": message("DeLong's test"),
     "delong_holm": message("DeLong's, after Holm"),
+    "data": message("Data"),
     "image": message("Image"),
     "patient": message("Patient"),
     "true": message("True class"),

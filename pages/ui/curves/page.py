@@ -1,22 +1,24 @@
-"""The parts of the page Training curves."""
+"""Below the choice of runs: their status, curves, table and stages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from oct_core.figures import charts
-from oct_core.types import RunCard
-from oct_core.words import say, say_count
+from oct_core.runs.lineage import Joined, Stage, join_histories, stages_of
+from oct_core.types import SENSITIVITY, RunCard
+from oct_core.words import message, say, say_count
 from pages.ui.app import services
 from pages.ui.app.services import title_of
-from pages.ui.app.session import keep_choice
+from pages.ui.app.session import keep_choice, read_choice
 from pages.ui.shared.charts import show
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Columns, columns_of, find_runs, seconds_since_growth
+from pages.ui.shared.stages import how_trained, why_losses_differ
 from pages.ui.shared.tables import COLUMNS, STATUSES, duration_text, show_table
 
 # A run that has recorded nothing for this long (seconds) has probably been stopped.
@@ -63,19 +65,24 @@ def curves(names: Sequence[str], watching: bool = False) -> None:
             icon=":material/hourglass_empty:",
         )
         return
-    per_epoch, per_step, table = st.tabs(
+    stages = {card: stages_of(card, runs.cards) for card in cards}
+    per_epoch, by_class, per_step, table = st.tabs(
         [
             say(":material/timeline: Per epoch"),
+            say(":material/category: By class"),
             say(":material/ssid_chart: Per step"),
             say(":material/table: Table"),
         ]
     )
     with per_epoch:
-        _per_epoch(epochs)
+        _per_epoch({card: stages[card] for card in epochs})
+    with by_class:
+        _by_class({card: stages[card] for card in epochs})
     with per_step:
         _per_step(by_step)
     with table:
         _table(epochs)
+    how_trained(stages)
 
 
 def _rows(columns: Columns) -> int:
@@ -132,35 +139,112 @@ def _titled(columns: dict[RunCard, Columns]) -> dict[str, Columns]:
     return {title_of(card): values for card, values in columns.items()}
 
 
-def _best(epochs: dict[RunCard, Columns]) -> dict[str, int]:
-    return {title_of(card): card.best_epoch for card in epochs if card.best_epoch is not None}
+AXES = {"epoch": message("epochs"), "time": message("time of training")}
 
 
-def _per_epoch(epochs: dict[RunCard, Columns]) -> None:
-    if not epochs:
+def _choose_axis() -> str:
+    """By epoch or by time, for all curves by epoch."""
+    return keep_choice(
+        "axis",
+        "epoch",
+        st.segmented_control,
+        say("Along the x axis"),
+        list(AXES),
+        page="curve",
+        format_func=lambda name: say(AXES[name]),
+        required=True,
+        help=say(
+            "Time counts the training steps of each epoch, without validation, on the device that "
+            "the run was trained on."
+        ),
+    )
+
+
+def _joined(stages: dict[RunCard, list[Stage]]) -> dict[RunCard, Joined]:
+    return {
+        card: join_histories([stage.history for stage in of_run]) for card, of_run in stages.items()
+    }
+
+
+def _best(joined: dict[RunCard, Joined]) -> dict[str, int]:
+    """The saved epoch of each run, counted from the start of its first stage."""
+    return {
+        title_of(card): card.best_epoch + (record.starts[-1] if record.starts else 0)
+        for card, record in joined.items()
+        if card.best_epoch is not None
+    }
+
+
+def _by(axis: str, records: Iterable[Joined]) -> str:
+    """The axis chosen, or epochs where a record has no times."""
+    return axis if all("hours" in record.columns for record in records) else "epoch"
+
+
+def _per_epoch(stages: dict[RunCard, list[Stage]]) -> None:
+    if not stages:
         st.info(
-            say("No run has finished an epoch yet; the steps are in the next tab."),
+            say("No run has finished an epoch yet; the steps are in the tab Per step."),
             icon=":material/hourglass_empty:",
         )
         return
-    histories, best = _titled(epochs), _best(epochs)
-    colours = services.colours_of(epochs)
+    axis, joined = _choose_axis(), _joined(stages)
+    by, best = _by(axis, joined.values()), _best(joined)
+    if by != axis:
+        st.caption(say("One of these runs has no times on record, so all stand by epoch."))
+    histories = {title_of(card): record.columns for card, record in joined.items()}
+    colours = services.colours_of(stages)
     left, right = st.columns(2, gap="medium")
     with left:
-        show(charts.training_curves(histories, colours, "loss", best), "epoch_loss")
+        show(charts.training_curves(histories, colours, "loss", best, by), "epoch_loss")
     with right:
-        show(charts.training_curves(histories, colours, "accuracy", best), "epoch_accuracy")
+        show(charts.training_curves(histories, colours, "accuracy", best, by), "epoch_accuracy")
     left, right = st.columns(2, gap="medium")
     with left:
-        show(charts.training_curves(histories, colours, "auc", best), "epoch_auc")
+        show(charts.training_curves(histories, colours, "auc", best, by), "epoch_auc")
     with right:
-        show(charts.learning_rate_curves(histories, colours), "epoch_rate")
+        show(charts.learning_rate_curves(histories, colours, by), "epoch_rate")
     st.caption(
         say(
             "Solid: validation. Dotted: training. The star marks the epoch with the lowest "
             "validation loss, whose weights were saved."
         )
     )
+    if any(len(of_run) > 1 for of_run in stages.values()):
+        st.caption(say("A dashed vertical line parts two stages; epochs are counted through."))
+    why_losses_differ(stages)
+
+
+def _by_class(stages: dict[RunCard, list[Stage]]) -> None:
+    """A chart a run with sensitivities on record, and which runs have none."""
+    joined = _joined(stages)
+    recorded = {
+        card: record
+        for card, record in joined.items()
+        if any(name.startswith(SENSITIVITY) for name in record.columns)
+    }
+    lacking = [card for card in stages if card not in recorded]
+    axis, best = read_choice("axis", "epoch", page="curve"), _best(recorded)
+    for start in range(0, len(recorded), 2):
+        for column, card in zip(
+            st.columns(2, gap="medium"), list(recorded)[start : start + 2], strict=False
+        ):
+            title, columns = title_of(card), recorded[card].columns
+            by = _by(axis, [recorded[card]])
+            with column:
+                figure = charts.class_curves(columns, title, best.get(title), by)
+                show(figure, f"classes_{card.name}")
+    if recorded:
+        st.caption(say("The share of each class's validation scans that is called so."))
+    if lacking:
+        names = ", ".join(escape_markdown(title_of(card)) for card in lacking)
+        st.info(
+            say(
+                "No sensitivity by class and epoch on record: {names}. They were trained before "
+                "it was recorded; the page **Performance** has that of the saved epoch.",
+                names=names,
+            ),
+            icon=":material/info:",
+        )
 
 
 def _per_step(by_step: dict[RunCard, Columns]) -> None:

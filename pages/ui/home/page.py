@@ -1,4 +1,4 @@
-"""The parts of the home page."""
+"""Introduction, steps, classes, models, limits."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from oct_core.models.catalog import (
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
 from oct_core.words import message, say
 from pages.ui.app.services import title_of
+from pages.ui.home.honesty import what_auc_hides
 from pages.ui.shared.run_data import (
     ensemble_evaluation,
     evaluation,
@@ -44,24 +45,50 @@ WHAT_TO_SEE = {
 
 def introduction() -> None:
     """One sentence, and the way to the first thing to try."""
-    st.markdown(
-        say(
-            "##### Open an OCT B-scan and see how {networks} and their ensemble classify it, side "
-            "by side: a verdict that says when there is no answer, the probability of each of four "
-            "classes and, layer by layer, where each network seems to look.",
-            networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
-        )
+    words = say(
+        "Open an OCT B-scan and see how {networks} and their ensemble classify it, side by side: a "
+        "verdict that says when there is no answer, the probability of each of four classes and, "
+        "layer by layer, where each network seems to look.",
+        networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
     )
-    with st.container(horizontal=True, gap="small"):
-        if st.button(say("Open the viewer"), type="primary", icon=":material/image_search:"):
-            st.switch_page("pages/1_Viewer.py")
-        if st.button(say("See how accurate they are"), icon=":material/query_stats:"):
-            st.switch_page("pages/3_Performance.py")
+    st.markdown(words)
+
+
+def three_steps() -> None:
+    """What to do first, with the way there."""
+    st.header(say("Three steps to start"), anchor=False)
+    steps = (
+        (
+            say("**1. Open a scan.** Drop a B-scan into the viewer, or take one of its samples."),
+            "pages/1_Viewer.py",
+            say("Viewer"),
+            ":material/image_search:",
+        ),
+        (
+            say(
+                "**2. Read the verdict first.** It says whether there is an answer, then which "
+                "class, and where each network looked."
+            ),
+            "pages/5_Gallery.py",
+            say("Gallery"),
+            ":material/photo_library:",
+        ),
+        (
+            say("**3. Ask how often that is wrong.** Every figure comes with its interval."),
+            "pages/3_Performance.py",
+            say("Performance"),
+            ":material/query_stats:",
+        ),
+    )
+    for column, (text, page, label, icon) in zip(st.columns(3, gap="medium"), steps, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(text)
+            st.page_link(page, label=label, icon=icon)
 
 
 def the_classes() -> None:
     """A phantom with its lesion outlined for each class."""
-    st.subheader(say("The four classes"), anchor=False)
+    st.header(say("The four classes"), anchor=False)
     for column, label in zip(st.columns(len(CLASSES), gap="medium"), CLASSES, strict=True):
         phantom = Sample(label, 1).phantom()
         with column:
@@ -82,13 +109,14 @@ def the_classes() -> None:
 
 def the_models(cards: Sequence[RunCard]) -> None:
     """The ensemble's held-out figures, then a card for each run with its own, three in a row."""
-    st.subheader(say("The models, tested on patients they have never seen"), anchor=False)
+    st.header(say("The models, tested on patients they have never seen"), anchor=False)
     members = one_of_each([card for card in cards if card.status == "done"])
     together = ensemble_evaluation(members)
     if together is not None:
         with st.container(border=True):
             _head(run_title(ENSEMBLE), ENSEMBLE_COLOUR, say(ENSEMBLE_BLURB))
             _figures(together)
+    what_auc_hides(members, together)
     for start in range(0, len(cards), 3):
         row = cards[start : start + 3]
         for column, card in zip(st.columns(3, gap="medium"), row, strict=False):
@@ -157,7 +185,7 @@ def _without_scores(card: RunCard) -> str:
 
 def the_limits() -> None:
     """What the figures do not say."""
-    st.subheader(say("Limits"), anchor=False)
+    st.header(say("Limits"), anchor=False)
     left, right = st.columns(2, gap="large")
     left.markdown(
         say(
