@@ -49,7 +49,7 @@ def references() -> str:
 
 def distribution(cards: Sequence[RunCard]) -> None:
     """Scans and patients by class and split; one chart for all runs that share their data."""
-    st.subheader(say("Training data"), anchor=False)
+    st.header(say("Training data"), anchor=False)
     shared: dict[str, list[RunCard]] = {}
     for card in cards:
         if _counts(card):
@@ -89,7 +89,7 @@ def _counts(card: RunCard) -> dict[str, Mapping[str, Any]]:
 
 def origins() -> None:
     """Where scans and initial weights came from."""
-    st.subheader(say("Sources of data and weights"), anchor=False)
+    st.header(say("Sources of data and weights"), anchor=False)
     left, right = st.columns(2, gap="large")
     left.markdown(
         say(
@@ -115,7 +115,7 @@ def origins() -> None:
 
 def run_cards(cards: Sequence[RunCard]) -> None:
     """One folded card a run: the facts first, then everything as JSON."""
-    st.subheader(say("Run cards"), anchor=False)
+    st.header(say("Run cards"), anchor=False)
     for card in cards:
         title = escape_markdown(title_of(card))
         status = say(STATUSES.get(card.status, card.status))
@@ -181,7 +181,7 @@ def facts(card: RunCard) -> dict[str, str]:
 
 def own_scans() -> None:
     """From a folder of scans to curves on the page."""
-    st.subheader(say("Train on your own scans"), anchor=False)
+    st.header(say("Train on your own scans"), anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(
@@ -217,7 +217,7 @@ def own_scans() -> None:
 
 def licence_and_citation() -> None:
     """Under which terms, and how to cite."""
-    st.subheader(say("Licence and citation"), anchor=False)
+    st.header(say("Licence and citation"), anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(

@@ -44,14 +44,13 @@ WHAT_TO_SEE = {
 
 def introduction() -> None:
     """One sentence, and the way to the first thing to try."""
-    st.markdown(
-        say(
-            "##### Open an OCT B-scan and see how {networks} and their ensemble classify it, side "
-            "by side: a verdict that says when there is no answer, the probability of each of four "
-            "classes and, layer by layer, where each network seems to look.",
-            networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
-        )
+    words = say(
+        "Open an OCT B-scan and see how {networks} and their ensemble classify it, side by side: a "
+        "verdict that says when there is no answer, the probability of each of four classes and, "
+        "layer by layer, where each network seems to look.",
+        networks=", ".join(ARCHITECTURES.get(name).title for name in ARCHITECTURES),
     )
+    st.html(f'<p class="oct-lead">{html.escape(words)}</p>')
     with st.container(horizontal=True, gap="small"):
         if st.button(say("Open the viewer"), type="primary", icon=":material/image_search:"):
             st.switch_page("pages/1_Viewer.py")
@@ -61,7 +60,7 @@ def introduction() -> None:
 
 def the_classes() -> None:
     """A phantom with its lesion outlined for each class."""
-    st.subheader(say("The four classes"), anchor=False)
+    st.header(say("The four classes"), anchor=False)
     for column, label in zip(st.columns(len(CLASSES), gap="medium"), CLASSES, strict=True):
         phantom = Sample(label, 1).phantom()
         with column:
@@ -82,7 +81,7 @@ def the_classes() -> None:
 
 def the_models(cards: Sequence[RunCard]) -> None:
     """The ensemble's held-out figures, then a card for each run with its own, three in a row."""
-    st.subheader(say("The models, tested on patients they have never seen"), anchor=False)
+    st.header(say("The models, tested on patients they have never seen"), anchor=False)
     members = one_of_each([card for card in cards if card.status == "done"])
     together = ensemble_evaluation(members)
     if together is not None:
@@ -157,7 +156,7 @@ def _without_scores(card: RunCard) -> str:
 
 def the_limits() -> None:
     """What the figures do not say."""
-    st.subheader(say("Limits"), anchor=False)
+    st.header(say("Limits"), anchor=False)
     left, right = st.columns(2, gap="large")
     left.markdown(
         say(

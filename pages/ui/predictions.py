@@ -153,7 +153,7 @@ def filtered(rows: pd.DataFrame) -> pd.DataFrame:
 
 def phantom_grid() -> None:
     """Synthetic scans to click on where there is no data folder; they are no part of the table."""
-    st.subheader(say("Synthetic scans to open instead"), anchor=False)
+    st.header(say("Synthetic scans to open instead"), anchor=False)
     st.caption(
         say(
             "Drawn by this program, with a known class. They are not test scans and count in no "

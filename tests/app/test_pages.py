@@ -454,7 +454,7 @@ def test_gallery_of_phantoms(root: Path) -> None:
     assert not page.exception and not page.error
     layers = [one.value for one in page.caption]
     assert {"scan", "stem", "layer1", "layer4"} <= set(layers)
-    assert [one.value for one in page.subheader] == [
+    assert [one.value for one in page.header] == [
         f"Predicted class {name}" for name in ("CNV", "DME", "DRUSEN", "NORMAL")
     ]
 

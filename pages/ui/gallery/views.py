@@ -138,7 +138,7 @@ def gallery(selection: Selection) -> None:
 def _class(
     label: str, row: Sequence[Example], strips: dict[Example, Strip | None], choice: str
 ) -> None:
-    st.subheader(
+    st.header(
         say("Predicted class {label}", label=label),
         anchor=False,
         divider="gray",

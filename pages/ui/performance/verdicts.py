@@ -134,7 +134,7 @@ def _other_scans(sources: Sequence[Source]) -> None:
         rows.append(row)
     if not rows:
         return
-    st.subheader(say("Its scores of this data"), anchor=False)
+    st.header(say("Its scores of this data"), anchor=False)
     show_rows(rows, say("The gate's scores of this data, by model"), f"scores_{sources[0].data}")
     st.caption(
         say(
@@ -146,7 +146,7 @@ def _other_scans(sources: Sequence[Source]) -> None:
 
 def _gates(cards: Sequence[RunCard]) -> None:
     by_title = data.detections_of(cards)
-    st.subheader(say("What the gate notices"), anchor=False)
+    st.header(say("What the gate notices"), anchor=False)
     if not by_title:
         st.info(
             say(

@@ -111,7 +111,7 @@ def _store() -> Bounded[Strip]:
 
 def _strip(report: Report, cards: list[RunCard]) -> None:
     """Choose a run, a method and a phantom; a button computes the maps of every stage."""
-    st.markdown(say("##### Example: one phantom, one map at each stage"))
+    st.header(say("Example: one phantom, one map at each stage"), anchor=False)
     ready = {card.name: card for card in cards if card.status == "done" and card.weights_sha256}
     if not ready:
         st.caption(say("No measured model is installed here, so its maps cannot be drawn."))

@@ -56,11 +56,12 @@ def in_short(report: Report) -> None:
                     | cells
                 )
     if rows:
-        st.markdown(
+        st.header(
             say(
-                "##### Summary: Grad-CAM at the last layer on phantoms, beside maps that do not "
-                "use the network"
-            )
+                "Summary: Grad-CAM at the last layer on phantoms, beside maps that do not use the "
+                "network"
+            ),
+            anchor=False,
         )
         _table(report, pd.DataFrame(rows), _SHORT, say("Summary of Grad-CAM and the baselines"))
 
@@ -81,7 +82,7 @@ def wider(report: Report) -> None:
     """The other methods at the last layer beside the core and the baselines, and why some were left
     out.
     """
-    st.markdown(say("##### Other methods, last layer"))
+    st.header(say("Other methods, last layer"), anchor=False)
     source = choose_source(report, "report_wider_source")
     frame = data.wider_frame(report, source, _WIDER)
     if frame.empty:

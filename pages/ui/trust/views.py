@@ -245,7 +245,7 @@ def localisation(report: Report) -> None:
         say("{model} {right} of {total}", model=escape_markdown(run), right=right, total=total)
         for run, (right, total) in counts.items()
     ]
-    st.markdown(say("##### On the lesion (phantoms)"))
+    st.header(say("On the lesion (phantoms)"), anchor=False)
     st.caption(
         say(
             "Over the phantoms with a lesion that the model classifies correctly: {counts}. Maps "
@@ -261,7 +261,7 @@ def localisation(report: Report) -> None:
                 colours = data.colours(report)
                 show(charts.lesion_bars(scores, areas, colours, title, title), measure)
                 definition(report, measure)
-    st.markdown(say("##### On the retina"))
+    st.header(say("On the retina"), anchor=False)
     source = choose_source(report, "report_place_source")
     title = say("Where the maps lie: {scans}", scans=data.source_title(source))
     show(charts.region_shares(data.region_scores(report, source), title), "regions")

@@ -77,7 +77,7 @@ def is_slow(method: str) -> bool:
 def controls(cards: Sequence[RunCard]) -> Choices:
     """Draw the choices in the sidebar and return them. cards : the runs that can be compared."""
     with st.sidebar:
-        st.subheader(say("Explain"), divider="gray")
+        st.header(say("Explain"), divider="gray")
         models = [card.name for card in one_of_each(cards)]
         titles = {card.name: title_of(card) for card in cards}
         if len(titles) > 1:
@@ -98,7 +98,7 @@ def controls(cards: Sequence[RunCard]) -> Choices:
             format_func=_target_title,
         )
         methods = _methods([card for card in cards if card.name in models])
-        st.subheader(say("Display"), divider="gray")
+        st.header(say("Display"), divider="gray")
         opacity = keep_choice(
             "opacity", 45, st.slider, say("Map opacity"), 0, 100, step=5, format="%d%%"
         )
@@ -151,7 +151,7 @@ def _methods(cards: Sequence[RunCard]) -> tuple[str, ...]:
 
 def _sample_choices() -> tuple[bool, bool]:
     """Whether to outline a sample's lesion, and whether to hide its class."""
-    st.subheader(say("Samples"), divider="gray")
+    st.header(say("Samples"), divider="gray")
     outline = keep_choice(
         "outline",
         False,

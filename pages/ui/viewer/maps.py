@@ -135,12 +135,13 @@ def draw_model(
     reference: NDArray[np.uint8],
 ) -> None:
     """One model's heading and grid, and beside guided maps how they do with random weights."""
-    st.markdown(
+    st.subheader(
         say(
-            "##### {model} · maps for {target}",
+            "{model} · maps for {target}",
             model=escape_markdown(reading.title),
             target=reading.target,
-        )
+        ),
+        anchor=False,
     )
     st.html(grid_of(scan, reading, choices, titles, reference))
     if any(method in choices.methods and reading.of(method) for method in GUIDED):

@@ -58,7 +58,7 @@ def show() -> None:
     state = viewer()
     land_finished(state)
     with st.sidebar:
-        st.subheader(say("Scans"), divider="gray")
+        st.header(say("Scans"), divider="gray")
         viewer_input.upload(state)
         hide_answer = read_choice("hide_answer", False)
         viewer_input.sample_menu(state, hide_answer)
@@ -216,7 +216,7 @@ def _answer(item: Item, choices: Choices) -> None:
 def _revealed(item: Item, place: DeltaGenerator) -> bool:
     """For teaching: the class, and what the models say of it, come only when asked for."""
     with place.container(border=True):
-        st.markdown(say("#### What do you see?"))
+        st.header(say("What do you see?"), anchor=False)
         st.markdown(say("The class of this sample, and what the models make of it, are hidden."))
         return st.toggle(say("Show the answer and the models"), key=f"reveal_{item.id}")
 
@@ -227,7 +227,7 @@ def _maps(
     """Each model's maps, drawn as soon as they are there; returns the readings that have some."""
     titles = method_titles([reading.card for reading in readings])
     reference, done = _reference(item, scan, choices), []
-    st.subheader(say("Where each model looked"), anchor=False)
+    st.header(say("Where each model looked"), anchor=False)
     watch_jobs(state)
     st.html(colour_key(choices))
     bar = st.progress(0.0, say("Making the maps"))
@@ -344,7 +344,7 @@ def _figure_download(
 
 def _all_scans(state: Viewer, cards: Sequence[RunCard], choices: Choices) -> None:
     """The table of every open scan; scans not read yet are read now, with progress."""
-    st.subheader(say("All open scans"), anchor=False)
+    st.header(say("All open scans"), anchor=False)
     items = [item for item in state.ordered() if not is_hidden(item, choices)]
     bar = st.progress(0.0, say("Reading all scans"))
 

@@ -34,7 +34,7 @@ def what_to_expect(cards: Sequence[RunCard]) -> None:
     scores = {title_of(card): scores for card, scores in found if scores is not None}
     if not scores:
         return
-    st.subheader(say("How well the models do"), anchor=False)
+    st.header(say("How well the models do"), anchor=False)
     show(
         sensitivity_specificity(scores, colours_of(card for card, _ in found)),
         "expected",
@@ -67,8 +67,8 @@ def _card(reading: Reading, wide: bool) -> str:
         f'<section class="oct-card{" oct-wide" if wide else ""}" '
         f'data-testid="prediction-{name}" '
         f'style="--own:{model_colour(reading.card.architecture)}"><div>'
-        f'<h6 class="oct-muted" title="{html.escape(about, quote=True)}">'
-        f"{html.escape(reading.title)}</h6>"
+        f'<p class="oct-muted" title="{html.escape(about, quote=True)}">'
+        f"{html.escape(reading.title)}</p>"
         f'<p class="oct-call"><b>{html.escape(label)}</b> '
         f"<span>{prediction.confidence:.1%}</span></p>"
         f'<p class="oct-muted">{html.escape(say(CLASS_TITLES.get(label, label)))}</p></div>'
