@@ -44,7 +44,7 @@ def everything(cards: Sequence[RunCard]) -> pd.DataFrame:
                 say(
                     "The predictions of **{model}** cannot be read: {error}",
                     model=escape_markdown(title_of(card)),
-                    error=escape_markdown(str(error)),
+                    error=escape_markdown(services.describe_error(error)),
                 ),
                 icon=":material/broken_image:",
             )
@@ -72,7 +72,9 @@ def _with_verdicts(frame: pd.DataFrame, cards: Sequence[RunCard]) -> pd.DataFram
     except OctError as error:
         verdicts = None
         if len(cards) == 1:  # of an ensemble it is the fault of a member, which is said already
-            st.warning(escape_markdown(str(error)), icon=":material/broken_image:")
+            st.warning(
+                escape_markdown(services.describe_error(error)), icon=":material/broken_image:"
+            )
     words = [("", "")] * len(frame)
     if verdicts is not None:
         words = [(say(SHORT_TITLES[each.kind]), reasons_words(each)) for each in verdicts]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from test_app import PAGES, UPLOAD, png
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
@@ -93,3 +93,93 @@ def test_axe_finds_nothing_serious_with_a_scan_open(page: Page, site: str) -> No
     expect(page.get_by_text("Download the figure (PNG)")).to_be_visible()
     settle(page)
     assert findings(page) == []
+
+
+# What is reached by Tab -> its ring, that of what holds it, or null.
+RING = """() => {
+  const at = document.activeElement;
+  if (at === document.body) return null;
+  const name = `${at.tagName} ${at.dataset.testid || at.getAttribute("aria-label") || ""}`;
+  for (let place = at, up = 0; place && up < 4; place = place.parentElement, up++) {
+    const style = getComputedStyle(place);
+    if (style.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2)
+      return [name, style.outlineColor];
+  }
+  return [name, null];
+}"""
+RING_COLOURS = {"light": "rgb(0, 95, 150)", "dark": "rgb(90, 176, 234)"}
+
+
+@pytest.mark.parametrize("name", ["Viewer", "Data_and_models"])
+def test_what_tab_reaches_has_a_ring_that_is_seen(page: Page, site: str, name: str) -> None:
+    page.goto(f"{site}/{name}")
+    settle(page)
+    for scheme in BACKGROUNDS:
+        page.emulate_media(color_scheme=scheme)
+        settle(page)
+        reached = []
+        while (ring := press_tab(page)) is not None and len(reached) < 100:
+            reached.append(ring)
+        assert {"A stSidebarNavLink", "MAIN stMain"} <= {element for element, _ in reached}
+        assert len(reached) > 15
+        assert [each for each in reached if each[1] != RING_COLOURS[scheme]] == []
+
+
+def press_tab(page: Page) -> list[Any] | None:
+    """The element that it reaches and the colour of its ring; None at the end of the page."""
+    page.keyboard.press("Tab")
+    ring: list[Any] | None = page.evaluate(RING)
+    return ring
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"), [("en-GB", "There is no such page"), ("ko-KR", "페이지가 없습니다")]
+)
+def test_an_unknown_address_is_answered_in_the_apps_own_words(
+    browser: Browser, site: str, locale: str, words: str
+) -> None:
+    context = browser.new_context(locale=locale)
+    page = context.new_page()
+    page.goto(f"{site}/Nonsense")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("h2")).to_have_css("visibility", "hidden")
+    shown = "element => getComputedStyle(element, '::before').content"
+    assert dialog.locator("h2").evaluate(shown) == f'"{words}"'
+    assert len(dialog.locator("h2 + div").evaluate(shown)) > 30
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator("h1").first).to_be_visible()
+    context.close()
+
+
+# Of every text of a chart, "contrast with the page: text" if it is below 4.5.
+FAINT = """() => {
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const luminance = colour => {
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map(part => linear(Number(part) / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const page = luminance(getComputedStyle(document.querySelector(".stApp")).backgroundColor);
+  const drawn = [...document.querySelectorAll(".main-svg text")].filter(
+    text => text.textContent.trim() && !text.closest(".heatmaplayer, .bartext-inside")
+  );
+  const faint = drawn.map(text => {
+    const own = luminance(getComputedStyle(text).fill);
+    const contrast = (Math.max(own, page) + 0.05) / (Math.min(own, page) + 0.05);
+    return [contrast, `${contrast.toFixed(2)}: ${text.textContent}`];
+  }).filter(([contrast]) => contrast < 4.5).map(([, words]) => words);
+  return [drawn.length, faint];
+}"""
+
+
+@pytest.mark.parametrize("name", ["Viewer", "Performance", "Data_and_models"])
+def test_the_words_of_charts_stand_out(page: Page, site: str, name: str) -> None:
+    page.goto(f"{site}/{name}")
+    settle(page)
+    expect(page.locator(".main-svg .xtick text").first).to_be_attached()
+    for scheme, background in BACKGROUNDS.items():
+        page.emulate_media(color_scheme=scheme)
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
+        settle(page)
+        drawn, faint = page.evaluate(FAINT)
+        assert drawn > 10 and faint == []

@@ -25,7 +25,7 @@ from oct_core.figures.colours import run_colours
 from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard, Verdict
-from oct_core.words import message, note
+from oct_core.words import Note, message, note, note_count, say
 from pages.ui.app.cache import cache_data, cache_resource
 from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
 from pages.ui.shared.markdown import escape_markdown
@@ -40,6 +40,9 @@ log = logging.getLogger("oct_app")
 UNKNOWN_FAILURE = message(
     "Something went wrong on the server. Reload the page; if it happens again, restart the app."
 )
+_DAMAGED = message("its content is damaged")
+_REFUSED = message("the app has no permission to read it")
+_UNREADABLE = message("the system cannot read it")
 MAX_UPLOAD_BYTES = DEFAULT.bytes
 
 # Before the first upload can arrive: every page imports this file.
@@ -55,9 +58,44 @@ def describe_error(error: BaseException) -> str:
     it.
     """
     if isinstance(error, OctError):
-        return error.as_note()
+        return for_visitors(error.as_note())
     log_error(error)
     return note(UNKNOWN_FAILURE)
+
+
+class _Meaning:
+    """What an error of Python or of another library means to a visitor, in any language."""
+
+    def __init__(self, error: BaseException) -> None:
+        system = _REFUSED if isinstance(error, PermissionError) else _UNREADABLE
+        self._words = system if isinstance(error, OSError) else _DAMAGED
+
+    def __str__(self) -> str:
+        return say(self._words)
+
+    __repr__ = __str__  # messages have their errors as {error} or as {error!r}
+
+
+def for_visitors(text: str) -> str:
+    """A message of the library without what is the server's own: of a path only the last folder and
+    the name are left, and what a parser or the system said becomes what it means.
+
+    A text that is no Note stands as it is.
+    """
+    if not isinstance(text, Note):
+        return text
+    values = {name: _for_visitors(value) for name, value in text.values.items()}
+    if len(text.messages) == 1:
+        return note(text.messages[0], **values)
+    return note_count(*text.messages, **values)
+
+
+def _for_visitors(value: object) -> object:
+    if isinstance(value, Path):
+        return "/".join(value.absolute().parts[-2:]) if value.suffix else value.absolute().name
+    if isinstance(value, BaseException) and not isinstance(value, OctError):
+        return _Meaning(value)
+    return for_visitors(value) if isinstance(value, Note) else value
 
 
 def log_error(error: BaseException) -> None:
@@ -101,7 +139,10 @@ def runs() -> list[RunCard]:
     """All runs under the checkpoints root, in the library's order, whatever their status."""
     from oct_core.runs.files import list_runs
 
-    return list_runs()
+    try:
+        return list_runs()
+    except OSError:  # a folder that may not be read, which ``find_runs`` tells
+        return []
 
 
 def ready_runs() -> list[RunCard]:
