@@ -161,7 +161,7 @@ def run_rank(name: str) -> tuple[int, str]:
 
 def damaged_runs(root: Path | None = None) -> dict[str, str]:
     """Run name -> why its card cannot be read."""
-    reasons = {}
+    reasons: dict[str, str] = {}
     for folder in _run_folders(root):
         try:
             read_card(folder)

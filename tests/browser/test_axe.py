@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +9,6 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from test_app import PAGES, UPLOAD, png
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
-from conftest import serve
-from demo_runs import write_run
 
 from oct_core.scans.phantom import make_phantom
 
@@ -43,17 +37,6 @@ SETTLED = """() => {
   else window.since = window.since || performance.now();
   return Boolean(window.since && performance.now() - window.since > 400);
 }"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one server for all tests: three runs that can be asked, one in training."""
-    folder = tmp_path_factory.mktemp("axe")
-    for seed, name in enumerate(("vgg16", "resnet50", "densenet121")):
-        write_run(folder / "checkpoints", name, weights=True, seed=seed)
-    write_run(folder / "checkpoints", "mine-vgg16", "training")
-    with serve(folder / "checkpoints", folder / "server.log") as (address, _):
-        yield address
 
 
 def settle(page: Page) -> None:

@@ -25,7 +25,7 @@ from oct_core.figures.colours import run_colours
 from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard, Verdict
-from oct_core.words import Note, message, note, note_count, say
+from oct_core.words import Note, message, note
 from pages.ui.app.cache import cache_data, cache_resource
 from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
 from pages.ui.shared.markdown import escape_markdown
@@ -67,11 +67,13 @@ class _Meaning:
     """What an error of Python or of another library means to a visitor, in any language."""
 
     def __init__(self, error: BaseException) -> None:
-        system = _REFUSED if isinstance(error, PermissionError) else _UNREADABLE
-        self._words = system if isinstance(error, OSError) else _DAMAGED
+        if isinstance(error, PermissionError):
+            self._note = note(_REFUSED)
+        else:
+            self._note = note(_UNREADABLE) if isinstance(error, OSError) else note(_DAMAGED)
 
     def __str__(self) -> str:
-        return say(self._words)
+        return self._note.say_again()
 
     __repr__ = __str__  # messages have their errors as {error} or as {error!r}
 
@@ -82,12 +84,7 @@ def for_visitors(text: str) -> str:
 
     A text that is no Note stands as it is.
     """
-    if not isinstance(text, Note):
-        return text
-    values = {name: _for_visitors(value) for name, value in text.values.items()}
-    if len(text.messages) == 1:
-        return note(text.messages[0], **values)
-    return note_count(*text.messages, **values)
+    return text.change_values(_for_visitors) if isinstance(text, Note) else text
 
 
 def _for_visitors(value: object) -> object:
