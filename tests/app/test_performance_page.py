@@ -111,7 +111,7 @@ def test_only_the_open_tab_is_computed(root: Path, only_the_open_tab: None) -> N
     page = visit("test")
     assert "Sensitivity and specificity by class" in titles(page)
     assert not {"Risk over coverage", "Verdicts"} & titles(page)
-    page.session_state["performance_tab"] = "Verdicts"
+    page.session_state["performance_tab_Confusion"] = "Verdicts"
     page.run()
     assert not page.exception and {"Risk over coverage", "Verdicts"} <= titles(page)
     assert "Sensitivity and specificity by class" not in titles(page)

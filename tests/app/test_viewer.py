@@ -67,6 +67,8 @@ def png(label: str = "CNV", seed: int = 3) -> bytes:
 
 def said(page: AppTest) -> str:
     kinds = (
+        page.header,
+        page.subheader,
         page.markdown,
         page.caption,
         page.info,
