@@ -108,6 +108,10 @@ class Note(str):
         rest = {name: value for name, value in self.values.items() if name != "count"}
         return say_count(self.messages[0], self.messages[1], self.values["count"], **rest)
 
+    def change_values(self, change: Callable[[Any], Any]) -> Note:
+        """The same text, filled in with what ``change`` makes of each value."""
+        return _make_note(self.messages, {key: change(value) for key, value in self.values.items()})
+
 
 def note(text: str, /, **values: Any) -> Note:
     """``say``, for a text that is kept while the language may change."""

@@ -21,6 +21,8 @@ CLASS_COLOURS: dict[str, str] = {
 }
 VERDICT_COLOURS: dict[str, str] = {"answer": "#3B9A5B", "caution": "#E3A21A", "refer": "#8C8C8C"}
 NEUTRAL = "#8C8C8C"
+INK = "#111111"
+"""Of what is written on a colour of ours, on a light page and on a dark one."""
 _SPARE = ("#7A8B2A", "#A6761D", "#B8506A", "#4C9A9A")
 _SHADES = (1.0, 1.45, 0.65, 1.8)
 

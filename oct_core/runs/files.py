@@ -29,6 +29,8 @@ WEIGHTS, CARD, HISTORY, STEPS, PREDICTIONS = (
 )
 GATE_COLUMNS = tuple(f"gate_{question}" for question in QUESTIONS)
 STATUSES = ("training", "done", "failed")
+_TABLES = ("data", "training", "versions", "metrics")
+"""What each is a table of in a card that has it."""
 
 
 _HOME = Path(__file__).resolve().parents[2]
@@ -108,6 +110,8 @@ def read_card(folder: Path) -> RunCard:
                 schema=schema,
                 expected=SCHEMA,
             )
+        for part in _TABLES:
+            dict(raw.get(part) or {})  # raises for what is no table
         return RunCard(
             name=folder.name,
             folder=folder,
@@ -157,12 +161,12 @@ def run_rank(name: str) -> tuple[int, str]:
 
 def damaged_runs(root: Path | None = None) -> dict[str, str]:
     """Run name -> why its card cannot be read."""
-    reasons = {}
+    reasons: dict[str, str] = {}
     for folder in _run_folders(root):
         try:
             read_card(folder)
         except CheckpointError as error:
-            reasons[folder.name] = str(error)
+            reasons[folder.name] = error.as_note()
     return reasons
 
 
@@ -184,15 +188,13 @@ def read_steps(folder: Path) -> dict[str, FloatArray]:
 def _read_numbers(path: Path) -> dict[str, FloatArray]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = [
-            row for row in reader if len(row) == len(header)
-        ]  # a row being written right now is left out
     try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            rows = [row for row in reader if len(row) == len(header)]  # one may be half written
         table = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
-    except ValueError as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise CheckpointError(
             "{path} holds something that is no number ({error}); restore it or train the run again",
             path=path,

@@ -106,7 +106,7 @@ def everything(cards: Sequence[RunCard]) -> Answers:
                 say(
                     "The predictions of **{model}** cannot be read: {error}",
                     model=escape_markdown(title_of(card)),
-                    error=escape_markdown(str(error)),
+                    error=escape_markdown(services.describe_error(error)),
                 ),
                 icon=":material/broken_image:",
             )
@@ -133,7 +133,9 @@ def _with_verdicts(frame: pd.DataFrame, cards: Sequence[RunCard]) -> pd.DataFram
     except OctError as error:
         verdicts = None
         if len(cards) == 1:  # of an ensemble it is the fault of a member, which is said already
-            st.warning(escape_markdown(str(error)), icon=":material/broken_image:")
+            st.warning(
+                escape_markdown(services.describe_error(error)), icon=":material/broken_image:"
+            )
     frame["verdict"] = "" if verdicts is None else [each.kind for each in verdicts]
     frame["reason"] = "" if verdicts is None else [reasons_words(each) for each in verdicts]
     return frame

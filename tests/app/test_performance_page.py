@@ -111,7 +111,7 @@ def test_only_the_open_tab_is_computed(root: Path, only_the_open_tab: None) -> N
     page = visit("test")
     assert "Sensitivity and specificity by class" in titles(page)
     assert not {"Risk over coverage", "Verdicts"} & titles(page)
-    page.session_state["performance_tab"] = "Verdicts"
+    page.session_state["performance_tab_Confusion"] = "Verdicts"
     page.run()
     assert not page.exception and {"Risk over coverage", "Verdicts"} <= titles(page)
     assert "Sensitivity and specificity by class" not in titles(page)
@@ -126,7 +126,7 @@ def titles(page: AppTest) -> set[str]:
 def test_a_cell_is_chosen_without_a_mouse(root: Path) -> None:
     page = visit("test")
     choice = page.selectbox(key="performance_cell")
-    assert choice.value is None and not page.subheader[0].value.startswith("Ensemble:")
+    assert choice.value is None and not page.header[0].value.startswith("Ensemble:")
     counts = [int(words.split(": ")[1].split(" of ")[0]) for words in choice.options]
     assert counts[0] > 0 and counts[-1] == 0, "cells with scans come first"
     words = choice.options[0]
@@ -134,7 +134,7 @@ def test_a_cell_is_chosen_without_a_mouse(root: Path) -> None:
     choice.set_value((title, true, predicted)).run()
     assert not page.exception
     scans = "scan" if of == "1" else "scans"
-    assert page.subheader[0].value == f"{title}: {of} {scans} of {true} called {predicted}"
+    assert page.header[0].value == f"{title}: {of} {scans} of {true} called {predicted}"
 
 
 def test_a_class_that_is_missing_is_named(root: Path) -> None:

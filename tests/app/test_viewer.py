@@ -67,6 +67,8 @@ def png(label: str = "CNV", seed: int = 3) -> bytes:
 
 def said(page: AppTest) -> str:
     kinds = (
+        page.header,
+        page.subheader,
         page.markdown,
         page.caption,
         page.info,
@@ -119,7 +121,7 @@ def test_empty_it_says_how_well_the_chosen_models_do(
     page = app.run()
     [chart] = page.get("plotly_chart")
     assert "How well the models do" in [
-        one.value for one in page.subheader
+        one.value for one in page.header
     ] and "whom the models never saw" in said(page)
     assert all(title in chart.proto.spec for title in ("VGG16", "ResNet50", "DenseNet121"))
     monkeypatch.setenv("OCT_CHECKPOINTS", str(tmp_path))

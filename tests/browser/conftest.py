@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
+from demo_runs import write_run
+
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = [
     "--no-sandbox",
@@ -97,6 +100,17 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one server on the runs of the repository, for all tests of a file."""
     log = tmp_path_factory.mktemp("shipped") / "server.log"
     with serve(ROOT / "checkpoints", log) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server for all tests of a file: three tiny runs, and one in training."""
+    folder = tmp_path_factory.mktemp("site")
+    for seed, name in enumerate(("vgg16", "resnet50", "densenet121")):
+        write_run(folder / "checkpoints", name, weights=True, seed=seed)
+    write_run(folder / "checkpoints", "mine-vgg16", "training")
+    with serve(folder / "checkpoints", folder / "server.log") as (address, _):
         yield address
 
 

@@ -33,6 +33,22 @@ def file_of(page: Page, button: Locator) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
+def test_the_open_tab_stays_open_in_another_language(page: Page, address: str) -> None:
+    page.goto(f"{address}/Performance")
+    main, side = page.get_by_test_id("stMain"), page.get_by_test_id("stSidebar")
+    main.get_by_role("tab", name="Calibration").click()
+    expect(main.get_by_text("Reliability with the temperature").first).to_be_visible()
+    for language, tab, title in (
+        ("한국어", "보정", "온도를 적용한 신뢰도"),
+        ("English", "Calibration", "Reliability with the temperature"),
+    ):
+        side.get_by_text(language, exact=True).click()
+        expect(main.get_by_role("tab", name=tab, exact=True)).to_have_attribute(
+            "aria-selected", "true"
+        )
+        expect(main.get_by_text(title).first).to_be_visible()
+
+
 def test_a_cell_the_slider_and_the_files(page: Page, address: str) -> None:
     page.goto(f"{address}/Performance")
     matrix = chart(page, "VGG16: confusion matrix")

@@ -11,14 +11,15 @@ from plotly.subplots import make_subplots
 
 from oct_core.errors import MetricError
 from oct_core.figures.charts.style import describe, finish, plain, say_empty
-from oct_core.figures.colours import NEUTRAL
+from oct_core.figures.colours import INK, NEUTRAL
 from oct_core.metrics.calibration import Reliability
 from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.metrics.summary import Evaluation
 from oct_core.types import CLASSES, FloatArray, IntArray
 from oct_core.words import say, say_count
 
-_BLUES = [[0.0, "#EAF2FB"], [0.5, "#6AAED6"], [1.0, "#08519C"]]
+# Light enough for dark numbers on all of it.
+_BLUES = [[0.0, "#EAF2FB"], [0.5, "#8FC1E3"], [1.0, "#3C8DC5"]]
 
 
 def confusion_matrix(
@@ -57,7 +58,7 @@ def confusion_matrix(
         y=names,
         text=text,
         texttemplate="%{text}",
-        textfont={"size": 16},
+        textfont={"size": 16, "color": INK},
         colorscale=_BLUES,
         zmin=0,
         zmax=100,

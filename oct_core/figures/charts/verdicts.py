@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from oct_core.figures.charts.style import describe, finish, plain, say_empty
-from oct_core.figures.colours import VERDICT_COLOURS
+from oct_core.figures.colours import INK, VERDICT_COLOURS
 from oct_core.types import VERDICTS, FloatArray
 from oct_core.words import say
 
@@ -57,6 +57,7 @@ def verdict_bars(
                 marker={"color": VERDICT_COLOURS[kind]},
                 text=[str(count) if count else "" for count in counts],
                 textposition="inside",
+                insidetextfont={"color": INK},
                 insidetextanchor="middle",
                 textangle=0,
                 hovertemplate="%{y}: %{x:.1%}" + f"<extra>{plain(titles[kind])}</extra>",

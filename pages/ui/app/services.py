@@ -25,7 +25,7 @@ from oct_core.figures.colours import run_colours
 from oct_core.models.catalog import run_title
 from oct_core.scans import DEFAULT
 from oct_core.types import CLASSES, FloatArray, Phantom, PredictionTable, RunCard, Verdict
-from oct_core.words import message, note
+from oct_core.words import Note, message, note
 from pages.ui.app.cache import cache_data, cache_resource
 from pages.ui.app.streamlit_inside import check_inside, keep_uploads_in_memory
 from pages.ui.shared.markdown import escape_markdown
@@ -40,6 +40,9 @@ log = logging.getLogger("oct_app")
 UNKNOWN_FAILURE = message(
     "Something went wrong on the server. Reload the page; if it happens again, restart the app."
 )
+_DAMAGED = message("its content is damaged")
+_REFUSED = message("the app has no permission to read it")
+_UNREADABLE = message("the system cannot read it")
 MAX_UPLOAD_BYTES = DEFAULT.bytes
 
 # Before the first upload can arrive: every page imports this file.
@@ -55,9 +58,41 @@ def describe_error(error: BaseException) -> str:
     it.
     """
     if isinstance(error, OctError):
-        return error.as_note()
+        return for_visitors(error.as_note())
     log_error(error)
     return note(UNKNOWN_FAILURE)
+
+
+class _Meaning:
+    """What an error of Python or of another library means to a visitor, in any language."""
+
+    def __init__(self, error: BaseException) -> None:
+        if isinstance(error, PermissionError):
+            self._note = note(_REFUSED)
+        else:
+            self._note = note(_UNREADABLE) if isinstance(error, OSError) else note(_DAMAGED)
+
+    def __str__(self) -> str:
+        return self._note.say_again()
+
+    __repr__ = __str__  # messages have their errors as {error} or as {error!r}
+
+
+def for_visitors(text: str) -> str:
+    """A message of the library without what is the server's own: of a path only the last folder and
+    the name are left, and what a parser or the system said becomes what it means.
+
+    A text that is no Note stands as it is.
+    """
+    return text.change_values(_for_visitors) if isinstance(text, Note) else text
+
+
+def _for_visitors(value: object) -> object:
+    if isinstance(value, Path):
+        return "/".join(value.absolute().parts[-2:]) if value.suffix else value.absolute().name
+    if isinstance(value, BaseException) and not isinstance(value, OctError):
+        return _Meaning(value)
+    return for_visitors(value) if isinstance(value, Note) else value
 
 
 def log_error(error: BaseException) -> None:
@@ -101,7 +136,10 @@ def runs() -> list[RunCard]:
     """All runs under the checkpoints root, in the library's order, whatever their status."""
     from oct_core.runs.files import list_runs
 
-    return list_runs()
+    try:
+        return list_runs()
+    except OSError:  # a folder that may not be read, which ``find_runs`` tells
+        return []
 
 
 def ready_runs() -> list[RunCard]:

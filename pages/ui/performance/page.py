@@ -12,12 +12,14 @@ from oct_core.models.catalog import ENSEMBLE, run_title
 from oct_core.types import RunCard
 from oct_core.words import say
 from pages.ui.app import session
-from pages.ui.app.services import title_of
+from pages.ui.app.services import describe_error, title_of
 from pages.ui.performance import curves, data, tabs, verdicts
 from pages.ui.performance.data import Source
 from pages.ui.shared.charts import choose_picture_format
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.tables import headline_rows, sample_text, show_rows
+
+_OPEN_TAB = "performance_open_tab"
 
 
 def choose(cards: Sequence[RunCard]) -> tuple[list[RunCard], list[Source]] | None:
@@ -79,7 +81,9 @@ def _answers(
             data.table_of(whole)
             sources = [whole, *sources]
         except OctError as error:
-            st.caption(say("No ensemble here: {reason}", reason=escape_markdown(str(error))))
+            st.caption(
+                say("No ensemble here: {reason}", reason=escape_markdown(describe_error(error)))
+            )
     if sources:
         return members, sources
     st.info(
@@ -96,7 +100,7 @@ def _has_answers(card: RunCard, key: str) -> bool:
     try:
         data.table_of(data.source_of(title_of(card), [card], key))
     except OctError as error:
-        st.warning(escape_markdown(str(error)), icon=":material/broken_image:")
+        st.warning(escape_markdown(describe_error(error)), icon=":material/broken_image:")
         return False
     return True
 
@@ -113,7 +117,7 @@ def _can_be_read(card: RunCard) -> bool:
             say(
                 "The predictions of **{model}** cannot be read: {error}",
                 model=escape_markdown(title_of(card)),
-                error=escape_markdown(str(error)),
+                error=escape_markdown(describe_error(error)),
             ),
             icon=":material/broken_image:",
         )
@@ -150,9 +154,18 @@ def performance(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         say("Verdicts"): partial(verdicts.verdicts, cards, sources),
         say("All figures"): partial(tabs.further_figures, scores, key),
     }
-    # Only the open tab is computed and drawn.
-    places = st.tabs(list(parts), key="performance_tab", on_change="rerun")
-    for place, draw in zip(places, parts.values(), strict=True):
+    # Only the open tab is computed and drawn. Streamlit knows it by its title, so another language
+    # has other tabs, and opens the one of the same number.
+    titles = list(parts)
+    places = st.tabs(
+        titles,
+        key=f"performance_tab_{titles[0]}",
+        default=titles[st.session_state.get(_OPEN_TAB, 0)],
+        on_change="rerun",
+    )
+    for number, (place, draw) in enumerate(zip(places, parts.values(), strict=True)):
+        if place.open:
+            st.session_state[_OPEN_TAB] = number
         if place.open is not False:
             with place:
                 draw()

@@ -150,7 +150,7 @@ def _scans_of_cell(sources: Sequence[Source], title: str, true: str, predicted: 
         (table.label == table.classes.index(true)) & (called == table.classes.index(predicted))
     )
     count = say_count("{count} scan", "{count} scans", len(rows))
-    st.subheader(
+    st.header(
         say(
             "{model}: {count} of {true} called {predicted}",
             model=escape_markdown(title),

@@ -17,7 +17,7 @@ from oct_core.trust.verdict import VerdictTable
 from oct_core.types import VERDICTS, RunCard
 from oct_core.words import message, say
 from pages.ui.app.language import fragment
-from pages.ui.app.services import judge_of
+from pages.ui.app.services import for_visitors, judge_of
 from pages.ui.app.session import keep_choice
 from pages.ui.performance import data
 from pages.ui.performance.colours import source_colours
@@ -50,7 +50,7 @@ def verdicts(cards: Sequence[RunCard], sources: Sequence[Source]) -> None:
         required=True,
     )
     for problem in judge_of(cards, level).problems:
-        st.warning(escape_markdown(problem), icon=":material/broken_image:")
+        st.warning(escape_markdown(for_visitors(problem)), icon=":material/broken_image:")
     made = {source.title: data.verdicts_of(source, level) for source in sources}
     tables = {title: table for title, (table, _) in made.items()}
     titles = {kind: say(VERDICT_TITLES[kind]) for kind in VERDICTS}
@@ -134,7 +134,7 @@ def _other_scans(sources: Sequence[Source]) -> None:
         rows.append(row)
     if not rows:
         return
-    st.subheader(say("Its scores of this data"), anchor=False)
+    st.header(say("Its scores of this data"), anchor=False)
     show_rows(rows, say("The gate's scores of this data, by model"), f"scores_{sources[0].data}")
     st.caption(
         say(
@@ -146,7 +146,7 @@ def _other_scans(sources: Sequence[Source]) -> None:
 
 def _gates(cards: Sequence[RunCard]) -> None:
     by_title = data.detections_of(cards)
-    st.subheader(say("What the gate notices"), anchor=False)
+    st.header(say("What the gate notices"), anchor=False)
     if not by_title:
         st.info(
             say(

@@ -18,7 +18,7 @@ from pages.ui.shared.markdown import escape_markdown
 
 _TOOLS = 30
 """Height in pixels of plotly's tools, which would cover a title beside them."""
-_REMOVED = ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"]
+_REMOVED = ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "zoom2d"]
 PICTURE_FORMATS = ("PNG", "SVG")
 
 

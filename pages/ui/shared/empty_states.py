@@ -8,7 +8,7 @@ import streamlit as st
 
 from oct_core.types import RunCard
 from oct_core.words import message, say, say_count
-from pages.ui.app.services import title_of
+from pages.ui.app.services import for_visitors, title_of
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import Runs, find_runs
 
@@ -24,23 +24,33 @@ def report_damaged(runs: Runs) -> None:
             say(
                 "The run **{run}** is left out because it cannot be read: {reason}",
                 run=escape_markdown(name),
-                reason=escape_markdown(reason),
+                reason=escape_markdown(for_visitors(reason)),
             ),
             icon=":material/broken_image:",
         )
 
 
 def say_no_runs(runs: Runs) -> None:
-    """The sentence for a checkpoints folder without one readable run."""
-    st.info(
-        say(
-            "There is no trained model in the folder **{folder}** yet.",
-            folder=escape_markdown(runs.root.name),
+    """The sentence for a checkpoints folder without one readable run, that cannot be read or is not
+    there.
+    """
+    folder = escape_markdown(runs.root.absolute().name)
+    if runs.state == "unreadable":
+        st.error(
+            say(
+                "The folder **{folder}** of the trained models cannot be read. Give the account "
+                "that runs the app permission to read it, then reload the page.",
+                folder=folder,
+            ),
+            icon=":material/folder_off:",
         )
-        + " "
-        + say(TRAIN_HINT),
-        icon=":material/model_training:",
+        return
+    sentence = (
+        say("There is no trained model: the folder **{folder}** is not there.", folder=folder)
+        if runs.state == "missing"
+        else say("There is no trained model in the folder **{folder}** yet.", folder=folder)
     )
+    st.info(f"{sentence} {say(TRAIN_HINT)}", icon=":material/model_training:")
 
 
 def say_not_scored(runs: Runs) -> None:

@@ -7,10 +7,12 @@ is keyed on the digest of the predictions file: a file that changes is evaluated
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -35,12 +37,13 @@ class Runs:
     """The checkpoints folder at this moment.
 
     cards : the runs that can be read, the shipped ones first. damaged : (folder name, reason) of
-    the others.
+    the others. state : of the folder itself.
     """
 
     root: Path
     cards: tuple[RunCard, ...]
     damaged: tuple[tuple[str, str], ...]
+    state: Literal["there", "missing", "unreadable"] = "there"
 
     @property
     def training(self) -> tuple[RunCard, ...]:
@@ -58,6 +61,12 @@ def find_runs() -> Runs:
     from oct_core.runs.files import checkpoints_root, damaged_runs
 
     root = checkpoints_root()
+    try:
+        os.listdir(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return Runs(root, (), (), "missing")
+    except OSError:
+        return Runs(root, (), (), "unreadable")
     return Runs(root, tuple(services.runs()), tuple(damaged_runs(root).items()))
 
 

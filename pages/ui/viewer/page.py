@@ -31,8 +31,10 @@ from pages.ui.app.services import (
     warm_up,
 )
 from pages.ui.app.session import Item, Viewer, read_choice, viewer
+from pages.ui.shared.empty_states import report_damaged, say_no_runs
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pictures import draw_figure
+from pages.ui.shared.run_data import find_runs
 from pages.ui.shared.samples import outlined
 from pages.ui.shared.verdicts import SHORT_TITLES, badge
 from pages.ui.viewer import compare as viewer_compare
@@ -137,10 +139,9 @@ def _say_no_model() -> None:
     if ready_runs():
         st.info(say("Choose at least one model in the sidebar."), icon=":material/check_box:")
         return
-    invitation(
-        say("No trained model yet"),
-        say("Train all models with `./train_all.sh FOLDER`; they appear here by themselves."),
-    )
+    found = find_runs()
+    report_damaged(found)
+    say_no_runs(found)
 
 
 def _usable(choices: Choices) -> list[RunCard]:
@@ -239,7 +240,7 @@ def _answer(item: Item, choices: Choices) -> None:
 def _revealed(item: Item, place: DeltaGenerator) -> bool:
     """For teaching: the class, and what the models say of it, come only when asked for."""
     with place.container(border=True):
-        st.markdown(say("#### What do you see?"))
+        st.header(say("What do you see?"), anchor=False)
         st.markdown(say("The class of this sample, and what the models make of it, are hidden."))
         return st.toggle(say("Show the answer and the models"), key=f"reveal_{item.id}")
 

@@ -34,7 +34,7 @@ def what_to_expect(cards: Sequence[RunCard]) -> None:
     scores = {title_of(card): scores for card, scores in found if scores is not None}
     if not scores:
         return
-    st.subheader(say("How well the models do"), anchor=False)
+    st.header(say("How well the models do"), anchor=False)
     show(
         sensitivity_specificity(scores, colours_of(card for card, _ in found)),
         "expected",

@@ -14,7 +14,7 @@ from oct_core.reasons import reasons_words, verdict_title
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import CLASS_TITLES, QUESTIONS, GateScores, Judgement, RunCard, Verdict
 from oct_core.words import message, say
-from pages.ui.app.services import judge_of
+from pages.ui.app.services import for_visitors, judge_of
 from pages.ui.app.session import Item, keep_choice
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.verdicts import QUESTION_TITLES, mark
@@ -109,7 +109,7 @@ def rule_panel(judgement: Judgement, cards: Sequence[RunCard], level: float) -> 
     judge = judge_of(cards, level)
     verdict = judgement.verdict
     for problem in judge.problems:
-        st.warning(escape_markdown(say(problem)), icon=":material/broken_image:")
+        st.warning(escape_markdown(for_visitors(problem)), icon=":material/broken_image:")
     with st.expander(say("How this verdict is made")):
         st.markdown(_figures(judgement.scores, verdict))
         st.markdown(
