@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oct_core.errors import CheckpointError
 from oct_core.runs.files import beside_the_library, write_atomically
-from oct_core.scans.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from oct_core.scans.phantom import make_phantom
-from oct_core.trust.judge import Judge
 from oct_core.types import CLASSES, VERDICTS, GrayImage, Judgement, Reason, RunCard, Scan, Verdict
 from oct_core.words import note
+
+if TYPE_CHECKING:
+    from oct_core.trust.judge import Judge
 
 FILE = "wrong_example.json"
 SEEDS = range(500_000, 500_010)
@@ -39,6 +40,9 @@ class Picture:
 
     def draw(self) -> GrayImage:
         """The scan, uint8 (H, W)."""
+        from oct_core.scans.corruptions import SEVERITIES, corrupt
+        from oct_core.scans.phantom import make_phantom
+
         pixels = make_phantom(self.label, self.seed).pixels
         if self.corruption == CLEAN:
             return pixels
@@ -76,6 +80,8 @@ def find_wrong_example(
 
     Every class, seed and corruption is tried. Raises CheckpointError if the runs are not loaded.
     """
+    from oct_core.scans.corruptions import CORRUPTIONS
+
     wrong: list[tuple[Picture, Judgement]] = []
     tried = 0
     for done, seed in enumerate(seeds, start=1):

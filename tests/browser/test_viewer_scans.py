@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,17 +10,9 @@ from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, exp
 
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
-from tests.browser.conftest import serve
 
 expect.set_options(timeout=30_000)
 UPLOAD = '[data-testid="stFileUploader"] input[type="file"]'
-
-
-@pytest.fixture(scope="module")
-def tiny(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one server on the tiny runs, for all tests of this file."""
-    with serve(demo_root, tmp_path_factory.mktemp("tiny") / "server.log") as (address, _):
-        yield address
 
 
 def scans(count: int) -> list[FilePayload]:
@@ -62,9 +52,9 @@ def name_shown(page: Page) -> str:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_twelve_scans_are_switched_by_their_thumbnails(
-    browser: Browser, tiny: str, width: int
+    browser: Browser, site: str, width: int
 ) -> None:
-    page = open_viewer(browser, tiny, width, 800, 12)
+    page = open_viewer(browser, site, width, 800, 12)
     expect(tiles(page)).to_have_count(12)
     last, strip = tiles(page).last, page.locator(".st-key-oct_strip")
     expect(last).to_have_attribute("aria-current", "true")
@@ -88,9 +78,9 @@ def test_twelve_scans_are_switched_by_their_thumbnails(
 
 
 def test_a_picture_enlarges_beside_the_scan_with_one_zoom_for_all(
-    browser: Browser, tiny: str
+    browser: Browser, site: str
 ) -> None:
-    page = open_viewer(browser, tiny, 1366, 768, 2)
+    page = open_viewer(browser, site, 1366, 768, 2)
     deepest = page.locator('[data-group="cards"] button.oct-zoom')
     expect(deepest).to_have_count(3)
     deepest.first.click()
@@ -137,8 +127,8 @@ def test_a_picture_enlarges_beside_the_scan_with_one_zoom_for_all(
     page.context.close()
 
 
-def test_keys_change_the_scan_and_can_be_switched_off(browser: Browser, tiny: str) -> None:
-    page = open_viewer(browser, tiny, 1366, 768, 2)
+def test_keys_change_the_scan_and_can_be_switched_off(browser: Browser, site: str) -> None:
+    page = open_viewer(browser, site, 1366, 768, 2)
     assert "number_01" in name_shown(page)
     page.locator("h1").first.click()
     page.keyboard.press("k")
@@ -154,9 +144,9 @@ def test_keys_change_the_scan_and_can_be_switched_off(browser: Browser, tiny: st
 
 
 def test_the_first_screen_holds_scan_verdict_answers_and_deepest_maps(
-    browser: Browser, tiny: str
+    browser: Browser, site: str
 ) -> None:
-    page = open_viewer(browser, tiny, 1366, 768, 1)
+    page = open_viewer(browser, site, 1366, 768, 1)
     for part in (".oct-verdict", ".oct-scan img", *(f".oct-card >> nth={n}" for n in range(4))):
         expect(page.locator(part).first).to_be_in_viewport(ratio=0.99)
     for picture in page.locator('[data-group="cards"] img').all():
@@ -164,8 +154,8 @@ def test_the_first_screen_holds_scan_verdict_answers_and_deepest_maps(
     page.context.close()
 
 
-def test_a_reload_is_asked_about_while_uploads_are_open(browser: Browser, tiny: str) -> None:
-    page = open_viewer(browser, tiny, 1366, 768, 1)
+def test_a_reload_is_asked_about_while_uploads_are_open(browser: Browser, site: str) -> None:
+    page = open_viewer(browser, site, 1366, 768, 1)
     asked: list[str] = []
 
     def stay(dialog: Dialog) -> None:
@@ -184,13 +174,13 @@ def test_a_reload_is_asked_about_while_uploads_are_open(browser: Browser, tiny: 
     page.context.close()
 
 
-def test_on_a_phone_the_uploader_is_in_the_page(browser: Browser, tiny: str) -> None:
+def test_on_a_phone_the_uploader_is_in_the_page(browser: Browser, site: str) -> None:
     context = browser.new_context(
         viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
     )
     context.set_default_timeout(60_000)
     page = context.new_page()
-    page.goto(f"{tiny}/Viewer")
+    page.goto(f"{site}/Viewer")
     zone = page.get_by_test_id("stMain").get_by_test_id("stFileUploaderDropzone")
     expect(zone).to_be_in_viewport()
     with page.expect_file_chooser() as chooser:

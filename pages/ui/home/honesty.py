@@ -24,6 +24,7 @@ from oct_core.words import say, say_count
 from pages.ui.app.cache import cache_data
 from pages.ui.app.services import title_of
 from pages.ui.shared.elsewhere import external_sets, shares_of
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import one_of_each, stored_evaluation
 from pages.ui.shared.verdicts import mark
 
@@ -62,7 +63,7 @@ def _at_home(title: str, scores: Evaluation) -> str:
         "{sensitivity:.1%}) and {right} of {healthy} normal ones NORMAL (specificity "
         "{specificity:.1%}), in a part of which {share:.0%} is diseased, far more than in a "
         "screening.",
-        model=title,
+        model=escape_markdown(title),
         found=ill - missed,
         ill=ill,
         sensitivity=(ill - missed) / ill,
@@ -82,7 +83,9 @@ def _elsewhere(cards: Sequence[RunCard], key: str) -> str:
         for label, (right, count, _) in shares.by_label.items()
     )
     return say(
-        "On other devices ({name}) it recognises {found}.", name=key.partition("/")[2], found=found
+        "On other devices ({name}) it recognises {found}.",
+        name=escape_markdown(key.partition("/")[2]),
+        found=escape_markdown(found),
     )
 
 
