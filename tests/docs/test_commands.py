@@ -20,10 +20,9 @@ from oct_core.cli import main
 from oct_core.scans.phantom import make_phantom
 from oct_core.types import CLASSES
 
-RUNS, LATER = "runs", "after merge"
+RUNS = "runs"
 MARKS = {
     RUNS,
-    LATER,
     "test line",
     "run by another test",
     "takes minutes",
@@ -34,14 +33,6 @@ MARKS = {
     "needs Windows",
     "needs your scans",
 }
-AFTER_MERGE = [
-    'pip install ".[kaggle]"',
-    "python -m oct_core report scan.png --out page/ --lang ko",
-    "python -m oct_core prepare kaggle:paultimothymooney/kermany2018 --out data/oct2017",
-    "python -m oct_core prepare OCT2017.zip --out data/oct2017-zip",
-    "python -m oct_core prepare octmnist_224.npz --out data/octmnist",
-]
-"""Lines whose commands are not there yet; empty it, and mark their blocks by what they need."""
 BLOCKS = all_blocks()
 RUNNING = [path for path in DOCUMENTS if any(block.mark == RUNS for block in blocks(read(path)))]
 
@@ -59,7 +50,7 @@ def complaints(block: Block) -> list[str]:
     return [problem for words in commands(block) for problem in problems(words)]
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b.mark != LATER], ids=lambda b: b.place)
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.place)
 def test_a_block_is_marked_and_its_commands_exist(block: Block) -> None:
     assert not complaints(block)
 
@@ -105,11 +96,6 @@ def test_the_test_line_is_what_ci_runs() -> None:
     [block] = [block for block in BLOCKS if block.mark == "test line"]
     assert found.stdout == block.text
     assert len(block.text.splitlines()) == 1 and "-m pytest" in block.text
-
-
-def test_what_comes_later_is_listed() -> None:
-    later = [line for b in BLOCKS if b.mark == LATER for line in b.text.splitlines()]
-    assert sorted(later) == sorted(AFTER_MERGE)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _made(picture: Picture) -> str:
 
 
 def _called(example: WrongExample, members: Sequence[RunCard]) -> str:
-    told = {card.name: title_of(card) for card in members}
+    told = {card.name: escape_markdown(title_of(card)) for card in members}
     return "  \n".join(
         say("{model} calls it {label}.", model=told[run], label=label)
         for run, label in example.called.items()
