@@ -33,8 +33,10 @@ from oct_core.training.run import train_run
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
-TOLERANCE = 1e-4
-"""Of a loss, relative: sums in another order, after so many steps."""
+TOLERANCE = 2e-3
+"""Of a loss, relative: sums in another order, after so many steps, on processors of any kind.
+Gradients that are not shared change it by more than a tenth.
+"""
 CONFIG = TrainingConfig(
     "vgg16",
     initialisation="random",
@@ -139,7 +141,7 @@ def assert_same_curves(found: Path, expected: Path) -> None:
     np.testing.assert_array_equal(read_steps(found)["step"], read_steps(expected)["step"])
     assert list(read_history(found)["epoch"]) == [1, 2]
     ours, theirs = read_predictions(found), read_predictions(expected)
-    np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-3)
+    np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-2)
 
 
 def test_two_processes_train_as_one_and_each_validation_scan_is_answered_once(
