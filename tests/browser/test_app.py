@@ -143,6 +143,7 @@ def test_a_file_name_that_is_markdown_appears_as_it_is(page: Page, address: str)
     name = "--x **y** :smile: a->b www.b.de [c](http:d) $e$ :red[f] 1@g.de.png"
     page.goto(f"{address}/Viewer")
     upload(page, name, png(make_phantom("DME", 11).pixels))
+    expect(page.get_by_test_id("verdict")).to_be_visible()
     heading = page.locator('[data-testid="stMain"] strong').first
     expect(heading).to_be_visible()
     assert heading.inner_text().replace("\u2060", "") == name
