@@ -88,7 +88,7 @@ def test_a_picture_enlarges_beside_the_scan_with_one_zoom_for_all(
     expect(table).to_be_visible()
     captions = table.locator("figcaption")
     expect(captions).to_have_count(4)
-    assert "Scan as read" in captions.first.inner_text()
+    assert "number_01" in captions.first.inner_text(), "which scan it is"
     assert all(name in table.inner_text() for name in ("VGG16", "ResNet50", "DenseNet121"))
     assert captions.first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 18
 
@@ -116,12 +116,27 @@ def test_a_picture_enlarges_beside_the_scan_with_one_zoom_for_all(
     page.keyboard.press("p")
     expect(table.locator("figcaption")).to_have_count(1)
     assert captions.first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 18
-    assert table.evaluate("e => e.clientWidth") >= 1300
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.keyboard.press("m")
+    expect(table.locator("figcaption")).to_have_count(5)
+    assert all("ResNet50" in text for text in captions.all_inner_texts()), "one model, all layers"
+    page.keyboard.press("s")
+    expect(table.locator("figcaption")).to_have_count(1)
     page.keyboard.press("k")
+    # The scan before, with the table open.
+    expect(page.locator('.oct-scan img[alt*="number_00"]')).to_be_attached()
     finished(page)
-    assert "number_00" in name_shown(page), "the scan before, with the table open"
     expect(table).to_be_visible()
     assert "layer3, ResNet50" in captions.first.inner_text(), "the same map of the other scan"
+    table.get_by_role("button", name="Close").click()
+    expect(table).to_be_hidden()
+
+    page.get_by_role("radio", name="Guided backpropagation").click()
+    maps = page.locator('[data-group="layers"] button.oct-zoom')
+    expect(maps).to_have_count(3)
+    finished(page)
+    maps.first.click()
+    expect(captions).to_have_count(4)
     page.keyboard.press("Escape")
     expect(table).to_be_hidden()
     page.context.close()
@@ -134,9 +149,15 @@ def test_keys_change_the_scan_and_can_be_switched_off(browser: Browser, site: st
     page.keyboard.press("k")
     expect(page.locator('.oct-scan img[alt*="number_00"]')).to_be_visible()
     finished(page)
+    overlay = page.locator("button[data-light=overlay]")
+    page.keyboard.press("o")
+    expect(overlay).to_have_attribute("aria-pressed", "false")
+    sources = page.locator('[data-group="layers"] img').evaluate_all("all => all.map(e => e.src)")
+    assert len(set(sources)) == 1, "the scan in the place of every map"
+    overlay.click()
+    expect(overlay).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("stCheckbox").filter(has_text="Keys on this page").locator("label").click()
     finished(page)
-    page.locator("h1").first.click()
     page.keyboard.press("j")
     page.wait_for_timeout(500)
     assert "number_00" in name_shown(page)
@@ -166,11 +187,18 @@ def test_a_reload_is_asked_about_while_uploads_are_open(browser: Browser, site: 
     page.evaluate("() => { setTimeout(() => location.reload(), 0) }")
     page.wait_for_timeout(1500)
     assert asked == ["beforeunload"] and "number_00" in name_shown(page)
+    page.locator('[data-testid="stSidebarNavItems"] a[href$="/Gallery"]').click()
+    expect(page.locator("h1").first).to_have_text("Gallery")
+    page.evaluate("() => { setTimeout(() => location.reload(), 0) }")
+    page.wait_for_timeout(1500)
+    assert len(asked) == 2, "on every page"
+    page.locator('[data-testid="stSidebarNavItems"] a[href$="/Viewer"]').click()
+    finished(page)
     page.get_by_role("button", name="Close this scan").click()
     expect(page.get_by_text("Open a scan to begin")).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.reload()
-    assert len(asked) == 1, "nothing is lost, nothing is asked"
+    assert len(asked) == 2, "nothing is lost, nothing is asked"
     page.context.close()
 
 

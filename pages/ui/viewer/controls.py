@@ -203,6 +203,6 @@ _METHODS_HELP = message(
     "model many times: the page says how long each takes and waits for you to start it."
 )
 _SCALE_HELP = message(
-    "Off: each map is scaled to its own maximum, printed below it. On: the maps of one method "
+    "Off: each map is scaled to its own maximum. On: the maps of one method "
     "share one maximum within a model."
 )

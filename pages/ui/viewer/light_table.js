@@ -6,7 +6,9 @@ const ZOOMS = { least: 1, most: 12, step: 1.25 };
 
 function makeTable() {
   let data = { words: {}, scans: [], unsaved: false, keys: true };
-  let open = null; // {key, row, column, single, projector}
+  let open = null; // {key, row, column, beside, projector}
+  // beside : what stands with the open map: "column", the scan and the other models; "row", all
+  // maps of this model; "none".
   let overlay = true;
   let view = { scale: 1, x: 0, y: 0 };
 
@@ -14,10 +16,11 @@ function makeTable() {
   dialog.className = "oct-light";
   document.body.append(dialog);
   dialog.innerHTML =
-    '<header><p class="oct-light-verdict"></p><div class="oct-light-tools" role="toolbar"></div>' +
-    '</header><div class="oct-light-panes" tabindex="0"></div><footer></footer>';
-  const [verdict, tools, panes, footer] = [
-    ".oct-light-verdict", ".oct-light-tools", ".oct-light-panes", "footer",
+    '<div class="oct-light-all"><header><p class="oct-light-verdict"></p>' +
+    '<div class="oct-light-tools" role="toolbar"></div></header>' +
+    '<div class="oct-light-panes" tabindex="0"></div><footer></footer></div>';
+  const [whole_, verdict, tools, panes, footer] = [
+    ".oct-light-all", ".oct-light-verdict", ".oct-light-tools", ".oct-light-panes", "footer",
   ].map((selector) => dialog.querySelector(selector));
 
   const main = () => document.querySelector('[data-testid="stMain"]') ?? document.body;
@@ -100,12 +103,15 @@ function makeTable() {
     const scan = scanPicture();
     const now = open.key === "scan" ? null : current();
     const shown = [];
-    if (scan && !(open.single && now)) shown.push(pane(scan, words.scan, true));
+    if (scan && (open.beside === "column" || !now))
+      shown.push(pane(scan, scan.closest("button").dataset.caption || words.scan, true));
     if (now) {
       open.key = now.dataset.key;
       [open.row, open.column] = place(now);
-      const beside = open.single ? [now] : cells().filter(
-        (each) => place(each)[1] === open.column || each === now);
+      const [row, column] = [open.row, open.column];
+      const beside = cells().filter((each) => each === now ||
+        (open.beside === "row" && place(each)[0] === row) ||
+        (open.beside === "column" && place(each)[1] === column));
       for (const each of beside) {
         shown.push(pane(each.querySelector("img"), each.dataset.caption, false));
         shown.at(-1).classList.toggle("oct-light-now", each === now && beside.length > 1);
@@ -124,7 +130,9 @@ function makeTable() {
       toolsNow.unshift(
         button("◂", words.shallower, () => step(0, -1)), button("▸", words.deeper, () => step(0, 1)),
         button("▴", words.above, () => step(-1, 0)), button("▾", words.below, () => step(1, 0)));
-      toolsNow.push(button(words.single, words.singleHelp, toggleSingle, open.single));
+      toolsNow.push(
+        button(words.single, words.singleHelp, () => toggleBeside("none"), open.beside === "none"),
+        button(words.model, words.modelHelp, () => toggleBeside("row"), open.beside === "row"));
     }
     toolsNow.push(
       button(words.projector, words.projectorHelp, toggleProjector, open.projector),
@@ -142,6 +150,7 @@ function makeTable() {
     panes.style.setProperty("--scale", view.scale);
     panes.style.setProperty("--x", `${view.x * 100}%`);
     panes.style.setProperty("--y", `${view.y * 100}%`);
+    panes.style.setProperty("--touch", view.scale > 1 ? "none" : "pan-y");
   }
 
   function clamp() {
@@ -176,6 +185,9 @@ function makeTable() {
 
   function applyOverlay() {
     const scan = scanPicture();
+    const said = main().querySelector("button[data-light=overlay]");
+    if (said && said.getAttribute("aria-pressed") !== String(overlay))
+      said.setAttribute("aria-pressed", String(overlay));
     for (const image of all().filter((each) => each.dataset.kind !== "scan")
       .map((each) => each.querySelector("img"))) {
       if (!image || !scan) continue;
@@ -185,20 +197,22 @@ function makeTable() {
     }
   }
 
-  function toggleSingle() {
-    open.single = !open.single;
+  function toggleBeside(what) {
+    open.beside = open.beside === what ? "column" : what;
     draw();
   }
 
+  // A dialog itself cannot fill the screen: what is in it can.
   function toggleProjector() {
-    open.projector = open.single = !open.projector;
-    if (open.projector) dialog.requestFullscreen?.().catch(() => {});
+    open.projector = !open.projector;
+    open.beside = open.projector ? "none" : "column";
+    if (open.projector) whole_.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement) document.exitFullscreen();
     draw();
   }
 
   function show(key) {
-    open = open ? { ...open, key } : { key, row: 0, column: 0, single: false, projector: false };
+    open = open ? { ...open, key } : { key, row: 0, column: 0, beside: "column", projector: false };
     if (!dialog.open) {
       whole();
       dialog.showModal();
@@ -215,8 +229,12 @@ function makeTable() {
     if (!open.projector) toggleProjector();
   }
 
+  document.addEventListener("fullscreenchange", () => {
+    if (!document.fullscreenElement && open?.projector) toggleProjector();
+  });
   dialog.addEventListener("close", () => {
     open = null;
+    fingers.clear();
     if (document.fullscreenElement) document.exitFullscreen();
   });
   dialog.addEventListener("click", (event) => {
@@ -235,9 +253,10 @@ function makeTable() {
   const fingers = new Map();
   panes.addEventListener("pointerdown", (event) => {
     const box = frame(event);
-    if (!box) return;
+    // A finger on the whole picture scrolls; a second one zooms.
+    if (!box || event.button) return;
     fingers.set(event.pointerId, { at: shares(event, box), box });
-    panes.setPointerCapture?.(event.pointerId);
+    if (view.scale > 1) panes.setPointerCapture?.(event.pointerId);
   });
   panes.addEventListener("pointermove", (event) => {
     const box = fingers.get(event.pointerId)?.box ?? frame(event);
@@ -261,18 +280,19 @@ function makeTable() {
     }
     finger.at = at;
   });
-  for (const kind of ["pointerup", "pointercancel"])
+  for (const kind of ["pointerup", "pointercancel", "lostpointercapture"])
     panes.addEventListener(kind, (event) => fingers.delete(event.pointerId));
   panes.addEventListener("pointerleave", () => panes.style.setProperty("--spot", "none"));
 
   const typing = (target) =>
-    target?.closest?.('input, textarea, select, [contenteditable="true"], [role="combobox"], ' +
-      '[role="slider"], [role="listbox"], [role="menu"]');
+    target?.closest?.('input:not([type="checkbox"], [type="radio"], [type="file"]), textarea, ' +
+      'select, [contenteditable="true"], [role="combobox"], [role="slider"], [role="listbox"], ' +
+      '[role="menu"]');
   const inDialog = {
     ArrowLeft: () => step(0, -1), ArrowRight: () => step(0, 1),
     ArrowUp: () => step(-1, 0), ArrowDown: () => step(1, 0),
     "+": () => zoom(ZOOMS.step), "=": () => zoom(ZOOMS.step), "-": () => zoom(1 / ZOOMS.step),
-    0: whole, s: toggleSingle,
+    0: whole, s: () => toggleBeside("none"), m: () => toggleBeside("row"),
   };
   const everywhere = {
     j: () => stepScan(1), k: () => stepScan(-1), o: toggleOverlay,
@@ -283,7 +303,9 @@ function makeTable() {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (!data.keys && !dialog.open) return;
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const act = (dialog.open && inDialog[name]) || everywhere[name];
+    const key = event.code.replace(/^Key/, "").toLowerCase(); // of a keyboard in Hangul
+    const find = (one) => (dialog.open && inDialog[one]) || everywhere[one];
+    const act = find(name) ?? (name.charCodeAt(0) > 127 ? find(key) : undefined);
     if (!act) return;
     event.preventDefault();
     act();
@@ -307,7 +329,7 @@ function makeTable() {
     waiting = requestAnimationFrame(() => {
       waiting = 0;
       scrollStrip();
-      if (!overlay) applyOverlay();
+      applyOverlay();
       if (open) draw();
     });
   });
@@ -345,19 +367,22 @@ function makeTable() {
       shownScan = now;
       draw();
     },
+    // On another page the scans are still open: the warning stays.
     leave() {
       if (dialog.open) dialog.close();
-      data = { ...data, unsaved: false };
+      scrolledTo = null;
       document.removeEventListener("click", onClick);
       document.removeEventListener("keydown", onKey);
-      window.removeEventListener("beforeunload", onLeave);
       watcher.disconnect();
     },
   };
 }
 
+let turns = 0;
+
 export default function ({ data }) {
   window.octLightTable ??= makeTable();
   window.octLightTable.update(data);
-  return () => window.octLightTable.leave();
+  const turn = ++turns;
+  return () => turn === turns && window.octLightTable.leave();
 }

@@ -25,16 +25,18 @@ WORDS = {
     "overlayHelp": message("Maps on or off (O)"),
     "shallower": message("Shallower layer (←)"),
     "deeper": message("Deeper layer (→)"),
-    "above": message("Model above (↑)"),
-    "below": message("Model below (↓)"),
+    "above": message("Row above (↑)"),
+    "below": message("Row below (↓)"),
     "single": message("One map"),
     "singleHelp": message("One map alone, or beside the scan and the other models (S)"),
+    "model": message("One model"),
+    "modelHelp": message("All maps of this row, shallow to deep (M)"),
     "projector": message("Projector"),
     "projectorHelp": message("One map and its words large, on the whole screen (P)"),
     "close": message("Close (Esc)"),
     "keys": message(
-        "Keys: ← → layer, ↑ ↓ model, J K next and previous scan, O maps on or off, S one map, "
-        "P projector, + - 0 zoom, Esc close. Drag to move; all pictures move together."
+        "Keys: ← → layer, ↑ ↓ row, J K next and previous scan, O maps on or off, S one map, "
+        "M one model, P projector, + - 0 zoom, Esc close. Drag to move; all pictures move together."
     ),
 }
 """What the table says, by the names that light_table.js knows."""
@@ -52,7 +54,8 @@ def _component() -> Any:
 
 def light_table(state: Viewer, keys: bool) -> None:
     """Have the pictures of this page enlarge on a click, and the keys work. A tab that holds an
-    uploaded scan asks before it is closed or loaded anew. keys : whether keys work on the page.
+    uploaded scan asks before it is closed or loaded anew, on every page. keys : whether they work
+    here.
     """
     items = state.ordered()
     _component()(

@@ -39,7 +39,8 @@ def map_figure(
     place: tuple[int, int] = (0, 0),
 ) -> str:
     """The HTML of one map with its caption: method and layer, that it is zero everywhere, its
-    maximum where asked for. place : (row, column) in its grid.
+    maximum where asked for, and its class where that is not the model's answer. place : (row,
+    column) in its grid.
     """
     picture = draw_map(
         scan.pixels,
@@ -59,9 +60,11 @@ def map_figure(
         )
     ]
     caption = f"<b>{html.escape(title)}</b> · {html.escape(explanation.layer)}"
-    if choices.scale or not explanation.evidence:
+    foreign = reading.target != reading.prediction.predicted
+    if foreign or choices.scale or not explanation.evidence:
         more = caption_of(explanation, choices.scale)
-        words.append(explain_empty(explanation) or more)
+        if choices.scale or not explanation.evidence:
+            words.append(explain_empty(explanation) or more)
         caption += f"<br><span>{html.escape(more)}</span>"
     alt = ", ".join(words)
     row, column = place
@@ -113,6 +116,12 @@ def layers(
                 methods,
                 format_func=titles.get,
             )
+    if shown != ALL and not any(by_name[shown].of(one) for one in methods):
+        st.info(
+            say("None of the methods chosen has a map of this model."),
+            icon=":material/filter_alt_off:",
+        )
+        return
     if shown == ALL:
         rows = [(reading, titles[method], reading.of(method)) for reading in readings]
     else:
@@ -137,7 +146,7 @@ def _grid(
     if most == 1:
         cells = [
             _label(reading, title)
-            + map_figure(scan, reading, maps[0], choices, titles[maps[0].method], (0, column))
+            + map_figure(scan, reading, maps[0], choices, titles[maps[0].method], (column, 0))
             for column, (reading, title, maps) in enumerate(rows)
         ]
         columns = f"repeat({len(cells)}, minmax(9rem, 1fr))"

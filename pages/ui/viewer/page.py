@@ -65,6 +65,9 @@ from pages.ui.viewer.slow import (
 from pages.ui.viewer.strip import strip
 from pages.ui.viewer.style import style
 
+SCAN_SIDE = 1280
+"""Longer side of the scan on the page, in pixels: the light table makes it larger."""
+
 
 def show() -> None:
     """The whole page."""
@@ -187,7 +190,7 @@ def _scan_panel(state: Viewer, item: Item, choices: Choices) -> Scan:
     viewer_input.reading_options(item)
     scan = item.view()
     with top:
-        picture = shrink(_reference(item, scan, choices), 760)
+        picture = shrink(_reference(item, scan, choices), SCAN_SIDE)
         alt = say("The scan {name}", name=name)
         zoom = {"kind": "scan", "key": "scan", "row": "0", "column": "0", "caption": name}
         st.html(f'<div class="oct-maps oct-scan">{draw_figure(picture, alt, zoom=zoom)}</div>')
@@ -277,6 +280,8 @@ def _maps(
     st.header(say("Where each model looked"), anchor=False)
     st.html(
         f'<div class="oct-tools">{colour_key(choices)}'
+        f'<button type="button" data-light="overlay" aria-pressed="true">'
+        f"{html.escape(say('Maps'))}</button>"
         f'<button type="button" data-light="projector">{html.escape(say("Projector"))}</button>'
         "</div>"
     )

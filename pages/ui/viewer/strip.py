@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import east_asian_width
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -43,8 +45,19 @@ def strip(state: Viewer, choices: Choices) -> dict[str, DeltaGenerator]:
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name that fits a tile: of a long one both ends, where names differ."""
-    if len(name) <= longest:
+    """A name that fits a tile: of a long one both ends, where names differ. longest : in letters of
+    usual width; those of Hangul are twice as wide.
+    """
+    if _width(name) <= longest:
         return name
-    kept = longest - 1
-    return f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
+    head, tail = "", ""
+    for first, last in zip(name, reversed(name), strict=True):
+        if _width(head + first + tail) < longest:
+            head += first
+        if _width(head + tail + last) < longest:
+            tail = last + tail
+    return f"{head}…{tail}"
+
+
+def _width(name: str) -> int:
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in name)

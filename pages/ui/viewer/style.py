@@ -40,6 +40,8 @@ _STYLE = """
   all: unset; cursor: pointer; font-size: .85rem; padding: .2rem .8rem; border-radius: .5rem;
   border: 1px solid rgba(128, 128, 128, .5);
 }
+.oct-tools button[aria-pressed="false"] { background: #b3402e; border-color: #b3402e; color: #fff; }
+.oct-tools button[aria-pressed="false"]::after { content: " ✕"; }
 .oct-tools button:hover { border-color: #0072b2; }
 .oct-tools button:focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 .oct-scroll { overflow-x: auto; padding: 3px; }
