@@ -25,7 +25,7 @@ PAGES = ["", *sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))]
 # Not words: code, icons, colours of badges, addresses, placeholders, HTML tags.
 NOT_WORDS = (
     r"`[^`]*`|:material/\w+:|:(?:green|red|orange|gray)(?:-badge)?(?=\[)|\]\([^)]*\)"
-    r"|https?://\S+|%?\{(?:[^{}]|\{[^{}]*\})*\}|<[^<>]*>|&\w+;"
+    r"|https?://\S+|%?\{(?:[^{}]|\{[^{}]*\})*\}|<[^<>]*>|&\w+;|\b[0-9a-f]{12,64}\b"
 )
 
 # Letters that are names, not words: what stands for itself in every language.
@@ -36,6 +36,7 @@ NAMES = {
     *("paper", "domain"),  # plotly's
     *METHODS,
     "arXiv",
+    "SHA",
     "English",  # a language by its own name
 }
 CARD = ("Research and teaching.", "Random weights, made for tests.", "MIT", "random", "cpu")
@@ -56,7 +57,7 @@ def quotations(folder: Path) -> tuple[str, ...]:
     raw = json.loads((folder / "explanations.json").read_text())
     return (
         str(folder),
-        "checkpoints/damaged/card.json",
+        "damaged/card.json",
         *(str(about["device"]) for about in raw["runs"].values()),
         *(about["source"] for about in raw["measures"].values() if ":" in about["source"]),
         *(ARCHITECTURES.get(name).citation for name in ARCHITECTURES),

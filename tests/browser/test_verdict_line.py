@@ -153,6 +153,7 @@ def test_every_open_scan_has_its_verdict(page: Page, shipped: str) -> None:
     expect(badges).to_have_count(2)
     expect(badges.first).to_have_text(re.compile("No answer"))
     expect(badges.last).to_have_text(re.compile("DME|No answer"))
+    page.get_by_text("All 2 open scans").click()
     expect(page.get_by_text("Download the table (CSV)")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_text("Download the table (CSV)").click()

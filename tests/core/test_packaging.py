@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "google": "protobuf",
     "markdown_it": "markdown-it-py",
     "fpdf": "fpdf2",
+    "axe_playwright_python": "axe-playwright-python",
 }
 """Import name -> name of the package, where they differ."""
 OWN = {"oct_core", "pages"} | {
