@@ -110,8 +110,15 @@ def read_card(folder: Path) -> RunCard:
                 schema=schema,
                 expected=SCHEMA,
             )
-        for part in _TABLES:
-            dict(raw.get(part) or {})  # raises for what is no table
+        stages = raw.get("earlier_stages", [])
+        if not isinstance(stages, list):
+            raise TypeError("earlier_stages is no list")
+        stages = list(map(dict, stages))
+        for table in (raw, *stages):
+            for part in (*_TABLES, "history"):
+                dict(table.get(part) or {})  # raises for what is no table
+        for stage in stages:
+            np.array(list((stage.get("history") or {}).values()), np.float64)
         return RunCard(
             name=folder.name,
             folder=folder,
