@@ -84,7 +84,7 @@ def test_of_damaged_files_a_visitor_reads_words_only(root: Path, page: str, loca
 
 
 @pytest.mark.parametrize(
-    "stages", [None, [3], [""], "x", {}, [{"history": [1]}], [{"history": {"epoch": ["x"]}}]]
+    "stages", [None, [3], [""], "x", {}, [{"history": [["a", 1]]}], [{"history": {"epoch": ["x"]}}]]
 )
 def test_damaged_stages_are_found_with_the_card(root: Path, stages: object) -> None:
     folder = write_run(root, "vgg16")

@@ -218,7 +218,7 @@ def _row(example: Example, strip: Strip, members: Sequence[RunCard]) -> str:
             predicted=example.predicted,
         )
         answer = f"{label} {share:.1%} {outcome_words(label == example.true)}"
-        where = layer if empty is None else f"{layer}: {say(empty)}"
+        where = layer if empty is None else f"{layer}: {empty.say_again()}"
         caption = (
             f"<b>{html.escape(title_of(card))}</b><br>{html.escape(answer)}"
             f"<br><span>{html.escape(where)}</span>"
