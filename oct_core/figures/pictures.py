@@ -12,7 +12,7 @@ from PIL import Image
 
 from oct_core.figures.overlay import overlay, paint_signed
 from oct_core.types import Explanation, Float32Array, GrayImage
-from oct_core.words import message, say
+from oct_core.words import Note, message, note, say
 
 Picture = NDArray[np.uint8]
 
@@ -69,20 +69,20 @@ def format_maximum(value: float) -> str:
     return "0" if value == 0 else f"{value:.3g}"
 
 
-def caption_of(explanation: Explanation, maximum: bool = False) -> str:
+def caption_of(explanation: Explanation, maximum: bool = False) -> Note:
     """A map in a few words: the class that it is for, or that nothing in it raises that class; with
     ``maximum`` its largest value too, in three significant digits.
     """
     target = explanation.target
     if not explanation.evidence:
         if explanation.layer != "input":
-            return say("nothing in this layer raises {target}", target=target)
+            return note("nothing in this layer raises {target}", target=target)
         if explanation.signed:
-            return say("no pixel changes {target}", target=target)
-        return say("no part of the scan raises {target}", target=target)
+            return note("no pixel changes {target}", target=target)
+        return note("no part of the scan raises {target}", target=target)
     if not maximum:
-        return say("for {target}", target=target)
-    return say(
+        return note("for {target}", target=target)
+    return note(
         "for {target}, maximum {maximum}",
         target=target,
         maximum=format_maximum(maximum_of(explanation)),

@@ -112,6 +112,7 @@ def read_card(folder: Path) -> RunCard:
             )
         for part in _TABLES:
             dict(raw.get(part) or {})  # raises for what is no table
+        _check_stages(raw.get("earlier_stages", []))
         return RunCard(
             name=folder.name,
             folder=folder,
@@ -136,6 +137,17 @@ def read_card(folder: Path) -> RunCard:
             path=path,
             error=error,
         ) from error
+
+
+def _check_stages(stages: Any) -> None:
+    """Raise TypeError or ValueError for what are no records of ``lineage.stage_record``."""
+    if not isinstance(stages, list) or not all(isinstance(each, dict) for each in stages):
+        raise TypeError("earlier_stages is no list of tables")
+    for stage in stages:
+        parts = {part: stage.get(part) or {} for part in (*_TABLES, "history")}
+        if not all(isinstance(each, dict) for each in parts.values()):
+            raise TypeError("a part of earlier_stages is no table")
+        np.array(list(parts["history"].values()), np.float64)  # raises for what is no number
 
 
 def list_runs(root: Path | None = None) -> list[RunCard]:

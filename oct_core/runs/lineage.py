@@ -2,7 +2,8 @@
 here, so pages open at once.
 
 card.json, ``earlier_stages``: the trainings before the run's own, oldest first, each a
-``stage_record``. A card without it goes by the hash of its initial weights.
+``stage_record``. Where that ends, or a card has none, the hash of the initial weights leads on to
+the run that has them, if it is there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from oct_core.errors import CheckpointError
-from oct_core.runs.files import CARD, WEIGHTS, read_card, read_history
+from oct_core.runs.files import CARD, WEIGHTS, list_runs, read_card, read_history
 from oct_core.types import FloatArray, RunCard
 from oct_core.words import message, say
 
@@ -28,6 +29,7 @@ _KEPT = (
     "initial_weights_sha256",
     "fresh_tensors",
     "data",
+    "device",
     "training",
     "wall_seconds",
     "best_epoch",
@@ -126,7 +128,7 @@ def stage_record(card: RunCard) -> dict[str, Any]:
     return {**record, "name": card.name, "history": history}
 
 
-def earlier_stages(initialisation: str, digest: str) -> list[dict[str, Any]]:
+def earlier_stages(initialisation: str, digest: str) -> list[Mapping[str, Any]]:
     """The record of every training that a file of initial weights went through, oldest first: [] if
     it is no run's.
 
@@ -138,34 +140,32 @@ def earlier_stages(initialisation: str, digest: str) -> list[dict[str, Any]]:
     card = read_card(path.parent)
     if card.weights_sha256 != digest:
         return []
-    return [*card.raw.get("earlier_stages", []), stage_record(card)]
+    return [*_records_before(card, list_runs(path.parent.parent)), stage_record(card)]
 
 
 def stages_of(card: RunCard, cards: Sequence[RunCard]) -> list[Stage]:
     """Every training that the weights of a run went through, oldest first, its own last.
 
-    cards : the runs of the folder. A card without ``earlier_stages`` is followed to the run whose
+    cards : the runs of the folder. The oldest training on record is followed to the run whose
     weights it started from, if that is among them.
     """
-    stages = [_own(card)]
-    seen = {card.name}
-    while "earlier_stages" not in card.raw:
-        start = str(card.raw.get("initial_weights_sha256") or "")
-        before = [
-            other
-            for other in cards
-            if start and other.weights_sha256 == start and other.name not in seen
-        ]
-        if not before:
-            return stages
-        card = before[0]
-        seen.add(card.name)
-        stages.insert(0, _own(card))
-    return [*map(_recorded, card.raw["earlier_stages"]), *stages]
+    own = Stage({**card.raw, "name": card.name}, _history(card))
+    return [*map(_recorded, _records_before(card, cards)), own]
 
 
-def _own(card: RunCard) -> Stage:
-    return Stage({**card.raw, "name": card.name}, _history(card))
+def _records_before(card: RunCard, cards: Sequence[RunCard]) -> list[Mapping[str, Any]]:
+    """The record of every training before a run's own, oldest first."""
+    records: list[Mapping[str, Any]] = list(card.raw.get("earlier_stages", []))
+    seen = {card.weights_sha256, *(str(each.get("weights_sha256")) for each in records)}
+    by_hash = {each.weights_sha256: each for each in reversed(cards)}
+    while True:
+        first = records[0] if records else card.raw
+        start = str(first.get("initial_weights_sha256") or "")
+        before = by_hash.get(start)
+        if not start or start in seen or before is None:
+            return records
+        seen.add(start)
+        records = [*before.raw.get("earlier_stages", []), stage_record(before), *records]
 
 
 def _recorded(record: Mapping[str, Any]) -> Stage:
@@ -182,8 +182,9 @@ def _history(card: RunCard) -> dict[str, FloatArray]:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """The histories of all stages one after the other. columns : those that every stage has, and
-    ``hours`` of training since the first; a row of NaN parts two stages. starts : the epoch at
+    """The histories of all stages one after the other. columns : those of the last stage, NaN
+    in a stage without one, and ``hours`` of training since the first if every stage has times; a
+    row of NaN parts two stages. starts : the epoch at
     which each stage but the first begins, counted from the first stage's start.
     """
 
@@ -199,15 +200,17 @@ def join_histories(histories: Sequence[Mapping[str, FloatArray]]) -> Joined:
     parts: dict[str, list[FloatArray]] = {}
     starts: list[int] = []
     epochs, hours = 0.0, 0.0
-    names = [name for name in filled[-1] if all(name in columns for columns in filled)]
+    names = list(filled[-1])
+    timed = all("seconds" in columns for columns in filled)
     for columns in filled:
         if epochs:
             starts.append(int(epochs))
         for name in names:
-            values = columns[name] + (epochs if name == "epoch" else 0.0)
+            lacking = np.full(len(columns["epoch"]), np.nan)
+            values = columns.get(name, lacking) + (epochs if name == "epoch" else 0.0)
             parts.setdefault(name, []).extend([np.array([np.nan])] if epochs else [])
             parts[name].append(values)
-        if "seconds" in names:
+        if timed:
             passed = hours + np.nancumsum(columns["seconds"]) / 3600
             parts.setdefault("hours", []).extend([np.array([np.nan])] if epochs else [])
             parts["hours"].append(passed)

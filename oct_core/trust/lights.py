@@ -68,14 +68,18 @@ _SENTENCES = {
         "unmeasured": message("Whether what it marks matters for the answer was not measured."),
     },
     "placed": {
-        "clear": message("Its maximum lies on the lesion in most synthetic scans."),
+        "clear": message(
+            "Its maximum lies on the lesion in most synthetic scans that a model classifies "
+            "correctly."
+        ),
         "partly": message(
-            "It leans to the lesion, but do not read its maximum as the lesion: it lies on it in "
-            "{share:.0%} of the synthetic scans."
+            "It leans to the lesion, but do not read its maximum as the lesion: of the synthetic "
+            "scans with a lesion that a model classifies correctly, it lies on it in as few as "
+            "{share:.0%}."
         ),
         "no": message(
-            "Do not read it as the place of a lesion: it finds that of synthetic scans no better "
-            "than a map without the network."
+            "Do not read it as the place of a lesion: it finds that of synthetic scans not "
+            "clearly better than a map without the network."
         ),
         "unmeasured": message("Whether it lies on the lesion was not measured."),
     },
@@ -86,8 +90,9 @@ _SENTENCES = {
 class Light:
     """What the report says of a method.
 
-    colour : a key of LIGHTS. follows, faithful, placed : of GRADES. share : of the synthetic scans,
-    those whose lesion holds the maximum, 0 to 1, of the worst model; NaN if unmeasured.
+    colour : a key of LIGHTS. follows, faithful, placed : of GRADES. share : of the synthetic scans
+    with a lesion that a model classifies correctly, those whose lesion holds the maximum, 0 to 1,
+    of the worst model; NaN if unmeasured.
     missing : the runs of which one of the three was not measured.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -88,7 +89,7 @@ class Answers:
                     for label, share in answer.itertuples(index=False)
                 ]
         rows["asked"] = labels.notna().sum(axis=1)
-        rows["agree"] = [labels.loc[index].value_counts().max() for index in labels.index]
+        rows["agree"] = np.max([(labels == name).sum(axis=1) for name in CLASSES], axis=0)
         return rows
 
 
@@ -179,7 +180,7 @@ def choose_rows(answers: Answers) -> pd.DataFrame:
     if outcome != ANY:
         passes &= rows["right"] == (outcome == "right")
     if agreement != ANY:
-        passes &= (rows["agree"] == rows["asked"]) == (agreement == "all")
+        passes &= (rows["asked"] > 1) & ((rows["agree"] == rows["asked"]) == (agreement == "all"))
     _count(rows, rows[passes], model)
     return _in_order(rows[passes], order).reset_index(drop=True)
 
@@ -218,7 +219,7 @@ def _in_order(rows: pd.DataFrame, order: str) -> pd.DataFrame:
         "wrong": lambda: rows.sort_values(
             ["right", "confidence"], ascending=[True, False], kind="stable"
         ),
-        "split": lambda: rows.sort_values(["agree", "confidence"], kind="stable"),
+        "split": lambda: rows.iloc[np.lexsort((rows["confidence"], rows["agree"] / rows["asked"]))],
         "class": lambda: rows.sort_values("true", key=_place(CLASSES), kind="stable"),
         "verdict": lambda: rows.sort_values("verdict", key=_place(_WORST_FIRST), kind="stable"),
     }

@@ -98,6 +98,11 @@ def test_the_first_weights_and_the_stages_of_a_run_are_named_and_drawn(root: Pat
     assert lines[0].startswith("1. Starts from random weights.") and "**resnet50**" in lines[0]
     assert lines[1].startswith("2. Starts from the weights of stage 1.")
     assert "answers of vgg16" in lines[1] and "100 phantoms" in lines[1]
+    for number, line in enumerate(lines, start=1):
+        assert f"Epoch 6 of stage {number} was saved" in line
+    why = {one.value.splitlines()[0] for one in page.markdown if "Epoch" in one.value}
+    assert any(" Epoch 6 of stage 2: training" in one.value for one in page.markdown), why
+    assert any(" Epoch 6: training" in one.value for one in page.markdown), why
     loss = figures(page)["Loss by epoch"]
     own = [
         trace
@@ -170,6 +175,20 @@ def test_sensitivity_by_class_where_it_is_recorded_and_its_lack_is_said(root: Pa
     assert set(CLASSES) <= set(lines)
     lacking = next(one.value for one in page.info if "on record" in one.value)
     assert "VGG16" in lacking and "ResNet50" not in lacking
+
+
+def test_a_new_stage_on_an_old_one_keeps_its_sensitivities(root: Path) -> None:
+    first, second = write_run(root, "resnet50"), write_run(root, "my-resnet50", seed=1)
+    add_sensitivities(second)
+    change(second, earlier_stages=[stage_record(read_card(first))])
+    page = visit()
+    assert not page.exception and not page.error
+    drawn = [title for title in figures(page) if title.startswith("Sensitivity by class")]
+    assert drawn == ["Sensitivity by class: ResNet50 (my-resnet50)"]
+    traces = [trace for trace in figures(page)[drawn[0]]["data"] if trace["name"] == "CNV"]
+    shares = max((numbers(trace["y"]) for trace in traces if "y" in trace), key=len)
+    assert len(shares) == 2 * EPOCHS + 1 and np.isnan(shares[: EPOCHS + 1]).all()
+    assert shares[EPOCHS + 2] == 0.1
 
 
 def test_headings_follow_each_other(root: Path) -> None:

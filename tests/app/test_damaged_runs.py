@@ -20,6 +20,7 @@ from demo_runs import write_run, write_scores
 from page_texts import PAGES, texts_of, visit
 
 from oct_core.errors import CheckpointError
+from oct_core.runs.files import damaged_runs, list_runs, read_card
 from oct_core.words import Note, language
 from pages.ui.app.services import describe_error, for_visitors
 
@@ -53,7 +54,8 @@ def change_card(folder: Path, **values: object) -> None:
 
 def write_damaged(root: Path) -> None:
     """Runs that are each damaged in another file, and a report that is no JSON."""
-    names = ("card", "list", "history", "answers", "weights", "gate", "external", "metrics", "long")
+    names = ("card", "list", "history", "answers", "weights", "gate", "external", "metrics")
+    names += ("long", "stages")
     runs = {name: write_run(root, f"{name}-resnet50", weights=name == "gate") for name in names}
     (runs["card"] / "card.json").write_text('{"schema": 1, "name": ')
     (runs["list"] / "card.json").write_text("[1, 2]")
@@ -66,6 +68,7 @@ def write_damaged(root: Path) -> None:
     (runs["gate"] / "gate.npz").write_bytes(b"no gate")
     change_card(runs["metrics"], metrics={"test": {"accuracy": "high"}}, data=[])
     change_card(runs["long"], training="long")
+    change_card(runs["stages"], earlier_stages="x")
     (runs["external"] / "external").mkdir()
     (runs["external"] / "external" / "clinic.json").write_text("{")
     (runs["external"] / "external" / "clinic.csv").write_text("{")
@@ -78,6 +81,17 @@ def test_of_damaged_files_a_visitor_reads_words_only(root: Path, page: str, loca
     said = [plain(text) for _, text in texts_of(visit(page, locale))]
     foreign = [text for text in said if FOREIGN.search(text) or str(root.parent) in text]
     assert foreign == []
+
+
+@pytest.mark.parametrize(
+    "stages", [None, [3], [""], "x", {}, [{"history": [["a", 1]]}], [{"history": {"epoch": ["x"]}}]]
+)
+def test_damaged_stages_are_found_with_the_card(root: Path, stages: object) -> None:
+    folder = write_run(root, "vgg16")
+    change_card(folder, earlier_stages=stages)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_card(folder)
+    assert "vgg16" in damaged_runs(root) and not list_runs(root)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from oct_core.runs.files import read_card, read_predictions, write_card
 from oct_core.runs.lineage import stage_record
 from oct_core.trust.wrong_example import FILE, read_example, write_example
 from oct_core.types import PredictionTable
+from pages.ui.home.honesty import _at_home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -97,6 +98,26 @@ def test_beside_the_auc_stand_the_threshold_the_prevalence_and_other_devices(roo
     assert f"(clinic) it recognises {hits[dme].sum()} of {dme.sum()} DME" in line
 
 
+def test_a_set_that_helped_to_choose_the_recipe_is_said_to_be_so(root: Path) -> None:
+    folder = write_run(root, "vgg16")
+    answer_elsewhere(folder)
+    pages = ("", "7_Data_and_models")
+    assert not any("helped choose the recipe" in sentences(visit(page)) for page in pages)
+    answer_elsewhere(folder, "external_dev")
+    for page in pages:
+        assert sentences(visit(page)).count("helped choose the recipe") == 1
+
+
+def test_a_part_with_few_that_are_ill_is_not_held_against_a_screening(root: Path) -> None:
+    rows = read_predictions(write_run(root, "vgg16")).of_split("test")
+    few = rows.take((rows.label == 3) | (np.arange(len(rows)) % 13 == 0))
+    much_illness, little = (
+        _at_home("VGG16", evaluate_table(part, "test", 1.0)) for part in (rows, few)
+    )
+    assert "far more than in a screening" in much_illness
+    assert "AUC hides" in little and "screening" not in little
+
+
 def test_without_a_set_from_elsewhere_nothing_is_said_of_it(root: Path) -> None:
     write_run(root, "vgg16")
     line = next(one.value for one in visit().markdown if "AUC hides" in one.value)
@@ -120,6 +141,7 @@ def test_a_wrong_answer_is_shown_with_the_weights_that_gave_it_alone(root: Path)
     assert f"Caution: {own.verdict.label}, {own.verdict.probability:.1%}" in shown
     assert f"It shows **{own.picture.label}**" in sentences(page)
     assert f"Of {own.tried} synthetic scans" in sentences(page)
+    assert "The caution and its reasons tell you; the class is wrong." in sentences(page)
     write_example(path, dataclasses.replace(own, weights={"vgg16": "0" * 64}))
     assert "wrong-example" not in bodies(visit())
     path.write_text("{")

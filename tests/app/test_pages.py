@@ -29,6 +29,7 @@ from demo_runs import (
     write_scores,
 )
 
+from oct_core.figures.pictures import caption_of
 from oct_core.metrics import evaluate_table
 from oct_core.metrics.calibration import softmax
 from oct_core.metrics.decision import decision_curve
@@ -38,9 +39,10 @@ from oct_core.reasons import reasons_words
 from oct_core.runs.files import read_card, read_predictions, write_predictions
 from oct_core.trust.judge import Judge, scored_table
 from oct_core.trust.verdict import give_verdicts
-from oct_core.types import Verdict
-from pages.ui.gallery.data import Example, arrange, synthetic_examples
-from pages.ui.gallery.views import SCANS_PER_PAGE
+from oct_core.types import CLASSES, Explanation, RunCard, Verdict
+from oct_core.words import language, say
+from pages.ui.gallery.data import Example, Strip, arrange, synthetic_examples
+from pages.ui.gallery.views import SCANS_PER_PAGE, _row
 from pages.ui.predictions import everything, rows_csv
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.samples import Sample
@@ -443,6 +445,28 @@ def test_predictions_by_agreement_and_in_order(root: Path) -> None:
     assert page.dataframe[0].value["true"].is_monotonic_increasing
 
 
+def test_agreement_is_a_share_of_the_models_that_were_asked(root: Path) -> None:
+    for seed, (name, answered) in enumerate((("vgg16", 32), ("resnet50", 24), ("densenet121", 16))):
+        folder = write_run(root, name, seed=seed)
+        rows = read_predictions(folder)
+        last = np.flatnonzero(rows.split == "test")[answered:]
+        write_predictions(folder, rows.take(~np.isin(np.arange(len(rows)), last)))
+    page = visit(PREDICTIONS)
+    page.selectbox(key="prediction_model").set_value("VGG16")
+    page.selectbox(key="prediction_order").set_value("split").run()
+    said_of = [words.split(" of ") for words in page.dataframe[0].value["agreement"]]
+    shares = [int(agree) / int(asked) for agree, asked in said_of]
+    assert shares == sorted(shares) and shares[0] < 1
+    assert {int(asked) for _, asked in said_of} == {1, 2, 3}
+    counts = {}
+    for choice in ("some", "all"):
+        page.selectbox(key="prediction_agreement").set_value(choice).run()
+        counts[choice] = page.dataframe[0].value["agreement"].tolist()
+    assert sorted(counts["some"] + counts["all"]) == sorted(
+        f"{agree} of {asked}" for agree, asked in said_of if asked != "1"
+    )
+
+
 def test_the_file_of_predictions_is_what_is_shown(root: Path) -> None:
     write_run(root, "vgg16")
     write_run(root, "resnet50", seed=1)
@@ -514,6 +538,9 @@ def test_an_upload_of_a_test_scan_is_shown_and_another_file_is_refused(root: Pat
     pictures = [one for one in page.get("html") if "<figure>" in one.proto.body]
     assert len(pictures) == 1 and "true class CNV" in pictures[0].proto.body
     assert [b.label for b in page.button].count("Open in the viewer") == 1
+    page.session_state["prediction_table"] = {"selection": {"rows": [5], "columns": []}}
+    page.run()
+    assert "Upload the file of this scan to see it." in said(page)
     for model in ("VGG16", "ResNet50"):
         label, share = demo_answers(root, "vgg16", "resnet50")[model][0]
         assert f"{model} {label} {share:.1%}" in said(page), "the answers of all below the picture"
@@ -623,6 +650,19 @@ def test_gallery_arranges_by_what_is_asked() -> None:
     assert arrange(examples, "mistakes", "") == [wrong]
     assert arrange(examples, "split", "") == [other]
     assert arrange(examples, "mistakes", "NORMAL") == []
+
+
+def test_the_gallery_says_what_a_map_of_zeros_means() -> None:
+    zero = Explanation("vgg16", "gradcam", "block5", "DME", np.zeros((8, 8), np.float32), False)
+    example = Example(Sample("DME", 1), "DME", Verdict("answer", "DME", 0.9), (("DME", 0.9),))
+    card = RunCard("vgg16", Path("vgg16"), "done", "vgg16", CLASSES, {}, "ab", 1.0, 1, {})
+    picture = np.zeros((8, 8, 3), np.uint8)
+    strip = Strip(picture[..., 0], (("block5", picture, caption_of(zero)),))
+    with language("ko"):
+        assert say("nothing in this layer raises {target}", target="DME") in _row(
+            example, strip, [card]
+        )
+    assert "block5: nothing in this layer raises DME" in _row(example, strip, [card])
 
 
 def test_gallery_without_weights_or_with_wrong_ones(root: Path) -> None:

@@ -32,6 +32,18 @@ PO = words.LOCALE / "ko" / "LC_MESSAGES" / f"{words.DOMAIN}.po"
 POT = words.LOCALE / f"{words.DOMAIN}.pot"
 # Sentences, but for these: names and values alone.
 SAME_IN_BOTH = {"{low} to {high}"}
+# One name a thing: what it is not called, each beside its name.
+WRONG = {
+    "에폭": "에포크",
+    "네트워크": "신경망",
+    "파트": "세트",
+    "테스트": "시험",
+    "학습 부분": "학습 세트",
+    "검증 부분": "검증 세트",
+    "팬텀": "합성 스캔",
+    "십시오": "세요",
+    "선별 검사": "선별검사",
+}
 
 
 def entries(path: object = PO) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -101,6 +113,12 @@ def test_a_korean_is_told_the_words_of_the_field() -> None:
         assert say("Confusion matrix") == "혼동행렬"
         assert "의료기기" in say(words.RESEARCH_LINE)
         assert say(VERDICT_TITLES["caution"]) == "주의"
+
+
+def test_a_thing_has_one_name() -> None:
+    said = " ".join(text for texts in entries().values() for text in texts)
+    assert [f"{name}, not {wrong}" for wrong, name in WRONG.items() if wrong in said] == []
+    assert not re.search("(?<!지식 )증류", said), "지식 증류"
 
 
 def test_every_letter_of_the_catalogue_is_in_the_font() -> None:

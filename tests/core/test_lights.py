@@ -65,8 +65,12 @@ def report(
         ({"road": (0.3, 0.1, 0.5)}, "amber", "but not clearly more"),
         ({"road": (0.1, 0.05, 0.15)}, "red", "matters less for the answer"),
         ({"road": None}, "none", "Whether what it marks matters for the answer was not measured"),
-        ({"pointing": (0.6, 0.4, 0.7)}, "amber", "it lies on it in 60% of the synthetic scans"),
-        ({"pointing": (0.1, 0, 0.2), "energy": (0.2, 0.05, 0.3)}, "amber", "no better than a map"),
+        ({"pointing": (0.6, 0.4, 0.7)}, "amber", "correctly, it lies on it in as few as 60%."),
+        (
+            {"pointing": (0.1, 0, 0.2), "energy": (0.2, 0.05, 0.3)},
+            "amber",
+            "not clearly better than a map",
+        ),
         ({"source": "phantoms"}, "green", "more than what a map without the network marks"),
     ],
 )

@@ -23,7 +23,7 @@ from oct_core.runs.files import (
     read_predictions,
     write_card,
 )
-from oct_core.runs.lineage import earlier_stages, join_histories, stages_of
+from oct_core.runs.lineage import earlier_stages, join_histories, stage_record, stages_of
 from oct_core.training.config import TrainingConfig
 from oct_core.training.job import TrainingJob
 from oct_core.training.run import train_run
@@ -68,6 +68,34 @@ def test_without_that_record_the_hashes_are_followed(root: Path, tmp_path: Path)
     assert [stage.name for stage in stages_of(of_last, [of_last])] == ["two"]
 
 
+@pytest.mark.parametrize("record", [True, False])
+def test_a_new_run_on_old_ones_has_them_all(root: Path, tmp_path: Path, record: bool) -> None:
+    """Cards of before say nothing of earlier stages; that of "new" says it of "two" alone."""
+    for name in ("one", "two"):
+        raw = dict(read_card(root / name).raw)
+        del raw["earlier_stages"]
+        write_card(tmp_path / name, raw)
+    weights = tmp_path / "two" / WEIGHTS
+    weights.write_bytes((root / "two" / WEIGHTS).read_bytes())
+    two = read_card(tmp_path / "two")
+    records = earlier_stages(str(weights), two.weights_sha256)
+    assert [each["name"] for each in records] == ["one", "two"]
+    assert all(each["device"] == two.raw["device"] for each in records)
+    own = {"weights_sha256": "ab" * 32, "initial_weights_sha256": two.weights_sha256}
+    kept = [stage_record(two)] if record else records
+    write_card(tmp_path / "new", {**two.raw, **own, "earlier_stages": kept})
+    new = read_card(tmp_path / "new")
+    stages = stages_of(new, list_runs(tmp_path))
+    assert [stage.name for stage in stages] == ["one", "two", "new"]
+
+
+def test_a_run_that_starts_from_itself_ends(root: Path, tmp_path: Path) -> None:
+    raw = {**read_card(root / "one").raw, "weights_sha256": "ab" * 32}
+    write_card(tmp_path / "ring", {**raw, "initial_weights_sha256": "ab" * 32})
+    ring = read_card(tmp_path / "ring")
+    assert [stage.name for stage in stages_of(ring, [ring])] == ["ring"]
+
+
 def test_weights_that_are_no_runs_have_no_stages(root: Path, tmp_path: Path) -> None:
     assert earlier_stages("imagenet", "") == []
     assert earlier_stages(str(root / "one" / WEIGHTS), "0" * 64) == []
@@ -88,6 +116,15 @@ def test_histories_go_on_where_the_stage_before_ended() -> None:
     np.testing.assert_equal(joined.columns["hours"], [0.5, 1, np.nan, 2, 3, 4])
     assert joined.starts == (2,) and "a" not in joined.columns
     assert join_histories([{}]).columns == {}
+
+
+def test_what_an_older_stage_did_not_record_is_unknown_in_it_alone() -> None:
+    older = {"epoch": np.array([1.0, 2]), "val_loss": np.array([3.0, 2])}
+    newer = {"epoch": np.array([1.0]), "val_loss": np.array([1.0]), "new": np.array([0.5])}
+    columns = join_histories([older, newer]).columns
+    np.testing.assert_equal(columns["val_loss"], [3, 2, np.nan, 1])
+    np.testing.assert_equal(columns["new"], [np.nan, np.nan, np.nan, 0.5])
+    assert "hours" not in columns
 
 
 def test_an_epoch_has_the_sensitivity_of_each_class(root: Path, tiny_pack: Pack) -> None:

@@ -51,7 +51,7 @@ from oct_core.types import (
     RunCard,
     Verdict,
 )
-from oct_core.words import language
+from oct_core.words import language, say
 
 SCAN = make_phantom("CNV", 5, 90, 160).scan
 CARD = RunCard("mine", Path("mine"), "done", "vgg16", CLASSES, {}, "ab" * 32, 1.0, 3, {})
@@ -158,8 +158,10 @@ def test_a_map_of_zeros_is_no_word_on_the_class(
     for maximum in (False, True):
         assert caption_of(zero, maximum) == short
     assert long in explain_empty(zero) and "no word on whether CNV is there" in explain_empty(zero)
+    kept = caption_of(zero)
     with language("ko"):
         assert re.search("[가-힣]", caption_of(zero)) and "CNV" in caption_of(zero)
+        assert say(kept) == caption_of(zero)
         assert not re.search("[a-z]{4,}", explain_empty(zero))
 
 

@@ -9,10 +9,12 @@ import streamlit as st
 
 from oct_core.metrics.intervals import Interval, interval_text
 from oct_core.models.catalog import ENSEMBLE, run_title
+from oct_core.runs.evaluations import external_key
 from oct_core.types import RunCard
 from oct_core.words import say
 from pages.ui.app.services import title_of
-from pages.ui.shared.elsewhere import HOME, Shares, sets_of, shares_of
+from pages.ui.shared.elsewhere import CHOSE_RECIPE, HOME, TOO_GOOD, Shares, sets_of, shares_of
+from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import one_of_each
 from pages.ui.shared.tables import Cell, Estimate, show_rows
 
@@ -49,13 +51,14 @@ def expected(cards: Sequence[RunCard]) -> None:
         say("Accuracy and sensitivity at home and elsewhere"),
         "home_and_elsewhere",
     )
-    st.caption(
-        say(
-            "Share of right answers, its 95% interval by patient, and of how many scans. Expect "
-            "what the other devices say, not what the test part says: it is of the device and the "
-            "clinics that the models learned from."
-        )
+    words = say(
+        "Share of right answers, its 95% interval by patient, and of how many scans. Expect "
+        "what the other devices say, not what the test part says: it is of the device and the "
+        "clinics that the models learned from."
     )
+    if any(key == external_key(CHOSE_RECIPE) for _, key, _ in rows):
+        words += " " + say(TOO_GOOD, name=escape_markdown(CHOSE_RECIPE))
+    st.caption(words)
     if all(key == HOME for _, key, _ in rows):
         st.caption(
             say(

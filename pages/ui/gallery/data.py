@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from oct_core.errors import OctError
-from oct_core.figures.pictures import Picture, draw_map, shrink
+from oct_core.figures.pictures import Picture, caption_of, draw_map, shrink
 from oct_core.metrics.calibration import softmax
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.trust.conformal import LEVEL
 from oct_core.trust.judge import scored_table
 from oct_core.trust.verdict import give_verdicts
 from oct_core.types import CLASSES, Prediction, PredictionTable, RunCard, Scan, Verdict
-from oct_core.words import message
+from oct_core.words import Note, message
 from pages.ui.app import services
 from pages.ui.app.cache import cache_data
 from pages.ui.shared.data_folder import names_held, open_picture
@@ -94,12 +94,12 @@ def scan_of(source: Sample | FolderScan) -> Scan | None:
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """An example as pictures, uint8. scan : (h, w). maps : of each model (layer, (h, w, 3), whether
-    the map holds any evidence).
+    """An example as pictures, uint8. scan : (h, w). maps : of each model (layer, (h, w, 3), what
+    it means that the map is zero everywhere, None if it is not).
     """
 
     scan: Picture
-    maps: tuple[tuple[str, Picture, bool], ...]
+    maps: tuple[tuple[str, Picture, Note | None], ...]
 
 
 def synthetic_examples(members: Sequence[RunCard]) -> list[Example]:
@@ -229,7 +229,7 @@ def _strip(
         (
             explanation.layer,
             draw_map(scan.pixels, explanation, 0.5, "viridis", longest=PICTURE_SIDE),
-            explanation.evidence,
+            None if explanation.evidence else caption_of(explanation),
         )
         for explanation in maps
     )

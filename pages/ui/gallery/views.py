@@ -207,7 +207,7 @@ def _row(example: Example, strip: Strip, members: Sequence[RunCard]) -> str:
         "{name}, predicted class {predicted}", name=example.name, predicted=example.predicted
     )
     figures = [figure(data_uri(strip.scan), words, f"<b>{html.escape(say('scan'))}</b>")]
-    for card, (label, share), (layer, picture, evidence) in zip(
+    for card, (label, share), (layer, picture, empty) in zip(
         members, example.answers, strip.maps, strict=True
     ):
         alt = say(
@@ -218,7 +218,7 @@ def _row(example: Example, strip: Strip, members: Sequence[RunCard]) -> str:
             predicted=example.predicted,
         )
         answer = f"{label} {share:.1%} {outcome_words(label == example.true)}"
-        where = layer if evidence else say("{layer}: no evidence", layer=layer)
+        where = layer if empty is None else f"{layer}: {empty.say_again()}"
         caption = (
             f"<b>{html.escape(title_of(card))}</b><br>{html.escape(answer)}"
             f"<br><span>{html.escape(where)}</span>"

@@ -23,12 +23,14 @@ from oct_core.types import CLASS_TITLES, RunCard, Verdict
 from oct_core.words import say, say_count
 from pages.ui.app.cache import cache_data
 from pages.ui.app.services import title_of
-from pages.ui.shared.elsewhere import external_sets, shares_of
+from pages.ui.shared.elsewhere import CHOSE_RECIPE, TOO_GOOD, external_sets, shares_of
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.run_data import one_of_each, stored_evaluation
 from pages.ui.shared.verdicts import mark
 
 NORMAL = "NORMAL"
+MUCH_ILLNESS = 0.3
+"""A part of which more than this share is diseased is no screening."""
 
 
 def what_auc_hides(members: Sequence[RunCard], together: Evaluation | None) -> None:
@@ -57,12 +59,11 @@ def _at_home(title: str, scores: Evaluation) -> str:
     if not ill or not healthy:
         return ""
     missed = int(matrix[:, normal].sum() - matrix[normal, normal])
-    return say(
+    told = say(
         "**What the AUC hides.** An AUC ranks scans; it says nothing of the threshold. As the "
         "{model} answers, it calls {found} of {ill} diseased test scans diseased (sensitivity "
         "{sensitivity:.1%}) and {right} of {healthy} normal ones NORMAL (specificity "
-        "{specificity:.1%}), in a part of which {share:.0%} is diseased, far more than in a "
-        "screening.",
+        "{specificity:.1%}), in a part of which {share:.0%} is diseased.",
         model=escape_markdown(title),
         found=ill - missed,
         ill=ill,
@@ -72,6 +73,9 @@ def _at_home(title: str, scores: Evaluation) -> str:
         specificity=int(matrix[normal, normal]) / healthy,
         share=ill / total,
     )
+    if ill / total <= MUCH_ILLNESS:
+        return told
+    return told + " " + say("That is far more than in a screening.")
 
 
 def _elsewhere(cards: Sequence[RunCard], key: str) -> str:
@@ -82,11 +86,13 @@ def _elsewhere(cards: Sequence[RunCard], key: str) -> str:
         say("{right} of {count} {label}", right=right, count=count, label=label)
         for label, (right, count, _) in shares.by_label.items()
     )
-    return say(
+    name = key.partition("/")[2]
+    told = say(
         "On other devices ({name}) it recognises {found}.",
-        name=escape_markdown(key.partition("/")[2]),
+        name=escape_markdown(name),
         found=escape_markdown(found),
     )
+    return f"{told} {say(TOO_GOOD, name=escape_markdown(name))}" if name == CHOSE_RECIPE else told
 
 
 def wrong_answer(cards: Sequence[RunCard]) -> None:
@@ -164,5 +170,5 @@ def _lesson(kind: str) -> str:
     if kind == "answer":
         return say("Nothing on the screen would have told you: agreement is no proof.")
     if kind == "caution":
-        return say("Only the caution tells you. The class and its probability are wrong.")
+        return say("The caution and its reasons tell you; the class is wrong.")
     return say("The verdict gives no answer here, and rightly so: the class would be wrong.")

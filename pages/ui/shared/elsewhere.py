@@ -20,10 +20,15 @@ from oct_core.runs.evaluations import (
 )
 from oct_core.runs.files import PREDICTIONS, read_card
 from oct_core.types import RunCard
+from oct_core.words import message
 from pages.ui.app.cache import cache_data
 
 HOME = "test"
 """The key of the part that was held out; others are "external/NAME"."""
+CHOSE_RECIPE = "external_dev"
+"""The set from elsewhere that recipes were compared on."""
+TOO_GOOD = message("{name} helped choose the recipe of the training: expect a little less.")
+"""What is to be said of it."""
 
 
 @dataclass(frozen=True)

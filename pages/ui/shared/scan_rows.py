@@ -10,7 +10,7 @@ import streamlit as st
 from oct_core.figures.pictures import shrink
 from oct_core.types import CLASS_TITLES
 from oct_core.words import message, say
-from pages.ui.shared.data_folder import may_be_shown, picture_or_upload
+from pages.ui.shared.data_folder import data_folder, may_be_shown, picture_or_upload
 from pages.ui.shared.links import open_in_viewer
 from pages.ui.shared.markdown import escape_markdown
 from pages.ui.shared.pager import open_page_of, pager
@@ -177,10 +177,15 @@ def _picture(row: pd.Series[Any], key: str) -> None:
 
 def _open_row(row: pd.Series[Any]) -> None:
     scan = picture_or_upload(row["image"], row["sha256"])
-    if scan is None:
+    if scan is not None:
+        open_in_viewer(scan)
+    elif data_folder() is None:
+        st.info(
+            say("Upload the file of this scan to see it."),
+            icon=":material/hide_image:",
+        )
+    else:
         st.info(
             say("The data folder does not hold this scan, or its content has changed."),
             icon=":material/hide_image:",
         )
-    else:
-        open_in_viewer(scan)

@@ -21,7 +21,8 @@ def how_trained(stages: dict[RunCard, list[Stage]]) -> None:
     st.header(say("How each run was trained"), anchor=False)
     for card, all_stages in stages.items():
         st.markdown(f"**{escape_markdown(title_of(card))}**")
-        lines = [stage_words(stage, place) for place, stage in enumerate(all_stages)]
+        several = len(all_stages) > 1
+        lines = [stage_words(stage, place, several) for place, stage in enumerate(all_stages)]
         for place, stage in enumerate(all_stages[:-1]):
             name = escape_markdown(stage.name)
             lines[place] += " " + say("It is the run **{run}**.", run=name)
@@ -35,14 +36,17 @@ def origin_words(origin: Origin) -> str:
     return f"{title} ({known})" if known else title
 
 
-def stage_words(stage: Stage, place: int) -> str:
-    """One training: where it started, what it learned, for how long. place : 0 for the first."""
+def stage_words(stage: Stage, place: int, several: bool) -> str:
+    """One training: where it started, what it learned, for how long. place : 0 for the first.
+    several : whether the run has other stages.
+    """
     start = (
         say("Starts from the weights of stage {number}.", number=place)
         if place
         else say("Starts from {origin}.", origin=origin_words(stage.origin))
     )
-    sentences = [start, _fresh(stage), _learned(stage), _taught(stage), _saved(stage)]
+    sentences = [start, _fresh(stage), _learned(stage), _taught(stage)]
+    sentences.append(_saved(stage, place + 1 if several else 0))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -86,15 +90,22 @@ def _taught(stage: Stage) -> str:
     )
 
 
-def _saved(stage: Stage) -> str:
+def _epoch(epoch: int, stage: int) -> str:
+    """``Epoch 6``, counted within its stage. stage : its number, 0 if it is the only one."""
+    if not stage:
+        return say("Epoch {epoch}", epoch=epoch)
+    return say("Epoch {epoch} of stage {stage}", epoch=epoch, stage=stage)
+
+
+def _saved(stage: Stage, number: int) -> str:
     best, seconds = stage.raw.get("best_epoch"), stage.raw.get("wall_seconds")
     if best is None:
         return ""
     if not seconds:
-        return say("Epoch {epoch} was saved.", epoch=best)
+        return say("{epoch} was saved.", epoch=_epoch(best, number))
     return say(
-        "Epoch {epoch} was saved, after {time} in all.",
-        epoch=best,
+        "{epoch} was saved, after {time} in all.",
+        epoch=_epoch(best, number),
         time=duration_text(float(seconds)),
     )
 
@@ -104,7 +115,7 @@ def why_losses_differ(stages: dict[RunCard, list[Stage]]) -> None:
     lines = [
         f"- **{escape_markdown(title_of(card))}.** {words}"
         for card, all_stages in stages.items()
-        if (words := loss_words(card, all_stages[-1]))
+        if (words := loss_words(card, all_stages))
     ]
     if not lines:
         return
@@ -119,15 +130,18 @@ def why_losses_differ(stages: dict[RunCard, list[Stage]]) -> None:
         )
 
 
-def loss_words(card: RunCard, stage: Stage) -> str:
-    """Which of the two losses is higher at the saved epoch, and why; "" without a record."""
+def loss_words(card: RunCard, stages: Sequence[Stage]) -> str:
+    """Which of the two losses of a run's last stage is higher at the saved epoch, and why; ""
+    without a record.
+    """
+    stage = stages[-1]
     row = _row(card, stage)
     if row is None:
         return ""
     train, val = (float(stage.history[name][row]) for name in ("train_loss", "val_loss"))
     told = say(
-        "Epoch {epoch}: training {train:.3f}, validation {val:.3f}.",
-        epoch=int(stage.history["epoch"][row]),
+        "{epoch}: training {train:.3f}, validation {val:.3f}.",
+        epoch=_epoch(int(stage.history["epoch"][row]), len(stages) if len(stages) > 1 else 0),
         train=train,
         val=val,
     )

@@ -49,8 +49,9 @@ def lights(report: Report) -> None:
     st.markdown(
         say(
             "**{ensemble}.** It has no map of its own: its answer is the mean of its models' "
-            "answers. Look at the maps of its models side by side; each light holds for every one "
-            "of them. Maps that agree are a hint, no proof: the models can be wrong together.",
+            "answers. Look at the maps of its models side by side; each light is that of the "
+            "worst of them. Maps that agree are a hint, no proof: the models can be wrong "
+            "together.",
             ensemble=run_title(ENSEMBLE),
         )
     )

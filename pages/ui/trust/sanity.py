@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from oct_core.figures import charts
-from oct_core.figures.pictures import draw_map, format_maximum, maximum_of
+from oct_core.figures.pictures import caption_of, draw_map, format_maximum, maximum_of
 from oct_core.trust.report_file import Report
 from oct_core.types import CLASSES, RunCard
 from oct_core.words import Note, message, note, say
@@ -182,7 +182,7 @@ def _compute(
         words = [
             note("max {maximum}", maximum=format_maximum(maximum_of(explanation)))
             if explanation.evidence
-            else note("no evidence")
+            else caption_of(explanation)
         ]
         if stage.depth:
             words.append(note("similarity {value:.2f}", value=correlations[stage.depth]))
