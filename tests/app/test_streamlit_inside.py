@@ -118,6 +118,11 @@ from pages.ui.app import streamlit_inside
 streamlit_inside.EVERY_SECONDS = 0.1
 
 
+class Component(dict):
+    # as Streamlit shows the state of a component with triggers
+    __getattr__ = dict.get
+
+
 class Scan:
     closed = False
 
@@ -140,6 +145,8 @@ async def main():
     session = runtime._session_mgr.get_active_session_info(tab).session
     scan = Scan()
     alive = weakref.ref(scan)
+    for number in range(50):  # they come in any order
+        session.session_state[f"component {number}"] = Component()
     session.session_state["scan"] = scan
     del scan, session
     runtime.disconnect_session(tab)

@@ -16,8 +16,19 @@ from oct_core.types import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[2]
 THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
-CSS = (ROOT / "pages" / "ui" / "app" / "layout.py").read_text()
+CSS = "".join(
+    (ROOT / "pages" / "ui" / name).read_text() for name in ("app/layout.py", "viewer/style.py")
+)
 TEXT, MARK = 4.5, 3.0
+# Rules that let what is written shine through.
+FAINT = (
+    ".oct-research ",
+    ".oct-muted ",
+    ".oct-maps figcaption span ",
+    ".oct-key ",
+    ".oct-answers.oct-refer :is(.oct-call",
+    "display: block; } .oct-row span ",
+)
 
 
 def parts(colour: str) -> list[int]:
@@ -69,7 +80,7 @@ def test_text_and_focus_of_the_theme(scheme: str) -> None:
     text, primary = theme["textColor"], theme["primaryColor"]
     for back in (theme["backgroundColor"], theme["secondaryBackgroundColor"]):
         assert contrast(text, back) >= TEXT
-        for name in (".oct-research ", ".oct-muted "):
+        for name in FAINT:
             [opacity] = re.findall(r"opacity: ([.\d]+)", rule(name))
             assert contrast(mixed(text, back, float(opacity)), back) >= TEXT, name
         [share] = re.findall(r"currentColor (\d+)%", rule('[data-testid="stCaptionContainer"]'))

@@ -76,7 +76,6 @@ input[role="combobox"]:focus-visible { outline: none !important; }
   border-radius: 50%; background: var(--tone, #8c8c8c); color: #fff;
   font: 700 .95em/1 system-ui, sans-serif;
 }
-.oct-thumb img { aspect-ratio: 16 / 10; object-fit: contain; }
 .oct-badge { display: flex; gap: .3rem; align-items: center; font-size: .74rem; line-height: 1.2; }
 .oct-badge .oct-mark { font-size: .62rem; }
 .oct-answers {
@@ -86,7 +85,6 @@ input[role="combobox"]:focus-visible { outline: none !important; }
   border: 1px solid rgba(128, 128, 128, .3); border-top: 4px solid var(--own);
   border-radius: .5rem; padding: .5rem .8rem .7rem; min-width: 0;
 }
-.oct-card h6 { margin: 0; padding: 0; font-weight: 500; }
 .oct-card p { margin: 0; }
 .oct-call { display: flex; justify-content: space-between; align-items: baseline; gap: .5rem; }
 .oct-call b { font-size: 1.45rem; font-weight: 650; } .oct-call span { font-size: 1.2rem; }
@@ -104,7 +102,9 @@ input[role="combobox"]:focus-visible { outline: none !important; }
   height: .8rem; border-radius: .2rem; background: rgba(128, 128, 128, .16); overflow: hidden;
 }
 .oct-bars i b { display: block; height: 100%; min-width: 2px; }
-.oct-answers.oct-refer :is(.oct-call, .oct-bars) { opacity: .5; filter: grayscale(1); }
+.oct-answers.oct-refer :is(.oct-call, .oct-bars) { opacity: .72; filter: grayscale(1); }
+.oct-answers.oct-refer .oct-call b { font-weight: 400; }
+.oct-answers.oct-refer .oct-bars i { opacity: .6; }
 @media (max-width: 1280px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 12rem); }

@@ -219,7 +219,7 @@ def _look(
 def _end(session: AppSession) -> None:
     # Slow work on its scans would go on until it is done.
     for value in reach(session.session_state, "filtered_state", _ENDED).values():
-        if hasattr(value, "close_all"):
+        if callable(getattr(value, "close_all", None)):  # a component has any name, as None
             value.close_all()
     session.shutdown()
     session.session_state.clear()
