@@ -20,6 +20,7 @@ import numpy as np
 
 from oct_core.data.manifest import patient_of
 from oct_core.data.parts import part_named
+from oct_core.data.reading import page_digest
 from oct_core.data.table import is_table, read_table
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.runs.ensemble import check_names
@@ -282,11 +283,14 @@ class _Reader:
                 self.unreadable.append((str(each.path), str(error)))
                 continue
             digest = hashlib.sha256(data).hexdigest()
+            has_pages = any(is_page_note(text) for text in scan.notes)
+            if has_pages:  # as prepare has it in a run's own parts
+                digest = page_digest(digest, 1)
             if digest in self.digests:
                 self._repeat(each, digest)
                 continue
             self.digests[digest] = each
-            self.first_pages += any(is_page_note(text) for text in scan.notes)
+            self.first_pages += has_pages
             self.sources.add(each.told_by)
             batch.append(_Read(each, digest, scan))
         return batch

@@ -73,7 +73,7 @@ def read_scans(candidate: Candidate, page: int | None = None) -> Iterator[ReadSc
             record = replace(
                 record,
                 path=record.path + _place(number, pages),
-                sha256=_page_digest(digest, number),
+                sha256=page_digest(digest, number),
             )
         yield ReadScan(record, scan, info.format, pages)
 
@@ -82,7 +82,8 @@ def _place(page: int, pages: int) -> str:
     return f" page {page}" if pages > 1 else ""
 
 
-def _page_digest(digest: str, page: int) -> str:
+def page_digest(digest: str, page: int) -> str:
+    """sha256 of one page, from 1, of a file of several with the sha256 ``digest``."""
     return hashlib.sha256(f"{digest} page {page}".encode()).hexdigest()
 
 

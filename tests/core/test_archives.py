@@ -103,6 +103,25 @@ def test_what_is_wrong_with_a_zip_is_said(tmp_path: Path) -> None:
         find_candidates(tmp_path / "b.tar.gz")
 
 
+def test_where_nothing_or_too_little_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
+    archive = zip_of(class_folders(tmp_path / "raw", [1, 2, 3, 4]), tmp_path / "a.zip")
+    data = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as file:
+        at = file.start_dir
+    locked = data.copy()
+    while (at := locked.find(b"PK\x01\x02", at)) >= 0:
+        locked[at + 8] |= 1  # encrypted
+        at += 4
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(DataError, match=r"no scan can be read; .*CNV-1-1\.png: .*password"):
+        prepare(tmp_path / "locked.zip", tmp_path / "out", HALVES, size=64, workers=1)
+    for path in (tmp_path / "raw" / "DME").iterdir():
+        path.write_bytes(b"no picture")
+    words = r"no scan of class DME .* \(files that could not be read: 4, the first .*DME-1-1\.png: "
+    with pytest.raises(DataError, match=words):
+        prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
+
+
 def drawn(number: int, side: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(scans, labels) as MedMNIST stores them."""
     scans = [make_phantom(CLASSES[k % 4], seed + k, 124, 128).pixels for k in range(number)]
