@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oct_core.data.archives import ARRAYS, is_archive
 from oct_core.data.duplicates import find_conflicts, find_duplicates
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
 from oct_core.data.official import official_test_in_training
@@ -118,6 +119,10 @@ def prepare(  # noqa: PLR0913 - public, the last one by keyword only
             out=out,
         )
     options = options or SplitOptions()
+    if options.repool and is_archive(source, ARRAYS):
+        raise DataError(
+            "OCTMNIST names no patients, so its parts cannot be drawn anew; leave --repool out"
+        )
     found = find_candidates(source)
     with _whole_or_not_at_all(out) as part:
         preprocessing = Preprocessing(size=size)

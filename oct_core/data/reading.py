@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from oct_core.data.archives import ARRAYS, ZIP, ArrayRow, ZipMember, is_archive
+from oct_core.data.archives import ARRAYS, ZIP, ArrayRow, ZipMember, find_member, is_archive
 from oct_core.data.manifest import Record
 from oct_core.data.sources import Candidate
 from oct_core.errors import ScanError
@@ -121,7 +121,7 @@ def _inside(place: Path) -> ZipMember | ArrayRow | None:
     for above in place.parents:
         member = place.relative_to(above)
         if is_archive(above, ZIP):
-            return ZipMember(above, member.as_posix())
+            return find_member(above, PurePosixPath(member.as_posix()))
         if is_archive(above, ARRAYS) and len(member.parts) == 2 and member.name.isdigit():
             return ArrayRow(above, member.parts[0], int(member.name))
     return None
