@@ -460,10 +460,10 @@ def test_files_that_are_passed_over_are_told_with_the_reason(
     with Image.open(picture) as image:
         other = image.rotate(180)
         image.save(dicom.with_name("two.tif"), save_all=True, append_images=[other])
-    assert (
-        "1 files have several pages; the first of each was scored"
-        in command("--labelled", tmp_path / "mixed")[1]
-    )
+    save(tmp_path / "mixed" / "DME" / ".trash" / "a.png", "DME", 8)
+    said += command("--labelled", tmp_path / "mixed")[1]
+    assert "warning: 1 file has several pages; the first was scored" in said
+    assert "note: 1 hidden folder was passed over: " in said
     assert f"left out: {dicom}: this is a DICOM file, but a PNG" in said
     assert "IM0001: this is a PNG picture by its content, but not by its name" in said
 
