@@ -11,7 +11,7 @@ import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import combinations
 from pathlib import Path
@@ -20,13 +20,14 @@ import numpy as np
 
 from oct_core.data.manifest import patient_of
 from oct_core.data.parts import part_named
+from oct_core.data.reading import page_digest
 from oct_core.data.table import is_table, read_table
 from oct_core.errors import CheckpointError, DataError, ScanError
 from oct_core.runs.ensemble import check_names
 from oct_core.runs.evaluations import ExternalSet, external_key, write_external
 from oct_core.runs.files import read_predictions
 from oct_core.runs.weights import LoadedRun
-from oct_core.scans import is_page_note, is_scan_name, read_file, read_scan, walk
+from oct_core.scans import PassedOver, is_page_note, is_scan_name, read_file, read_scan, walk
 from oct_core.trust.gate import Gate, read_gate
 from oct_core.types import CLASSES, Prediction, PredictionTable, Scan, join_tables
 from oct_core.words import say
@@ -77,13 +78,14 @@ class Labelled:
 class LabelledSet:
     """What was found. scans : in a stable order. left_out : scans by label that is to be left out.
     labels : the labels that occur, and the classes they stand for. passed_over : files below a
-    label's folder that are not named as a picture is.
+    label's folder that are not named as a picture is. folders : what was not looked into.
     """
 
     scans: tuple[Labelled, ...]
     left_out: dict[str, int]
     labels: dict[str, tuple[str, ...]]
     passed_over: tuple[Path, ...] = ()
+    folders: PassedOver = field(default_factory=PassedOver)
 
 
 def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
@@ -96,10 +98,11 @@ def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
     same classes and for others.
     """
     passed_over: tuple[Path, ...] = ()
+    folders = PassedOver()
     if is_table(source):
         found = _from_table(source)
     elif source.is_dir():
-        found, passed_over = _from_folder(source, labels)
+        found, passed_over = _from_folder(source, labels, folders)
     else:
         raise DataError(
             "{source} is neither a folder nor a .csv; give a folder whose folders are named as "
@@ -114,7 +117,7 @@ def find_labelled(source: Path, labels: LabelMap) -> LabelledSet:
     used = {each.label for each in scans}
     occurring = {label: classes for label, classes in labels.items() if label in used}
     _refuse_overlap(occurring)
-    return LabelledSet(scans, dict(left_out), occurring, passed_over)
+    return LabelledSet(scans, dict(left_out), occurring, passed_over, folders)
 
 
 def _refuse_unknown(given: set[str], labels: LabelMap, source: Path) -> None:
@@ -148,7 +151,9 @@ def _refuse_overlap(labels: LabelMap) -> None:
             )
 
 
-def _from_folder(source: Path, labels: LabelMap) -> tuple[list[Labelled], tuple[Path, ...]]:
+def _from_folder(
+    source: Path, labels: LabelMap, folders: PassedOver
+) -> tuple[list[Labelled], tuple[Path, ...]]:
     """The source folder itself may be named as a label; hidden folders and files are passed over,
     links are followed.
     """
@@ -156,7 +161,7 @@ def _from_folder(source: Path, labels: LabelMap) -> tuple[list[Labelled], tuple[
     unexplained: list[list[str]] = []
     depths: Counter[int] = Counter()
     passed_over: list[Path] = []
-    for folder, names in walk(source):
+    for folder, names in walk(source, folders):
         parts = [source.resolve().name, *folder.relative_to(source).parts]
         upper = [part.strip().upper() for part in parts]
         place = max((k for k, part in enumerate(upper) if part in labels), default=None)
@@ -282,11 +287,14 @@ class _Reader:
                 self.unreadable.append((str(each.path), str(error)))
                 continue
             digest = hashlib.sha256(data).hexdigest()
+            has_pages = any(is_page_note(text) for text in scan.notes)
+            if has_pages:  # as prepare has it in a run's own parts
+                digest = page_digest(digest, 1)
             if digest in self.digests:
                 self._repeat(each, digest)
                 continue
             self.digests[digest] = each
-            self.first_pages += any(is_page_note(text) for text in scan.notes)
+            self.first_pages += has_pages
             self.sources.add(each.told_by)
             batch.append(_Read(each, digest, scan))
         return batch

@@ -140,12 +140,16 @@ def _score_labelled(
     passed_over, others = tell_apart(found.passed_over)
     tell_left_out(passed_over)
     tell_others(others)
+    for text in found.folders.sentences():
+        err.print(f"note: {text}", soft_wrap=True)
     tell_left_out(scored.unreadable)
     if scored.first_pages:
-        err.print(
-            f"warning: {scored.first_pages} files have several pages; the first of each was scored",
-            soft_wrap=True,
+        text = say_count(
+            "{count} file has several pages; the first was scored",
+            "{count} files have several pages; the first of each was scored",
+            scored.first_pages,
         )
+        err.print(f"warning: {text}", soft_wrap=True)
     for run in runs:
         _print_labelled(run.name, scored.tables[run.name], run.card.temperature)
         _print_verdicts([run.card], scored.tables)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oct_core.data.parts import SPLITS
 from oct_core.errors import DataError, ScanError
-from oct_core.scans import PassedOver, check_bytes, is_hidden_folder
+from oct_core.scans import HEAD, PassedOver, check_bytes, is_hidden_folder
 from oct_core.types import CLASSES, GrayImage
 from oct_core.words import say
 
@@ -56,6 +56,14 @@ class ZipMember:
                 "give its folder",
                 reason=error,
             ) from error
+
+    def head(self) -> bytes:
+        """The first bytes, as many as tell a format; none of what cannot be read."""
+        try:
+            with _open_zip(*_state(self.archive)).open(self.name) as file:
+                return file.read(HEAD)
+        except (*_DAMAGED, NotImplementedError, RuntimeError):
+            return b""
 
 
 @dataclass(frozen=True)
@@ -102,20 +110,44 @@ def walk_zip(source: Path, passed: PassedOver) -> Iterator[tuple[Path, list[str]
     try:
         with zipfile.ZipFile(source) as opened:
             members = [info.filename for info in opened.infolist() if not info.is_dir()]
+    except NotImplementedError as error:
+        raise DataError(
+            "{source} is a ZIP archive of a kind that cannot be read ({reason}); unpack it and "
+            "give its folder",
+            source=source,
+            reason=error,
+        ) from error
     except _DAMAGED as error:
         raise _refuse(source, error) from error
     folders: dict[PurePosixPath, list[tuple[str, str]]] = {}
     hidden: dict[PurePosixPath, None] = {}
     for member in sorted(members):
-        place = PurePosixPath(member.lstrip("/"))
+        place = _place_of(member)
         above = [folder for folder in place.parents if is_hidden_folder(folder.name)]
-        if above:
+        if ".." in place.parts:
+            passed.outside.append(source / place)
+        elif above:
             hidden.setdefault(above[-1])
-        elif ".." not in place.parts:
+        else:
             folders.setdefault(place.parent, []).append((place.name, member))
     passed.hidden += [source / folder for folder in hidden]
     for folder, files in sorted(folders.items()):
         yield source / folder, [name for name, _ in files], [member for _, member in files]
+
+
+def _place_of(member: str) -> PurePosixPath:
+    """Where a member belongs; some programs write backslashes, or a start of "/" or "./"."""
+    return PurePosixPath(member.replace("\\", "/").lstrip("/"))
+
+
+def find_member(archive: Path, place: PurePosixPath) -> ZipMember:
+    """The file that ``walk_zip`` gives at ``place`` below ``archive``, or one that is not there."""
+    try:
+        names = _open_zip(*_state(archive)).namelist()
+    except (*_DAMAGED, NotImplementedError):  # told when it is read
+        names = []
+    found = (name for name in names if name == str(place) or _place_of(name) == place)
+    return ZipMember(archive, next(found, str(place)))
 
 
 def _refuse(source: Path, reason: object) -> DataError:
@@ -210,7 +242,9 @@ class _Rows:
         self._open()
 
     def _open(self) -> None:
-        self._file = zipfile.ZipFile(self._archive).open(f"{self._array}.npy")  # noqa: SIM115
+        with zipfile.ZipFile(self._archive) as archive:
+            # The member keeps the archive open until it is closed itself.
+            self._file = archive.open(f"{self._array}.npy")
         readers = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
@@ -230,6 +264,7 @@ class _Rows:
         """uint8 (H, W)."""
         height, width = self._shape[1:]
         if row < self._next:
+            self._file.close()
             self._open()
         self._skip((row - self._next) * height * width)
         data = self._file.read(height * width)

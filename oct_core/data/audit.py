@@ -126,19 +126,21 @@ def _of_source(source: Path, workers: int, progress: Callable[[int, int], None])
     records: list[Record] = []
     hashes: list[Hashes] = []
     unreadable = []
+    candidates: list[Candidate] = []
     with in_processes(_look, found.scans, workers, notes) as files:
-        for done, results in enumerate(files, start=1):
+        for done, (candidate, results) in enumerate(zip(found.scans, files, strict=True), start=1):
             for result in results:
                 if isinstance(result, Unreadable):
                     unreadable.append((result.where, result.why))
                 else:
+                    candidates.append(candidate)
                     records.append(result[0])
                     hashes.append(result[1])
             progress(done, len(found.scans))
     return _Scans(
         tuple(records),
         np.array(hashes, dtype=np.uint64).reshape(-1, 5),
-        tuple(summarise_patients(found.scans).sentences()),
+        tuple(summarise_patients(candidates).sentences()),
         tuple(unreadable),
         (*found.notes, *notes),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oct_core.data.archives import ARRAYS, is_archive
 from oct_core.data.duplicates import find_conflicts, find_duplicates
 from oct_core.data.manifest import Record, count, manifest_sha256, read_manifest, write_manifest
 from oct_core.data.official import official_test_in_training
@@ -118,16 +119,24 @@ def prepare(  # noqa: PLR0913 - public, the last one by keyword only
             out=out,
         )
     options = options or SplitOptions()
+    if options.repool and is_archive(source, ARRAYS):
+        raise DataError(
+            "OCTMNIST names no patients, so its parts cannot be drawn anew; leave --repool out"
+        )
     found = find_candidates(source)
     with _whole_or_not_at_all(out) as part:
         preprocessing = Preprocessing(size=size)
         workers = workers or os.cpu_count() or 1
         read = _read_all(found.scans, (preprocessing, page), workers, part / _READ, progress)
+        if read.unreadable and not read.scans:
+            path, reason = read.unreadable[0]
+            raise DataError("no scan can be read; {path}: {reason}", path=path, reason=reason)
         records = [scan.record for scan in read.scans]
         conflicts = _conflicts(records, [scan.candidate for scan in read.scans], options)
         sound = [record for record in records if record.sha256 not in conflicts]
-        split = split_records(sound, [record.split for record in sound], options)
-        _refuse_empty(split.records)
+        with _telling(read.unreadable):
+            split = split_records(sound, [record.split for record in sound], options)
+            _refuse_empty(split.records)
         left_out = [
             *split.left_out,
             *((record, TWO_LABELS) for record in records if record.sha256 in conflicts),
@@ -264,6 +273,26 @@ def _read_all(
                     file.write(result[1].tobytes())
             progress(done, len(tasks))
     return read
+
+
+@contextmanager
+def _telling(unreadable: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """Where scans are too few, the files that could not be read may be why: a DataError tells how
+    many, and of the first the reason.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not unreadable:
+            raise
+        path, reason = unreadable[0]
+        raise DataError(
+            "{problem} (files that could not be read: {count}, the first {path}: {reason})",
+            problem=error,
+            count=len(unreadable),
+            path=path,
+            reason=reason,
+        ) from error
 
 
 def _refuse_empty(records: Sequence[Record]) -> None:

@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from oct_core.data.archives import ARRAYS, ZIP, ArrayRow, ZipMember, is_archive
+from oct_core.data.archives import ARRAYS, ZIP, ArrayRow, ZipMember, find_member, is_archive
 from oct_core.data.manifest import Record
 from oct_core.data.sources import Candidate
 from oct_core.errors import ScanError
@@ -73,7 +73,7 @@ def read_scans(candidate: Candidate, page: int | None = None) -> Iterator[ReadSc
             record = replace(
                 record,
                 path=record.path + _place(number, pages),
-                sha256=_page_digest(digest, number),
+                sha256=page_digest(digest, number),
             )
         yield ReadScan(record, scan, info.format, pages)
 
@@ -82,7 +82,8 @@ def _place(page: int, pages: int) -> str:
     return f" page {page}" if pages > 1 else ""
 
 
-def _page_digest(digest: str, page: int) -> str:
+def page_digest(digest: str, page: int) -> str:
+    """sha256 of one page, from 1, of a file of several with the sha256 ``digest``."""
     return hashlib.sha256(f"{digest} page {page}".encode()).hexdigest()
 
 
@@ -120,7 +121,7 @@ def _inside(place: Path) -> ZipMember | ArrayRow | None:
     for above in place.parents:
         member = place.relative_to(above)
         if is_archive(above, ZIP):
-            return ZipMember(above, member.as_posix())
+            return find_member(above, PurePosixPath(member.as_posix()))
         if is_archive(above, ARRAYS) and len(member.parts) == 2 and member.name.isdigit():
             return ArrayRow(above, member.parts[0], int(member.name))
     return None

@@ -93,7 +93,7 @@ def _from_folder(source: Path) -> Found:
     passed = PassedOver()
     candidates: list[Candidate] = []
     unlabelled: list[Path] = []
-    other_files: list[Path] = []
+    other_files: dict[Path, ZipMember | None] = {}
     class_homes: set[Path] = set()
     for folder, names, members in _folders(source, passed):
         label, above, below = _label_of(folder, source)
@@ -103,11 +103,14 @@ def _from_folder(source: Path) -> Found:
             continue
         if not below:
             class_homes.add(folder.parent)
-        other_files += [folder / name for name in names if not _is_known(name)]
+        inside = {
+            name: ZipMember(source, member) for name, member in zip(names, members, strict=False)
+        }
+        other_files |= {folder / name: inside.get(name) for name in names if not _is_known(name)}
         if pictures:
             given = _given_part(folder, [*above, *below])
             found = [_candidate(path, label, below, given) for path in pictures]
-            candidates += _in_archive(found, source, dict(zip(names, members, strict=False)))
+            candidates += [replace(each, inside=inside.get(each.path.name)) for each in found]
     _refuse_other_labels(unlabelled, source, class_homes)
     _refuse_two_patients_a_folder(candidates)
     candidates, repeated = _without_repeated_trees(candidates)
@@ -123,15 +126,6 @@ def _folders(source: Path, passed: PassedOver) -> Iterator[tuple[Path, list[str]
             yield folder, names, []
     else:
         yield from walk_zip(source, passed)
-
-
-def _in_archive(
-    found: list[Candidate], source: Path, members: Mapping[str, str]
-) -> list[Candidate]:
-    return [
-        replace(each, inside=ZipMember(source, members[each.path.name])) if members else each
-        for each in found
-    ]
 
 
 def _without_repeated_trees(
@@ -289,7 +283,7 @@ def _is_known(name: str) -> bool:
     )
 
 
-def _passed_files(unlabelled: Sequence[Path], others: Sequence[Path]) -> list[str]:
+def _passed_files(unlabelled: Sequence[Path], others: Mapping[Path, ZipMember | None]) -> list[str]:
     notes = []
     if unlabelled:
         notes.append(
@@ -312,7 +306,11 @@ def _passed_files(unlabelled: Sequence[Path], others: Sequence[Path]) -> list[st
                 kinds=", ".join(f"{kind} {number}" for kind, number in kinds.most_common()),
             )
         )
-    scans = [(path, reason) for path in others if (reason := why_passed_over(path))]
+    scans = [
+        (path, reason)
+        for path, member in others.items()
+        if (reason := why_passed_over(path, member.head() if member else None))
+    ]
     for reason, number in Counter(reason for _, reason in scans).items():
         first = next(path for path, other in scans if other == reason)
         notes.append(

@@ -19,12 +19,13 @@ the thumbnails of a Synology).
 class PassedOver:
     """What ``walk`` did not look into. hidden : folders of programs and systems. again : links that
     lead back, or to a folder that was searched already. locked : (folder, why) that could not be
-    opened.
+    opened. outside : files of an archive that lead out of it.
     """
 
     hidden: list[Path] = field(default_factory=list)
     again: list[Path] = field(default_factory=list)
     locked: list[tuple[Path, str]] = field(default_factory=list)
+    outside: list[Path] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
         """What a person should know of it, one sentence a kind."""
@@ -56,6 +57,16 @@ class PassedOver:
                     len(self.locked),
                     folder=folder,
                     reason=reason,
+                )
+            )
+        if self.outside:
+            texts.append(
+                say_count(
+                    "{count} file of the archive leads out of it and was passed over: {file}",
+                    "{count} files of the archive lead out of it and were passed over, such as "
+                    "{file}",
+                    len(self.outside),
+                    file=self.outside[0],
                 )
             )
         return texts

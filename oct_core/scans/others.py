@@ -12,7 +12,7 @@ from oct_core.errors import ScanError
 from oct_core.scans.readers import READERS, format_names, is_scan_name
 from oct_core.words import message, note, say
 
-_HEAD = 512
+HEAD = 512
 """Bytes of a file that tell its format."""
 _PREAMBLE = 128
 
@@ -53,7 +53,7 @@ def find_other(data: bytes) -> str | None:
 
     DICOM is told first, and by its mark behind the preamble: that may hold the start of a TIFF.
     """
-    data = data[:_HEAD]
+    data = data[:HEAD]
     if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" or _is_bare_dicom(data):
         return _DICOM
     if data[4:8] == b"ftyp":
@@ -74,7 +74,7 @@ def _is_bare_dicom(data: bytes) -> bool:
     if data[4:6] in _VALUE_TYPES:
         return True
     size = int.from_bytes(data[4:8], "little")
-    return size <= _HEAD and data[8 + size : 10 + size] == group
+    return size <= HEAD and data[8 + size : 10 + size] == group
 
 
 def refuse_other(other: str) -> ScanError:
@@ -87,20 +87,18 @@ def refuse_other(other: str) -> ScanError:
     )
 
 
-def why_passed_over(path: Path) -> str | None:
+def why_passed_over(path: Path, head: bytes | None = None) -> str | None:
     """Why a file of a folder is no scan by its name (``is_scan_name``) though it is one by its
     content, or one of another format, in words. None for scans and for everything else, such as
     tables and texts.
 
-    Only the first bytes are read; what cannot be opened has no reason to be a scan.
+    Only the first HEAD bytes are read, unless they are given: ``head``. What cannot be opened has
+    no reason to be a scan.
     """
-    if is_scan_name(path) or path.name.startswith(".") or not path.is_file():
+    if is_scan_name(path) or path.name.startswith("."):
         return None
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    if head is None:
+        head = _read_head(path)
     if other := find_other(head):
         return None if other in _BESIDE else str(refuse_other(other))
     for key in READERS:
@@ -112,6 +110,16 @@ def why_passed_over(path: Path) -> str | None:
                 suffixes=", ".join(READERS.get(key).suffixes),
             )
     return None
+
+
+def _read_head(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def tell_apart(files: Iterable[Path]) -> tuple[list[tuple[str, str]], Counter[str]]:

@@ -71,7 +71,13 @@ def validation_items(folder: Path, count: int, seed: int = 0) -> list[Item]:
         for label in CLASSES
     ]
     picks = [row for row in chain.from_iterable(zip_longest(*by_class)) if row is not None][:count]
-    items = [_validation_item(pack.records[row], np.array(pack.pixels[row])) for row in picks]
+    # A compressed array is read from its start again for each row that lies before the last one.
+    in_file_order = sorted(picks, key=lambda row: pack.records[row].path)
+    read = {
+        row: _validation_item(pack.records[row], np.array(pack.pixels[row]))
+        for row in in_file_order
+    }
+    items = [read[row] for row in picks]
     if VERSIONS[pack.preprocessing_version].margins and any(item.packed for item in items):
         raise DataError(
             "{folder} holds the rows of the retina only, and the scans themselves are not where "

@@ -16,6 +16,7 @@ from PIL import Image
 from scan_folders import class_folders, oct2017, save
 
 from oct_core import cli
+from oct_core.data import archives
 from oct_core.data.archives import ArrayRow, find_arrays
 from oct_core.data.audit import audit
 from oct_core.data.audit_page import audit_page
@@ -28,6 +29,7 @@ from oct_core.data.split import SplitOptions
 from oct_core.errors import DataError, ScanError
 from oct_core.scans.phantom import make_phantom
 from oct_core.scans.preprocess import Preprocessing
+from oct_core.trust.report_items import validation_items
 from oct_core.types import CLASSES
 
 HALVES = SplitOptions(test_fraction=0.5, val_fraction=0.5)
@@ -94,13 +96,71 @@ def test_what_is_wrong_with_a_zip_is_said(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("CNV/CNV-1-1.png", bytes(40 * 2**20))
         file.writestr("../CNV/CNV-2-1.png", b"out of the archive")
-    [candidate] = find_candidates(tmp_path / "large.zip").scans
+    found = find_candidates(tmp_path / "large.zip")
+    assert found.notes[0].startswith("1 file of the archive leads out of it and was passed over: ")
+    [candidate] = found.scans
     assert candidate.inside is not None
     with pytest.raises(ScanError, match=r"the file has 40\.0 MB, more than the 32 MB"):
         candidate.inside.read()
     (tmp_path / "b.tar.gz").write_bytes(b"\x1f\x8b")
     with pytest.raises(DataError, match=r"neither a folder nor a \.csv manifest, a \.zip"):
         find_candidates(tmp_path / "b.tar.gz")
+
+
+def test_a_zip_tells_of_scans_with_other_names_as_the_folder_does(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1])
+    Image.fromarray(make_phantom("CNV", 5, 96, 128).pixels).save(raw / "CNV" / "IMAGE", "TIFF")
+    (raw / "DME" / "scan.dcm").write_bytes(bytes(128) + b"DICM" + bytes(200))
+    archive = zip_of(raw, tmp_path / "a.zip")
+    notes = find_candidates(archive).notes
+    assert len(notes) == 3 and "TIFF picture by its content" in "".join(notes)
+    assert notes == tuple(
+        note.replace(str(raw), str(archive)) for note in find_candidates(raw).notes
+    )
+
+
+def test_members_are_found_again_however_they_are_written(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2])
+    ways = {"CNV": "./CNV/{}", "DME": "data\\DME\\{}", "DRUSEN": "/DRUSEN/{}"}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for path in sorted(raw.glob("*/*.png")):
+            file.writestr(
+                ways.get(path.parent.name, "NORMAL/{}").format(path.name), path.read_bytes()
+            )
+    found = find_candidates(tmp_path / "a.zip")
+    assert Counter(each.label for each in found.scans) == dict.fromkeys(CLASSES, 2)
+    for each in found.scans:
+        expected = np.asarray(Image.open(raw / each.label / each.path.name))
+        np.testing.assert_array_equal(find_again(str(each.path)).scan.pixels, expected)
+
+
+def test_a_zip_of_a_newer_kind_is_refused(tmp_path: Path) -> None:
+    archive = zip_of(class_folders(tmp_path / "raw", [1]), tmp_path / "a.zip")
+    data = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as file:
+        data[file.start_dir + 6] = 99  # the version needed to unpack it
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.zip is a ZIP archive of a kind .* unpack it"):
+        find_candidates(archive)
+
+
+def test_where_nothing_or_too_little_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
+    archive = zip_of(class_folders(tmp_path / "raw", [1, 2, 3, 4]), tmp_path / "a.zip")
+    data = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as file:
+        at = file.start_dir
+    locked = data.copy()
+    while (at := locked.find(b"PK\x01\x02", at)) >= 0:
+        locked[at + 8] |= 1  # encrypted
+        at += 4
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(DataError, match=r"no scan can be read; .*CNV-1-1\.png: .*password"):
+        prepare(tmp_path / "locked.zip", tmp_path / "out", HALVES, size=64, workers=1)
+    for path in (tmp_path / "raw" / "DME").iterdir():
+        path.write_bytes(b"no picture")
+    words = r"no scan of class DME .* \(files that could not be read: 4, the first .*DME-1-1\.png: "
+    with pytest.raises(DataError, match=words):
+        prepare(tmp_path / "raw", tmp_path / "out", HALVES, size=64, workers=1)
 
 
 def drawn(number: int, side: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -144,6 +204,31 @@ def test_octmnist_keeps_its_parts_and_says_what_it_lacks(
         assert (record.width, record.height) == (side, side)
         np.testing.assert_array_equal(pixels, Preprocessing(64).prepare(expected))
         np.testing.assert_array_equal(find_again(record.path).scan.pixels, expected)
+
+
+def test_the_parts_of_octmnist_are_not_pooled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **arrays(28, (4, 4, 4)))
+    options = SplitOptions(repool=True)
+    with pytest.raises(DataError, match=r"OCTMNIST names no patients.*; leave --repool out"):
+        prepare(tmp_path / "a.npz", tmp_path / "out", options, size=64, workers=1)
+
+
+def test_the_report_reads_an_array_once_from_start_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", **arrays(64, (8, 24, 8)))
+    prepare(tmp_path / "a.npz", tmp_path / "out", size=64, workers=1)
+    opened = []
+    open_rows = archives._Rows._open
+
+    def counted(rows: archives._Rows) -> None:
+        opened.append(rows)
+        open_rows(rows)
+
+    monkeypatch.setattr(archives._Rows, "_open", counted)
+    items = validation_items(tmp_path / "out", 12)
+    assert [item.label for item in items] == [*CLASSES] * 3 and len(opened) <= 2
+    assert not any(item.packed for item in items)
 
 
 def test_octmnist_is_read_by_several_processes_and_audited(tmp_path: Path) -> None:

@@ -160,6 +160,16 @@ def test_patients_labels_copies_and_files_are_checked(sound: Path) -> None:
     assert "1 hidden folder was passed over" in files.text
 
 
+def test_only_scans_that_were_read_are_counted_by_patient(tmp_path: Path) -> None:
+    raw = class_folders(tmp_path, [1, 2])
+    (raw / "CNV" / "CNV-7-1.png").write_bytes(b"no picture")
+    pages = [Image.fromarray(make_phantom("DME", 40 + k, 96, 128).pixels) for k in range(3)]
+    pages[0].save(raw / "DME" / "DME-8-1.tif", save_all=True, append_images=pages[1:])
+    text = found(audit(raw, workers=1), "Patients").text
+    assert "patients of 11 scans from names" in text
+    assert "3 patients; scans each: 3 to 4" in text
+
+
 def test_a_size_that_one_class_alone_has_is_told(tmp_path: Path) -> None:
     class_folders(tmp_path, range(12))
     assert found(audit(tmp_path, workers=1), "Sizes").sound

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scan_folders import class_folders
 from sklearn.metrics import accuracy_score
 
 from oct_core import cli
 from oct_core.cli.app import out
+from oct_core.data.pack import open_pack, prepare
+from oct_core.data.split import SplitOptions
 from oct_core.errors import DataError
 from oct_core.external import find_labelled, parse_label_map, score_labelled
 from oct_core.runs.evaluations import read_external, read_scored
@@ -301,6 +304,26 @@ def test_damaged_repeated_and_seen_scans_are_told(own: LoadedRun, tmp_path: Path
         score_labelled(find_labelled(folder, parse_label_map(())), [own], "a/b")
 
 
+def test_a_volume_of_the_own_parts_is_told_though_prepare_hashes_pages(
+    own: LoadedRun, tmp_path: Path
+) -> None:
+    raw = class_folders(tmp_path / "raw", [1, 2, 3, 4])
+    pages = [Image.fromarray(make_phantom("CNV", 3100 + k, 96, 128).pixels) for k in range(2)]
+    volume = raw / "val" / "CNV" / "CNV-9-1.tif"
+    volume.parent.mkdir(parents=True)
+    pages[0].save(volume, save_all=True, append_images=pages[1:])
+    for label in ("DME", "DRUSEN", "NORMAL"):
+        save(raw / "val" / label / f"{label}-9-1.png", label, 50)
+    prepare(raw, tmp_path / "out", SplitOptions(test_fraction=0.5), size=64, workers=1)
+    records = open_pack(tmp_path / "out").records
+    first = next(each for each in records if each.path.endswith("CNV-9-1.tif page 1"))
+    lines = (own.card.folder / PREDICTIONS).read_text().splitlines()
+    lines[1] = lines[1].replace(lines[1].split(",")[2], first.sha256)
+    (own.card.folder / PREDICTIONS).write_text("\n".join(lines) + "\n")
+    scored = score_labelled(find_labelled(raw / "val" / "CNV", parse_label_map(())), [own], "set")
+    assert (scored.about[NAME].seen, scored.first_pages) == (1, 1)
+
+
 def test_a_picture_under_two_labels_is_not_scored(own: LoadedRun, tmp_path: Path) -> None:
     first = save(tmp_path / "set" / "CNV" / "a.png")
     save(tmp_path / "set" / "CNV" / "b.png", seed=1)
@@ -437,10 +460,10 @@ def test_files_that_are_passed_over_are_told_with_the_reason(
     with Image.open(picture) as image:
         other = image.rotate(180)
         image.save(dicom.with_name("two.tif"), save_all=True, append_images=[other])
-    assert (
-        "1 files have several pages; the first of each was scored"
-        in command("--labelled", tmp_path / "mixed")[1]
-    )
+    save(tmp_path / "mixed" / "DME" / ".trash" / "a.png", "DME", 8)
+    said += command("--labelled", tmp_path / "mixed")[1]
+    assert "warning: 1 file has several pages; the first was scored" in said
+    assert "note: 1 hidden folder was passed over: " in said
     assert f"left out: {dicom}: this is a DICOM file, but a PNG" in said
     assert "IM0001: this is a PNG picture by its content, but not by its name" in said
 

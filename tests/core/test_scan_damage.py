@@ -5,6 +5,7 @@ refused, noted, or known to go unnoticed; and nothing sound is called damaged.
 from __future__ import annotations
 
 import io
+import struct
 from collections import Counter
 from dataclasses import dataclass
 
@@ -36,6 +37,20 @@ def ascii_pgm(pixels: NDArray[np.generic]) -> bytes:
     return f"P2 {width} {height} 255\n{numbers}\n".encode()
 
 
+def tiff_of(strip: bytes, **tags: int) -> bytes:
+    """One page of one strip, as TIFF 6.0 lays it out; by default SCAN as a JPEG with its own
+    tables.
+    """
+    height, width = SCAN.shape
+    values = {256: width, 257: height, 258: 8, 259: tags.get("compression", 7)}
+    values |= {262: tags.get("photometric", 1), 273: 8}
+    values |= {277: 1, 278: height, 279: len(strip)}
+    at = 8 + len(strip)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    head = b"II*\0" + struct.pack("<I", at)
+    return head + strip + struct.pack("<H", len(values)) + entries + bytes(4)
+
+
 @dataclass(frozen=True)
 class Promise:
     """key : of the reader. data : of a sound file. seen : of nine holes, how many are noted or
@@ -57,6 +72,10 @@ PROMISES = {
     "TIFF, deflate": Promise("tiff", saved(SCAN, "TIFF", compression="tiff_adobe_deflate")),
     "TIFF, PackBits": Promise("tiff", saved(SCAN, "TIFF", compression="packbits")),
     "TIFF, JPEG": Promise("tiff", saved(SCAN, "TIFF", compression="jpeg", quality=90)),
+    "TIFF, JPEG with its own tables": Promise("tiff", tiff_of(saved(SCAN, "JPEG", quality=90))),
+    "TIFF, white is zero": Promise(
+        "tiff", tiff_of((255 - SCAN).tobytes(), compression=1, photometric=0)
+    ),
     "BMP": Promise("bmp", saved(SCAN, "BMP")),
     "BMP, colour": Promise("bmp", saved(SCAN, "BMP", "RGB")),
     "WebP": Promise("webp", saved(SCAN, "WEBP", quality=90)),
@@ -142,9 +161,24 @@ def test_a_hole_of_many_rows_is_seen_and_black_bands_are_none() -> None:
     black = np.where(SCAN > 60, SCAN, 0).astype(np.uint8)
     line = Image.fromarray(SCAN)
     ImageDraw.Draw(line).line((0, 30, 255, 30), fill=0)
-    for pixels in (banded, black, np.asarray(line)):
+    caliper = Image.fromarray(SCAN)
+    ImageDraw.Draw(caliper).line((60, 124, 179, 124), fill=0)
+    for pixels in (banded, black, np.asarray(line), np.asarray(caliper)):
         for kind in ("BMP", "PPM", "TIFF"):
             assert outcome(saved(pixels, kind)) == "read"
+
+
+@pytest.mark.parametrize("number", [1, 7, 8, 60, 4096])
+def test_what_fills_a_jpeg_up_or_stands_behind_it_is_no_damage(number: int) -> None:
+    for quality in (50, 90):
+        data = saved(SCAN, "JPEG", quality=quality)
+        fillings = [bytes(number), b"\xff" * number]
+        for padded in (data[:-2] + filling + data[-2:] for filling in fillings):
+            assert outcome(padded) == "read"
+            assert outcome(with_hole(padded, 0.3)) != "read"
+        for trailer in (bytes(number), b"TRAILER" + bytes(number), bytes(range(256))):
+            assert outcome(data + trailer) == "read"
+            assert outcome(with_hole(data, 0.5) + trailer) != "read"
 
 
 def framed(value: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ all other pixels are right.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -23,24 +24,33 @@ _SEQUENTIAL, JPEG_LS = (0xC0, 0xC1), 0xF7
 _HUFFMAN, _START_OF_SCAN = 0xC4, 0xDA
 _BLANK = bytes(48)
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_END, _FILLING = b"\xff\xd9", b"\0\xff"
+_BEYOND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""The decoder's words for bytes between the last pixel and the end."""
 _DECODER_WARNINGS = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
 
 def is_damaged_jpeg(data: bytes) -> bool:
     """Whether the decoder warns of the data, which Pillow keeps to itself, or they hold zeros that
-    no encoder writes.
+    no encoder writes. What fills a picture up, and what stands behind its end, is no damage.
     """
-    return _warns(data) or _is_blank_inside(data)
+    warning = _decoder_warning(data)
+    end = data.find(_END, read_header(data).pixels)
+    end = len(data) if end < 0 else end
+    beyond = _BEYOND.search(warning)
+    if beyond and not data[max(end - int(beyond[1]), 0) : end].strip(_FILLING):
+        warning, end = "", end - int(beyond[1])
+    return bool(warning) or _is_blank_inside(data[:end])
 
 
-def _warns(data: bytes) -> bool:
-    """Whether the decoder warns of the data; not of a kind that it does not know."""
+def _decoder_warning(data: bytes) -> str:
+    """What the decoder says of damaged data, or ""; "" for a kind that it does not know."""
     try:
         *_, colours, _ = simplejpeg.decode_jpeg_header(data)
         simplejpeg.decode_jpeg(data, "CMYK" if colours in ("CMYK", "YCCK") else "GRAY")
     except ValueError as error:
-        return str(error).startswith(_DECODER_WARNINGS)
-    return False
+        return str(error) if str(error).startswith(_DECODER_WARNINGS) else ""
+    return ""
 
 
 def _is_blank_inside(data: bytes) -> bool:
@@ -175,37 +185,41 @@ def is_damaged_jpeg_2000(data: bytes) -> bool:
     return packets < _PACKETS and data.find(bytes(_PACKETS), at) >= 0
 
 
-_DASH = 64
-_SPECKLED, _VALUES = 0.9, 8
+_DASH = 200
+"""Bytes. Lines that people draw, such as scale bars, are shorter."""
+_BYTES = {"L": 1, "RGB": 3}
+_LEAST_SIDE, _SPECKLED, _VALUES = 32, 0.9, 8
 
 
-def has_black_dash(image: Image.Image, upwards: bool = False) -> bool:
+def has_black_dash(image: Image.Image, upwards: bool = False, zero: int = 0) -> bool:
     """Whether a picture that was stored pixel by pixel, row after row, holds a run of zeros in the
     midst of speckle: so many pixels, above and below which nearly none is black. Bands of whole
-    rows are the picture's own. upwards : the lowest row is stored first.
+    rows are the picture's own. upwards : the lowest row is stored first. zero : what the decoder
+    makes of a zero.
     """
     if image.mode not in ("L", "RGB", "I") and not image.mode.startswith("I;16"):
         return False
     pixels = np.asarray(image)
     gray = pixels.max(axis=2) if pixels.ndim == 3 else pixels
     width, flat = gray.shape[1], (gray[::-1] if upwards else gray).ravel()
-    ends = np.flatnonzero(np.diff(np.pad(flat == 0, 1).astype(np.int8)))
-    for start, stop in ends.reshape(-1, 2)[ends[1::2] - ends[::2] >= _DASH].tolist():
+    ends = np.flatnonzero(np.diff(np.pad(flat == zero, 1).astype(np.int8)))
+    least = _DASH / _BYTES.get(image.mode, 2)
+    for start, stop in ends.reshape(-1, 2)[ends[1::2] - ends[::2] >= least].tolist():
         sides = (
             flat[max(start - width, 0) : max(min(stop - width, start), 0)],
             flat[max(start + width, stop) : stop + width],
         )
         aligned = start % width == 0 and stop % width == 0
-        if not aligned and all(_is_speckled(side) for side in sides):
+        if not aligned and all(_is_speckled(side, zero) for side in sides):
             return True
     return False
 
 
-def _is_speckled(values: NDArray[np.generic]) -> bool:
-    """Whether pixels are of many values and hardly any is black."""
-    if len(values) < _DASH // 2:
+def _is_speckled(values: NDArray[np.generic], zero: int) -> bool:
+    """Whether pixels are of many values and hardly any is ``zero``."""
+    if len(values) < _LEAST_SIDE:
         return False
-    return bool(np.mean(values != 0) >= _SPECKLED and len(np.unique(values)) >= _VALUES)
+    return bool(np.mean(values != zero) >= _SPECKLED and len(np.unique(values)) >= _VALUES)
 
 
 _DEFLATE, _PACKBITS, _TIFF_JPEG = (8, 32946), 32773, 7
@@ -219,7 +233,8 @@ def is_damaged_strip(strip: bytes, compression: int, tables: bytes, most: int) -
         return not _is_sound_deflate(strip, most)
     if compression == _PACKBITS:
         return _BLANK in strip  # three equal bytes are packed into two
-    return compression == _TIFF_JPEG and is_damaged_jpeg(tables[:-2] + strip[2:])
+    whole = tables[:-2] + strip[2:] if tables else strip
+    return compression == _TIFF_JPEG and is_damaged_jpeg(whole)
 
 
 def _is_sound_deflate(strip: bytes, most: int) -> bool:

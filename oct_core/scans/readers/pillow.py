@@ -81,7 +81,9 @@ class PillowReader(Reader):
         return ""
 
     def is_damaged(self, data: bytes, image: Image.Image) -> bool:
-        """Whether Pillow gives a picture, ``image``, in spite of damage that can be told."""
+        """Whether Pillow gives a picture, ``image``, in spite of damage that can be told. It is as
+        decoded, not yet turned.
+        """
         return False
 
     def bit_depth(self, image: Image.Image, data: bytes) -> int:
@@ -115,6 +117,7 @@ class PillowReader(Reader):
             depth, white_is_zero = self.bit_depth(image, data), self.white_is_zero(image)
             associated = premultiplied(image)
             image.load()
+            damage = (note(DAMAGED_IN_PLACES),) if self.is_damaged(data, image) else ()
             ImageOps.exif_transpose(image, in_place=True)
             if (values := self.values(image)) is not None:
                 # Pillow turns 8 bit round by itself, but not more.
@@ -123,7 +126,6 @@ class PillowReader(Reader):
                 scan = self._read_sixteen(image, data, place, limits)
             else:
                 scan = _to_gray(image, associated)
-            damage = (note(DAMAGED_IN_PLACES),) if self.is_damaged(data, image) else ()
         left_out = (found,) if (found := self.say_left_out(data, pages, limits)) else ()
         return replace(
             scan,

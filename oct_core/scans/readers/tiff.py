@@ -70,7 +70,9 @@ class _TiffReader(PillowReader):
         """What libtiff passes over, strip by strip or tile by tile."""
         tags = getattr(image, "tag_v2", {})
         if tags.get(_COMPRESSION, 1) == 1:
-            return has_black_dash(image)
+            # Pillow has turned 8 bit round
+            inverted = image.mode == "L" and self.white_is_zero(image)
+            return has_black_dash(image, zero=255 if inverted else 0)
         compression, tables = tags[_COMPRESSION], tags.get(_JPEG_TABLES, b"")
         most = 16 * image.width * image.height + 2**20
         return any(
