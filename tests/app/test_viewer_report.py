@@ -94,6 +94,9 @@ def test_figure_and_report_hold_what_is_chosen_and_the_name_only_when_asked_for(
     text = "".join(sheet.get_textpage().get_text_range() for sheet in document)
     document.close()
     assert NAME in text and "HiResCAM, block5" in text
+    page.toggle(key="viewer_hide_names").set_value(True).run()
+    assert not any(str(one.key).startswith("report_name_") for one in page.checkbox)
+    assert "Gildong" not in makers["oct_report.html"]().decode("utf-8")
 
 
 def test_a_report_is_made_in_the_language_of_the_page(
