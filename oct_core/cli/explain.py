@@ -58,8 +58,9 @@ def tell(written: Written) -> None:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
         err.print(
-            f"these maps are zero everywhere: nothing in these layers raises {written.target}. That "
-            f"does not mean that {written.target} is absent: {', '.join(written.without_evidence)}",
+            f"these maps are zero everywhere: nothing in these layers raises {written.target}. "
+            f"That does not mean that {written.target} is absent: "
+            f"{', '.join(written.without_evidence)}",
             soft_wrap=True,
         )
     if written.verdict.kind == "answer":
