@@ -119,7 +119,7 @@ def test_a_map_of_zeros_is_short_below_the_picture_and_a_sentence_for_a_screen_r
     card = RunCard("vgg16", Path("vgg16"), "done", "vgg16", CLASSES, {}, "ab", 1.0, 1, {})
     zero = Explanation("vgg16", "gradcam", "block1", "DME", np.zeros((64, 64), np.float32), False)
     choices = Choices(
-        None, 0.45, "inferno", False, ("gradcam",), False, False, False, ("vgg16",), 0.05
+        None, 0.45, "inferno", *[False] * 3, ("gradcam",), *[False] * 3, ("vgg16",), 0.05
     )
     drawn = map_figure(scan, Reading(card, judgement, "DME"), zero, choices, "Grad-CAM")
     alt, below = drawn.split("<figcaption>")
