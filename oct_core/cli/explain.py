@@ -58,8 +58,9 @@ def tell(written: Written) -> None:
         err.print(written.left_out, soft_wrap=True)
     if written.without_evidence:
         err.print(
-            f"zero everywhere, for nothing in these layers raises {written.target} (which is no "
-            f"word on whether {written.target} is there): {', '.join(written.without_evidence)}",
+            f"these maps are zero everywhere: nothing in these layers raises {written.target}. "
+            f"That does not mean that {written.target} is absent: "
+            f"{', '.join(written.without_evidence)}",
             soft_wrap=True,
         )
     if written.verdict.kind == "answer":
@@ -109,6 +110,7 @@ def explain_file(
     from oct_core.explanations.api import default_methods, say_left_out
     from oct_core.exports import maps_npz
     from oct_core.figures.final_figure import FigureRow, final_figure
+    from oct_core.figures.overlay import COLORMAP, OPACITY
     from oct_core.figures.pictures import maximum_of
     from oct_core.models.device import choose_device
     from oct_core.runs.weights import load_run, load_runs
@@ -136,7 +138,7 @@ def explain_file(
         row = FigureRow(
             member.card, member.title, member.colour, own.prediction, target, maps, tops, titles
         )
-        png.write_bytes(final_figure(scan, [row], judgement, 0.45, "inferno"))
+        png.write_bytes(final_figure(scan, [row], judgement, OPACITY, COLORMAP))
         npz.write_bytes(maps_npz(member.card, own, maps))
         zero = tuple(each.key for each in maps if not each.evidence)
         left_out = "" if choice.methods else say_left_out(member.model)

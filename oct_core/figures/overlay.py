@@ -60,6 +60,8 @@ def _table(hexadecimal: str) -> ColorImage:
 COLORMAPS: Registry[ColorImage] = Registry(message("colour map"))
 for _name, _hexadecimal in _ANCHORS.items():
     COLORMAPS.add(_name, _table(_hexadecimal))
+OPACITY, COLORMAP = 0.45, "inferno"
+"""Of maps where nothing else is chosen."""
 
 
 def overlay(

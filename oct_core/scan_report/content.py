@@ -14,6 +14,7 @@ import numpy as np
 from oct_core.figures.colours import class_colour, model_colour
 from oct_core.figures.final_figure import FigureRow, colour_keys, grounds_of
 from oct_core.figures.lettering import VERDICT_INKS, Ink
+from oct_core.figures.overlay import COLORMAP, OPACITY
 from oct_core.figures.pictures import (
     GUIDED_WARNING,
     Picture,
@@ -23,7 +24,7 @@ from oct_core.figures.pictures import (
     fit_size,
     resize,
 )
-from oct_core.models.catalog import ENSEMBLE, run_title
+from oct_core.models.catalog import run_title
 from oct_core.reasons import verdict_lines
 from oct_core.runs.versions import versions
 from oct_core.types import CLASS_TITLES, Judgement, Prediction, Scan
@@ -46,8 +47,8 @@ class ReportChoices:
 
     made: datetime
     name: str | None = None
-    opacity: float = 0.45
-    colormap: str = "inferno"
+    opacity: float = OPACITY
+    colormap: str = COLORMAP
     one_scale: bool = False
 
 
@@ -220,10 +221,10 @@ def _predictors(rows: Sequence[FigureRow], judgement: Judgement) -> list[Predict
     by_run = {row.card.name: row for row in rows}
     predictors = []
     for each in judgement.rows:
-        row = by_run.get(each.prediction.run)
         run = each.prediction.run
+        row = by_run.get(run)
         title = run_title(run) if row is None else row.title
-        colour = model_colour(ENSEMBLE if run == ENSEMBLE else run) if row is None else row.colour
+        colour = model_colour(run if row is None else row.card.architecture)
         predictors.append(_predictor(each.prediction, title, colour))
     return predictors
 

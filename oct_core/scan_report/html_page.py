@@ -43,7 +43,8 @@ dl { margin: 0 } dt { color: var(--quiet); font-size: .78rem } dd { margin: 0 0 
 .models { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem }
 .model { border: 1px solid var(--line); border-top: 4px solid var(--own); border-radius: 4px;
   padding: .6rem .75rem .7rem }
-.model h4 { margin: 0; font-size: .82rem; font-weight: 500; color: var(--quiet) }
+.model h3 { margin: 0; padding: 0; border: 0; font-size: .82rem; font-weight: 500;
+  color: var(--quiet) }
 .call { font-size: 1.15rem; font-weight: 650; margin: .1rem 0 0 }
 .bars { display: grid; grid-template-columns: auto 1fr auto; gap: .22rem .5rem;
   align-items: center; font-size: .76rem; margin-top: .5rem; font-variant-numeric: tabular-nums }
@@ -147,7 +148,7 @@ def _model(predictor: Predictor) -> str:
         for bar in predictor.bars
     )
     return (
-        f'<div class="model" style="--own:{predictor.colour}"><h4>{_text(predictor.title)}</h4>'
+        f'<div class="model" style="--own:{predictor.colour}"><h3>{_text(predictor.title)}</h3>'
         f'<p class="call">{_text(predictor.call)} {predictor.confidence:.1%}</p>'
         f'<p class="quiet">{_text(predictor.call_title)}</p><div class="bars">{bars}</div></div>'
     )

@@ -38,7 +38,9 @@ def pdf_page(report: ScanReport) -> bytes:
     page.write_scan()
     page.write_answers()
     page.write_maps()
-    page.write_origin()
+    page.write_remarks()
+    if not page.short:
+        page.write_origin()
     return bytes(page.output())
 
 
@@ -48,6 +50,7 @@ class _Page(FPDF):
     def __init__(self, report: ScanReport) -> None:
         super().__init__(unit="mm", format="A4")
         self.report = report
+        self.short = _is_short(report)
         self.add_font(_FONT, fname=HANGUL)
         letters = self.fonts[_FONT]
         assert isinstance(letters, TTFFont)
@@ -173,13 +176,25 @@ class _Page(FPDF):
     def write_scan(self) -> None:
         report, top = self.report, self.get_y() + 5
         ratio = report.scan.height / report.scan.width
-        width = min(100.0, 72.0 / ratio)
+        width = min(60.0, 46.0 / ratio) if self.short else min(100.0, 72.0 / ratio)
         below = self._picture(report.scan, _MARGIN, top, width)
         left = _MARGIN + width + 6
         y = top
         for fact in report.facts:
-            y = self._fact(fact, left, y, _MARGIN + _ACROSS - left) + 2
+            y = self._fact(fact, left, y, _MARGIN + _ACROSS - left) + (0.6 if self.short else 2)
+        if self.short:
+            y = self._write(report.headings[2], left, y + 1.4, 8.5, bold=True) + 0.6
+            for fact in report.origin:
+                y = self._origin_beside(fact, left, y)
         self.set_y(max(below, y - 2))
+
+    def _origin_beside(self, fact: Fact, left: float, top: float) -> float:
+        width, split = _MARGIN + _ACROSS - left, 34.0
+        label = self._write(fact.label, left, top, 5.6, QUIET, width=split - 2)
+        value = self._write(
+            fact.value, left + split, top, 5.6, width=width - split, anywhere=fact.long
+        )
+        return max(label, value) + 0.5
 
     def _fact(self, fact: Fact, left: float, top: float, width: float) -> float:
         below = self._write(fact.label, left, top, 7, QUIET, width=width)
@@ -232,7 +247,28 @@ class _Page(FPDF):
         for key in report.keys:
             self._key(key)
         for group in report.groups:
-            self._group(group)
+            if self.short:
+                self._line(group)
+            else:
+                self._group(group)
+
+    def _line(self, group: MapGroup) -> None:
+        """A model's few maps in one line: its title, then each map with its words at the right."""
+        [cells], label, height = group.rows, 30.0, 18.0
+        column = (_ACROSS - label) / 3
+        self._room(height + 2)
+        top = self.get_y() + 1
+        self._fill((_MARGIN, top, 1.2, height), _rgb(group.colour))
+        self._write(group.title, _MARGIN + 3, top, 7.5, width=label - 6)
+        for place, cell in enumerate(cells):
+            left = _MARGIN + label + place * column
+            width = min(column * 0.6, height * cell.image.width / cell.image.height)
+            self._picture(cell.image, left, top, width)
+            beside = left + width + 1.6
+            y = self._write(cell.title, beside, top, 7, width=column - width - 3.2)
+            if cell.caption:
+                self._write(cell.caption, beside, y, 6.5, QUIET, width=column - width - 3.2)
+        self.set_y(top + height + 1)
 
     def _key(self, key: Key) -> None:
         top = self.get_y()
@@ -269,10 +305,12 @@ class _Page(FPDF):
             heights.append(y - top)
         return max(heights) + 2.2
 
+    def write_remarks(self) -> None:
+        for remark in self.report.remarks:
+            self._keep(partial(self._remark, remark))
+
     def write_origin(self) -> None:
         report = self.report
-        for remark in report.remarks:
-            self._keep(partial(self._remark, remark))
         self._heading(report.headings[2], 8 * len(report.origin))
         for fact in report.origin:
             self._keep(partial(self._origin, fact))
@@ -299,6 +337,12 @@ class _Page(FPDF):
             dry=dry,
         )
         return max(label, value) + 0.8 - top
+
+
+def _is_short(report: ScanReport) -> bool:
+    """Whether it is to be on one page: a few models, each with a line of at most three maps."""
+    few = all(len(group.rows) == 1 and len(group.rows[0]) <= 3 for group in report.groups)
+    return few and 0 < len(report.groups) <= 3
 
 
 def _rgb(colour: str) -> Ink:

@@ -94,6 +94,9 @@ def test_figure_and_report_hold_what_is_chosen_and_the_name_only_when_asked_for(
     text = "".join(sheet.get_textpage().get_text_range() for sheet in document)
     document.close()
     assert NAME in text and "HiResCAM, block5" in text
+    page.toggle(key="viewer_hide_names").set_value(True).run()
+    assert not any(str(one.key).startswith("report_name_") for one in page.checkbox)
+    assert "Gildong" not in makers["oct_report.html"]().decode("utf-8")
 
 
 def test_a_report_is_made_in_the_language_of_the_page(
@@ -116,18 +119,7 @@ def test_a_map_of_zeros_is_short_below_the_picture_and_a_sentence_for_a_screen_r
     card = RunCard("vgg16", Path("vgg16"), "done", "vgg16", CLASSES, {}, "ab", 1.0, 1, {})
     zero = Explanation("vgg16", "gradcam", "block1", "DME", np.zeros((64, 64), np.float32), False)
     choices = Choices(
-        None,
-        0.45,
-        "inferno",
-        False,
-        False,
-        True,
-        ("gradcam",),
-        False,
-        False,
-        False,
-        ("vgg16",),
-        0.05,
+        None, 0.45, "inferno", *[False] * 3, ("gradcam",), *[False] * 3, ("vgg16",), 0.05
     )
     drawn = map_figure(scan, Reading(card, judgement, "DME"), zero, choices, "Grad-CAM")
     alt, below = drawn.split("<figcaption>")

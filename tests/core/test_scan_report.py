@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,30 @@ def test_without_an_answer_no_class_is_named_and_percentages_are_gray() -> None:
 
     orange = (0xE6, 0x9F, 0x00)
     assert has(orange, pdf_page(report())) and not has(orange, pdf_page(content))
+
+
+@pytest.mark.parametrize("name", ["en", "ko"])
+def test_three_models_with_three_maps_each_fit_on_one_page(name: str) -> None:
+    rows = [row(each.card.name, 0.9) for each in ROWS]
+    for each in rows:
+        layer = each.maps[0].layer
+        each.maps.append(Explanation(each.card.name, "guided_gradcam", layer, "DME", RAMP, True))
+        each.maxima.append(1.0)
+    for scan in (SCAN, make_phantom("DME", 3, 496, 512).scan):
+        with language(name):
+            content = make_report(scan, rows, judge(rows, CAUTION), CHOICES)
+        [sheet] = pdf_text(pdf_page(content))
+        assert all(re.sub(r"\s", "", words) in sheet for words in texts(content))
+
+
+def test_a_predictor_has_the_colour_of_its_network_and_headings_skip_no_level() -> None:
+    clinic = replace(ROWS[0], card=replace(ROWS[0].card, name="clinic"))
+    answer = replace(clinic.prediction, run="clinic")
+    clinic = replace(clinic, prediction=answer, maps=[], maxima=[])
+    content = make_report(SCAN, [clinic], judge([clinic], CAUTION), CHOICES)
+    assert content.predictors[0].colour == ARCHITECTURES.get("vgg16").colour
+    levels = [int(level) for level in re.findall(r"<h(\d)", html_page(report()))]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_many_maps_take_more_pages_and_none_is_lost_or_cut() -> None:

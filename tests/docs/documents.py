@@ -52,6 +52,16 @@ def blocks(text: str, name: str = "") -> list[Block]:
     return found
 
 
+def tables(text: str) -> list[tuple[str, ...]]:
+    """The tables of a document, each as its lines; a line that follows without a gap is one."""
+    lines, found = text.splitlines(), []
+    for token in _tokens(text):
+        if token.type == "table_open" and token.map:
+            start, end = token.map
+            found.append(tuple(line.strip() for line in lines[start:end]))
+    return found
+
+
 def _inline(text: str) -> Iterator[Token]:
     for token in _tokens(text):
         yield from token.children or ()

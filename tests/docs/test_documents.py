@@ -4,13 +4,14 @@ the site builds without a warning.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from documents import DOCS, DOCUMENTS, ROOT, anchors, links, pictures, read
+from documents import DOCS, DOCUMENTS, ROOT, anchors, links, pictures, read, tables
 
 from oct_core.scans import suffixes
 
@@ -37,6 +38,19 @@ def leads_somewhere(path: Path, text: str, target: str) -> bool:
     return not parts.fragment or unquote(parts.fragment) in anchors(
         text if to == path else read(to)
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_table_stands_twice_and_every_row_is_as_wide_as_its_header(name: str) -> None:
+    found = tables(read(ROOT / name))
+    assert len(set(found)) == len(found)
+    for head, *rows in found:
+        assert all(row.startswith("|") for row in rows), head
+        assert {cells(row) for row in rows} == {cells(head)}, head
+
+
+def cells(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
 
 
 @pytest.mark.parametrize("name", NAMES)

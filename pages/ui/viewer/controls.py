@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from oct_core.figures.overlay import COLORMAPS
+from oct_core.figures.overlay import COLORMAP, COLORMAPS, OPACITY
 from oct_core.models.catalog import ARCHITECTURES
 from oct_core.trust.conformal import LEVEL
 from oct_core.types import CLASS_TITLES, CLASSES, RunCard
@@ -102,11 +102,18 @@ def controls(cards: Sequence[RunCard]) -> Choices:
         methods = _methods([card for card in cards if card.name in models])
         st.header(say("Display"), divider="gray")
         opacity = keep_choice(
-            "opacity", 45, st.slider, say("Map opacity"), 0, 100, step=5, format="%d%%"
+            "opacity",
+            round(100 * OPACITY),
+            st.slider,
+            say("Map opacity"),
+            0,
+            100,
+            step=5,
+            format="%d%%",
         )
         colormap = keep_choice(
             "colormap",
-            "inferno",
+            COLORMAP,
             st.selectbox,
             say("Colour map"),
             tuple(COLORMAPS),

@@ -47,18 +47,19 @@ def report_downloads(
     item: Item, scan: Scan, lead: Judgement, readings: Sequence[Reading], choices: Choices
 ) -> None:
     """Two buttons for the report of the scan shown, as HTML and as PDF, made when they are clicked;
-    the file's name is in it only where its box is ticked.
+    the file's name is in it only where its box is ticked, which is there unless names are hidden.
 
     lead : the judgement that the page leads with.
     """
     place = st.container(horizontal=True, vertical_alignment="center")
     buttons = [place.container(width="content") for _ in range(2)]
-    with_name = place.checkbox(
+    name = None
+    if not choices.hide_names and place.checkbox(
         say("File name in the report"),
         key=f"report_name_{item.id}",
         help=say("File names may carry patient names."),
-    )
-    name = item.scan.name if with_name else None
+    ):
+        name = item.scan.name
 
     def content() -> ScanReport:
         from oct_core.scan_report.content import ReportChoices, make_report
