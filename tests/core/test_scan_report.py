@@ -303,6 +303,14 @@ def test_many_maps_take_more_pages_and_none_is_lost_or_cut() -> None:
     assert "".join(pdf_text(data)).count("block5") >= 2
 
 
+def test_a_model_without_maps_keeps_its_answer_and_its_hash() -> None:
+    rows = [*ROWS[:-1], replace(ROWS[-1], maps=[], maxima=[])]
+    content = make_report(SCAN, rows, judge(rows, CAUTION), CHOICES)
+    assert len(content.groups) == len(ROWS) - 1
+    origin = " ".join(texts(content.origin))
+    assert all(each.card.weights_sha256 in origin for each in ROWS)
+
+
 def test_a_report_without_maps_says_nothing_of_maps() -> None:
     bare = [replace(each, maps=[], maxima=[]) for each in ROWS]
     content = make_report(SCAN, bare, judge(bare, CAUTION), CHOICES)

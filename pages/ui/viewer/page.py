@@ -135,7 +135,7 @@ def _read(
     models = _maps(state, scan, readings, choices, answers)
     with below:
         viewer_verdict.rule_panel(lead, cards, choices.level)
-    _below(state, scan, lead, models, choices)
+    _below(state, scan, readings, models, choices)
 
 
 def _say_no_model() -> None:
@@ -342,16 +342,21 @@ def _offer_slow_maps(
 def _below(
     state: Viewer,
     scan: Scan,
-    lead: Judgement,
+    asked: Sequence[Reading],
     readings: Sequence[Reading],
     choices: Choices,
 ) -> None:
-    """What follows the maps of the models. lead : the judgement that the page leads with."""
+    """What follows the maps of the models. asked : all readings, the one that the page leads with
+    first. readings : those with maps.
+    """
     if not readings:
         return
+    lead, with_maps = asked[0].judgement, {each.card.name: each for each in readings}
     _figure_download(scan, lead, readings, choices)
     if item := state.item():
-        report_downloads(item, scan, lead, readings, choices)
+        # A model whose maps failed has its part in the verdict, and its hash in the report.
+        models = [with_maps.get(each.card.name, each) for each in models_of(asked)]
+        report_downloads(item, scan, lead, models, choices)
     titles = method_titles([reading.card for reading in readings])
     detail_tab, comparison_tab = st.tabs([say("One map in full"), say("Compare two maps")])
     with detail_tab:
