@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from test_app import PAGES, UPLOAD, png
 
 from oct_core.scans.phantom import make_phantom
@@ -69,18 +70,29 @@ def wear(page: Page, scheme: Literal["light", "dark"]) -> None:
     settle(page)
 
 
+def open_tab(tab: Locator) -> None:
+    """A click while a chart above is being drawn may miss it: it is clicked again."""
+    for _ in range(5):
+        tab.click()
+        with suppress(AssertionError):
+            expect(tab).to_have_attribute("aria-selected", "true", timeout=5_000)
+            return
+    raise AssertionError("the tab does not open")
+
+
 def findings(page: Page) -> list[Any]:
-    """Of the page and of each of its tabs, light and dark: with the name of the tab."""
+    """Of the page and of each of its tabs, and of the page in the dark: with the name of the tab.
+    The style sheet and the themes are one for all tabs.
+    """
     found: list[Any] = []
     page.evaluate(AXE)
     tabs = page.get_by_test_id("stMain").get_by_role("tab")
     for scheme in BACKGROUNDS:
         wear(page, scheme)
-        for place in range(max(1, tabs.count())):
+        for place in range(max(1, tabs.count() if scheme == "light" else 1)):
             tab = ""
             if tabs.count():
-                tabs.nth(place).click()
-                expect(tabs.nth(place)).to_have_attribute("aria-selected", "true")
+                open_tab(tabs.nth(place))
                 settle(page)
                 tab = tabs.nth(place).inner_text()
             part = '[role="tabpanel"]' if place else "html"

@@ -157,6 +157,7 @@ def test_keys_change_the_scan_and_can_be_switched_off(browser: Browser, site: st
     overlay.click()
     expect(overlay).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("stCheckbox").filter(has_text="Keys on this page").locator("label").click()
+    page.wait_for_timeout(1000)  # the switch is sent, and the page begins to be drawn anew
     finished(page)
     page.keyboard.press("j")
     page.wait_for_timeout(500)
