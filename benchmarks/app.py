@@ -60,7 +60,7 @@ CLOCK = """
   const shown = window.shown = {}, waiting = new Set();
   const script = () => document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
   const has = {
-    first_page: () => [...document.querySelectorAll("h3")]
+    first_page: () => [...document.querySelectorAll("h2, h3")]
       .some(one => one.textContent.trim() === "Limits"),
     predictions: () => start && runs.every(run =>
       document.querySelector(`[data-testid="prediction-${run}"]`)),
