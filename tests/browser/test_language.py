@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from test_app import PAGES
 
 expect.set_options(timeout=30_000)
 
@@ -99,3 +100,14 @@ def test_the_language_can_be_switched_with_any_tab_open(page: Page, address: str
     finished(page)
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.get_by_test_id("stMain").locator(".js-plotly-plot").count()
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_every_page_speaks_korean(page: Page, site: str, name: str) -> None:
+    page.goto(f"{site}/{name}?lang=ko")
+    expect(page.locator("h1").first).to_have_text(re.compile("[가-힣]"))
+    finished(page)
+    assert page.get_by_test_id("stException").count() == 0
+    text = page.get_by_test_id("stMain").inner_text()
+    assert len(re.findall("[가-힣]", text)) > 100
+    assert not re.findall(r"(?:\b[a-z]{2,} ){4}", text), "no English sentence"
