@@ -34,6 +34,10 @@ Level = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="cuda, mps or cpu; by default the best there is.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(help="Method, may be repeated; gradcam and the guided pair by default."),
+]
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from oct_core.cli.app import Device, Level, RunName, err, out, progress_bar
+from oct_core.cli.app import Device, Level, Methods, RunName, err, out, progress_bar
 from oct_core.models.catalog import ENSEMBLE
 from oct_core.reasons import verdict_words
 from oct_core.trust.conformal import LEVEL
@@ -24,10 +24,7 @@ def explain(
     target: Annotated[
         str | None, typer.Option(help="Class to explain; the model's own prediction by default.")
     ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="Method, may be repeated; gradcam and the guided pair by default."),
-    ] = None,
+    method: Methods = None,
     layer: Annotated[
         list[str] | None, typer.Option(help="Named layer, may be repeated; all by default.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oct_core.cli.app import Device, Level, err, named_runs, out, progress_bar
+from oct_core.cli.app import Device, Level, Methods, err, named_runs, out, progress_bar
 from oct_core.cli.explain import MapChoice, unused_files
 from oct_core.reasons import verdict_words
 from oct_core.trust.conformal import LEVEL
@@ -45,10 +45,7 @@ def report(
     target: Annotated[
         str | None, typer.Option(help="Class to explain; the one predicted by default.")
     ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="Method, may be repeated; gradcam and the guided pair by default."),
-    ] = None,
+    method: Methods = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo_runs import write_run
@@ -15,6 +16,20 @@ from demo_runs import write_run
 from oct_core.runs.weights import load_runs
 from oct_core.trust import report as report_module
 from oct_core.trust.report import ReportOptions, write_report
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def app(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The viewer on the tiny runs, not opened yet; nothing cached."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page(
+        "pages/1_Viewer.py"
+    )
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.runtime.uploaded_file_manager import DeletedFile
 from streamlit.testing.v1 import AppTest
@@ -44,19 +43,6 @@ from pages.ui.viewer import page as viewer_page
 from pages.ui.viewer.compute import in_scan_pixels
 from pages.ui.viewer.predictions import bars
 from pages.ui.viewer.reading import Reading
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def app(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page(
-        "pages/1_Viewer.py"
-    )
 
 
 def png(label: str = "CNV", seed: int = 3) -> bytes:

@@ -25,7 +25,6 @@ from pages.ui.viewer.controls import Choices
 from pages.ui.viewer.maps import map_figure
 from pages.ui.viewer.reading import Reading
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "Gildong 1961.png"
 
 
@@ -44,17 +43,6 @@ def makers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], bytes]]:
 
         monkeypatch.setattr(owner, "download_button", watched)
     return made
-
-
-@pytest.fixture
-def app(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page(
-        "pages/1_Viewer.py"
-    )
 
 
 def mid_gray(data: bytes) -> int:

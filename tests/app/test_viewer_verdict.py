@@ -7,12 +7,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -29,7 +27,6 @@ from pages.ui.viewer import page as viewer_page
 from pages.ui.viewer import verdict as viewer_verdict
 from pages.ui.viewer.verdict import LEVELS, MENDS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SCORES = GateScores(0.25, 1.75, 0.5)
 UPRIGHT = make_phantom("CNV", 3, 96, 128).pixels
 CHANGED = {
@@ -76,17 +73,6 @@ def answer_dme(
     """What every model says of everything."""
     shares = np.array([0.1, 0.7, 0.1, 0.1])
     return [[Prediction(card.name, np.log(shares), shares) for card in cards] for _ in scans]
-
-
-@pytest.fixture
-def app(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setenv("OCT_CHECKPOINTS", str(demo_root))
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    return AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).switch_page(
-        "pages/1_Viewer.py"
-    )
 
 
 @pytest.fixture
